@@ -1,0 +1,135 @@
+"""What the rest of the house knows of a music model.
+
+Everything above (jobs, rpc, radio) talks to a `Backend`; nothing above names one. The module is
+light on purpose: asking what there is must not load numpy or onnxruntime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from lofi_daemon.cancellation import CancelToken
+
+if TYPE_CHECKING:
+    from lofi_daemon.audio import AudioClip
+
+
+class Phase(str, Enum):
+    """The stretches of one job, in the order in which they come."""
+
+    LOADING = "loading"
+    ENCODING = "encoding"
+    DIFFUSING = "diffusing"
+    DECODING_TOKENS = "decoding_tokens"
+    DECODING = "decoding"
+    WRITING = "writing"
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One piece of music, fully said. Fields that a backend does not know stay None.
+
+    duration_sec is in seconds, seed is an unsigned 64-bit number.
+    """
+
+    prompt: str
+    duration_sec: float
+    seed: int
+    inference_steps: int | None = None
+    scheduler: str | None = None
+    guidance_scale: float | None = None
+    cfg_type: str | None = None
+    erg: bool | None = None
+
+
+@dataclass(frozen=True)
+class PhaseProgress:
+    """`done` of `total` equal pieces of a phase (solver iterations, tokens, decode windows)."""
+
+    phase: Phase
+    done: int
+    total: int
+
+
+ProgressCallback = Callable[[PhaseProgress], None]
+
+
+@dataclass(frozen=True)
+class BackendInfo:
+    """What never changes about a backend while the daemon runs.
+
+    `options` names the fields of GenerationRequest beyond prompt, duration and seed that it takes.
+    """
+
+    type: str
+    name: str
+    sample_rate: int
+    min_duration_sec: float
+    max_duration_sec: float
+    options: frozenset[str] = field(default_factory=frozenset[str])
+    full_model: bool = True
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether generate would work now: `installed` and no `error`.
+
+    `error` says which file is wrong and what to do; `model_version` is None when not installed.
+    """
+
+    installed: bool
+    model_version: str | None = None
+    error: str | None = None
+
+
+class Backend(Protocol):
+    """A model that turns a request into sound."""
+
+    @property
+    def info(self) -> BackendInfo: ...
+
+    def availability(self) -> Availability:
+        """Look at the files, not into them: quick, and safe from any thread."""
+        ...
+
+    def resolve(self, request: GenerationRequest) -> GenerationRequest:
+        """Fill in this backend's defaults and refuse what it cannot do.
+
+        Raises InvalidDuration outside the range, InvalidParams for an option it does not take.
+        """
+        ...
+
+    def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
+        """Expected seconds of each phase for a resolved request, on a machine of reference speed.
+
+        Only the proportions matter: jobs correct them by what they measure. LOADING is there only
+        while the model is not loaded.
+        """
+        ...
+
+    def load(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
+        """Bring the model into memory; nothing to do when it is there already.
+
+        Raises ModelNotFound, ModelLoadFailed, Cancelled.
+        """
+        ...
+
+    def generate(
+        self,
+        request: GenerationRequest,
+        *,
+        on_progress: ProgressCallback,
+        cancel: CancelToken,
+    ) -> AudioClip:
+        """Make the music of a resolved request; `load` came before.
+
+        Raises ModelInferenceFailed, Cancelled.
+        """
+        ...
+
+    def unload(self) -> None:
+        """Give the model's memory back."""
+        ...

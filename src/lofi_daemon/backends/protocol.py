@@ -47,11 +47,16 @@ class GenerationRequest:
 
 @dataclass(frozen=True)
 class PhaseProgress:
-    """`done` of `total` equal pieces of a phase (solver iterations, tokens, decode windows)."""
+    """`done` of `total` pieces of a phase (solver iterations, tokens, decode windows).
+
+    fraction is the share of the phase's expected *time* that has passed, 0 to 1: the pieces need
+    not cost the same (a guided iteration is two model calls).
+    """
 
     phase: Phase
     done: int
     total: int
+    fraction: float
 
 
 ProgressCallback = Callable[[PhaseProgress], None]

@@ -1,0 +1,316 @@
+"""The player process: commands as JSON lines on stdin, answers and events as JSON lines on stdout.
+
+It decides nothing: the daemon says what plays and what comes next, the player sounds and reports.
+It ends when its stdin closes, so it never outlives a daemon that was killed. No inference library
+is imported here, so it starts fast and stays small.
+
+Commands: `{"id": 1, "do": "play", …}` with the arguments of the method of that name in `Player`.
+Answers: `{"id": 1, "state": {…}}` or `{"id": 1, "error": {"name", "message", "hint"}}`.
+Events: `{"event": "started" | "ended" | "stopped" | "position" | "device_lost" | "device_back", …}`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lofi_daemon.errors import AudioDeviceError, LofiError
+from lofi_daemon.player.decks import Deck, Decks, Ended, Started
+from lofi_daemon.player.device import Device, list_devices, open_device
+from lofi_daemon.player.source import TrackSource
+
+READ_AHEAD_SEC = 3.0
+FIRST_READ_SEC = 0.5
+FEED_INTERVAL_SEC = 0.02
+POSITION_INTERVAL_SEC = 0.5
+DEVICE_RETRY_SEC = 1.0
+DEVICE_IDLE_SEC = 10.0
+SETTLE_SEC = 0.1
+
+
+class Player:
+    def __init__(self, output: BinaryIO) -> None:
+        self._output = output
+        self._output_lock = threading.Lock()
+        self._table = threading.RLock()
+        self._wake_feeder = threading.Event()
+        self._closing = False
+        self._device: Device | None = None
+        self._device_name: str | None = None
+        self._sounding = False
+        self._decks: Decks | None = None
+        self._volume = 0.5
+        self._crossfade_sec = 2.0
+        self._retry_at = 0.0
+        self._silent_since: float | None = None
+        self._position_due = 0.0
+
+    # -- commands ------------------------------------------------------------------------------
+
+    def play(
+        self, entry: int, path: str, gain: float, position_sec: float = 0.0, crossfade: bool = True
+    ) -> None:
+        """Sound this file now; what plays crosses over into it."""
+        decks = self._ready()
+        decks.play(self._deck(decks, entry, path, gain, position_sec), crossfade=crossfade)
+        self._sound()
+
+    def next(self, entry: int | None, path: str = "", gain: float = 1.0) -> None:
+        """Say what follows the playing track; without entry: nothing."""
+        if self._decks is not None:
+            decks = self._decks
+            decks.set_next(None if entry is None else self._deck(decks, entry, path, gain, 0.0))
+
+    def skip(self) -> None:
+        if self._decks is not None:
+            self._decks.skip()
+            self._sound()
+
+    def pause(self) -> None:
+        if self._decks is not None:
+            self._decks.pause()
+
+    def resume(self) -> None:
+        self._ready().resume()
+        self._sound()
+
+    def stop(self) -> None:
+        if self._decks is not None:
+            self._decks.stop()
+
+    def seek(self, position_sec: float) -> None:
+        playing = self._decks.playing if self._decks is not None else None
+        if self._decks is None or playing is None:
+            return
+        source = self._open(playing.source.path, self._decks.sample_rate, position_sec)
+        self._decks.seek(Deck(playing.entry, source, playing.gain))
+
+    def volume(self, volume: float) -> None:
+        self._volume = volume
+        if self._decks is not None:
+            self._decks.set_volume(volume)
+
+    def crossfade(self, seconds: float) -> None:
+        self._crossfade_sec = seconds
+        if self._decks is not None:
+            self._decks.crossfade_sec = seconds
+
+    def device(self, name: str | None) -> None:
+        """Play on another device from now on; the old one stays when the new one cannot be opened."""
+        if self._device is None:
+            self._device_name = name
+            if self._decks is not None:
+                self._move_to(open_device(name))
+            return
+        device = open_device(name)
+        self._quieten()
+        self._close(self._device)
+        self._device_name = name
+        self._move_to(device)
+
+    def devices(self) -> list[dict[str, Any]]:
+        return [asdict(device) for device in list_devices()]
+
+    # -- device and decks ----------------------------------------------------------------------
+
+    def _ready(self) -> Decks:
+        """The table, on an open device."""
+        if self._device is None:
+            self._move_to(open_device(self._device_name))
+        assert self._decks is not None
+        return self._decks
+
+    def _deck(self, decks: Decks, entry: int, path: str, gain: float, position_sec: float) -> Deck:
+        return Deck(entry, self._open(Path(path), decks.sample_rate, position_sec), gain)
+
+    def _open(self, path: Path, sample_rate: int, position_sec: float) -> TrackSource:
+        source = TrackSource(path, sample_rate, position_sec)
+        source.fill(round(FIRST_READ_SEC * sample_rate))
+        self._wake_feeder.set()
+        return source
+
+    def _sound(self) -> None:
+        self._silent_since = None
+        if self._device is not None and self._decks is not None and not self._sounding:
+            self._device.start(self._decks.render)
+            self._sounding = True
+
+    def _quieten(self) -> None:
+        """Ramp down and let the device play out what it holds, so that closing it does not click."""
+        if self._decks is None or not self._sounding:
+            return
+        was_paused = self._decks.paused
+        self._decks.pause()
+        time.sleep(SETTLE_SEC)
+        if not was_paused:
+            self._decks.resume()
+
+    def _move_to(self, device: Device) -> None:
+        """Put the table, with everything on it where it is, onto another device."""
+        old, self._device, self._sounding = self._decks, device, False
+        self._retry_at = 0.0
+        if old is not None and old.sample_rate == device.sample_rate:
+            self._sound_unless_silent(old)
+            return
+        decks = Decks(device.sample_rate, volume=self._volume, crossfade_sec=self._crossfade_sec)
+        if old is not None:
+            decks.take_over(old, self._open)
+        self._decks = decks
+        self._sound_unless_silent(decks)
+
+    def _sound_unless_silent(self, decks: Decks) -> None:
+        if not decks.silent:
+            self._sound()
+
+    def _close(self, device: Device) -> None:
+        """Close without waiting: a device whose server is gone may never answer."""
+        self._device, self._sounding = None, False
+        threading.Thread(target=device.close, daemon=True).start()
+
+    # -- the feeder thread ---------------------------------------------------------------------
+
+    def feed(self) -> None:
+        """Read ahead, watch the device and report, until `close`."""
+        while not self._closing:
+            self._wake_feeder.wait(FEED_INTERVAL_SEC)
+            self._wake_feeder.clear()
+            with self._table:
+                self._watch_device()
+            self._read_ahead()
+            self._report()
+
+    def _read_ahead(self) -> None:
+        decks = self._decks
+        if decks is None:
+            return
+        for source in decks.sources():
+            source.fill(round(READ_AHEAD_SEC * decks.sample_rate))
+        while decks.retired:
+            decks.retired.popleft().close()
+
+    def _watch_device(self) -> None:
+        decks, device, now = self._decks, self._device, time.monotonic()
+        if decks is None:
+            return
+        if device is not None and self._sounding and device.lost:
+            self._close(device)
+            lost = device.name or "the default sound device"
+            self._send(
+                {"event": "device_lost", "device": device.name, "message": f"{lost} is gone"}
+            )
+            self._device_name = None
+            self._retry_at = now
+        if self._device is None and not decks.silent and self._retry_at <= now:
+            self._try_default_device(now)
+        self._rest_when_idle(decks, now)
+
+    def _try_default_device(self, now: float) -> None:
+        try:
+            self._move_to(open_device(None))
+        except AudioDeviceError:
+            self._retry_at = now + DEVICE_RETRY_SEC
+            return
+        self._send({"event": "device_back", "device": None, **self._position()})
+
+    def _rest_when_idle(self, decks: Decks, now: float) -> None:
+        """Stop asking the device for silence after a while: a laptop's sound chip may sleep."""
+        if self._device is None or not self._sounding or not decks.silent:
+            self._silent_since = None
+            return
+        if self._silent_since is None:
+            self._silent_since = now
+        elif now - self._silent_since > DEVICE_IDLE_SEC:
+            self._device.stop()
+            self._sounding = False
+
+    def _report(self) -> None:
+        decks = self._decks
+        if decks is None:
+            return
+        while decks.events:
+            event = decks.events.popleft()
+            kind = (
+                "started"
+                if isinstance(event, Started)
+                else "ended"
+                if isinstance(event, Ended)
+                else "stopped"
+            )
+            self._send({"event": kind, **asdict(event)})
+        now = time.monotonic()
+        if not decks.silent and self._sounding and now >= self._position_due:
+            self._position_due = now + POSITION_INTERVAL_SEC
+            self._send({"event": "position", **self._position(), "underruns": decks.underruns})
+
+    def _position(self) -> dict[str, Any]:
+        playing = self._decks.playing if self._decks is not None else None
+        if playing is None:
+            return {"entry": None, "position_sec": 0.0}
+        source = playing.source
+        return {"entry": playing.entry, "position_sec": source.position / source.sample_rate}
+
+    # -- the main thread -----------------------------------------------------------------------
+
+    def serve(self, lines: BinaryIO) -> None:
+        for line in lines:
+            command = json.loads(line)
+            self._answer(command.pop("id"), command.pop("do"), command)
+        self._closing = True
+        if self._device is not None:
+            self._quieten()
+
+    def _answer(self, request_id: int, name: str, arguments: dict[str, Any]) -> None:
+        method: Callable[..., Any] = getattr(self, name)
+        try:
+            with self._table:
+                result = method(**arguments)
+        except LofiError as error:
+            problem = {"name": error.name, "message": error.message, "hint": error.hint}
+            self._send({"id": request_id, "error": problem})
+            return
+        self._send({"id": request_id, "result": result, **self._position()})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        with self._output_lock, contextlib.suppress(BrokenPipeError):
+            self._output.write(json.dumps(message).encode() + b"\n")
+            self._output.flush()
+
+
+def raise_priority() -> None:
+    """Go before ordinary work where the system lets us; where it does not, play on as we are."""
+    if sys.platform == "win32":
+        high_priority = 0x80
+        kernel = ctypes.windll.kernel32
+        kernel.SetPriorityClass(kernel.GetCurrentProcess(), high_priority)
+        return
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, -11)
+
+
+def main() -> None:
+    # Ctrl-C in a terminal reaches the whole group; the daemon decides when the player ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    raise_priority()
+    sys.setswitchinterval(0.001)
+    player = Player(output)
+    feeder = threading.Thread(target=player.feed, name="feeder", daemon=True)
+    feeder.start()
+    player.serve(sys.stdin.buffer)
+    # a device whose server hangs must not keep the process alive
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

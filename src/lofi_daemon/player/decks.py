@@ -1,0 +1,333 @@
+"""What sounds: the decks that play, cross over and fall silent, rendered block by block.
+
+Like a disc jockey's table: one deck plays, one waits with the next track, and decks on their way
+out fade beneath. The device asks for blocks from its own thread (`render`); everything else comes
+from the player's main thread. One short lock keeps them apart; files are opened and decoded
+outside it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lofi_daemon.player.mixer import (
+    RAMP_SEC,
+    Block,
+    Gains,
+    Ramp,
+    crossfade_frames,
+    equal_power_gains,
+    equal_power_retarget,
+    mix,
+    smooth_gains,
+    smooth_retarget,
+    steady,
+)
+from lofi_daemon.player.source import TrackSource
+
+
+@dataclass
+class Deck:
+    """A track on the table. `entry` is the daemon's number for this turn of the track."""
+
+    entry: int
+    source: TrackSource
+    gain: float = 1.0
+    fade: Ramp = field(default_factory=lambda: steady(1.0))
+
+
+@dataclass(frozen=True)
+class Ended:
+    entry: int
+    reason: str
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class Started:
+    entry: int
+    position_sec: float
+    duration_sec: float
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Nothing is left to play."""
+
+
+DeckEvent = Ended | Started | Stopped
+
+
+class Decks:
+    def __init__(self, sample_rate: int, *, volume: float, crossfade_sec: float) -> None:
+        self.sample_rate = sample_rate
+        self.crossfade_sec = crossfade_sec
+        self.underruns = 0
+        self.events: deque[DeckEvent] = deque()
+        self.retired: deque[TrackSource] = deque()
+        self._lock = threading.Lock()
+        self._playing: Deck | None = None
+        self._next: Deck | None = None
+        self._leaving: list[Deck] = []
+        self._volume = steady(volume)
+        self._transport = steady(1.0)
+
+    @property
+    def playing(self) -> Deck | None:
+        return self._playing
+
+    @property
+    def next(self) -> Deck | None:
+        return self._next
+
+    @property
+    def paused(self) -> bool:
+        return self._transport.end == 0.0
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing moves any more: paused or empty, and the last ramp is over."""
+        return self._at_rest() or (self._playing is None and not self._leaving)
+
+    def sources(self) -> list[TrackSource]:
+        """Every source that still needs to be read ahead, the most urgent first."""
+        decks = [self._playing, *self._leaving, self._next]
+        return [deck.source for deck in decks if deck is not None]
+
+    # -- commands ------------------------------------------------------------------------------
+
+    def play(self, deck: Deck, *, crossfade: bool) -> None:
+        """Put a track on and let it sound now; what played before leaves."""
+        with self._lock:
+            self._wake()
+            self._switch_to(deck, "skipped", crossfade=crossfade)
+
+    def set_next(self, deck: Deck | None) -> None:
+        """What comes when the playing track ends; None: silence."""
+        with self._lock:
+            self._retire(self._next)
+            self._next = deck
+
+    def skip(self) -> None:
+        """Cross over to the next track at once; with none, fade out and stop."""
+        with self._lock:
+            if self._playing is None:
+                return
+            self._wake()
+            following, self._next = self._next, None
+            self._switch_to(following, "skipped", crossfade=True)
+
+    def seek(self, deck: Deck) -> None:
+        """Go on in the same track elsewhere: a short cross-over to a second reading of it."""
+        with self._lock:
+            playing = self._playing
+            if playing is None or playing.entry != deck.entry:
+                self._retire(deck)
+                return
+            ramp = self._ramp_frames()
+            deck.fade = Ramp(0.0, 1.0, ramp)
+            self._let_go(playing, ramp)
+            self._playing = deck
+
+    def pause(self) -> None:
+        with self._lock:
+            self._transport = self._ramped(self._transport, 0.0)
+
+    def resume(self) -> None:
+        with self._lock:
+            self._transport = self._ramped(self._transport, 1.0)
+
+    def stop(self) -> None:
+        """Silence within one ramp; the table is cleared."""
+        with self._lock:
+            self._retire(self._next)
+            self._next = None
+            for deck in self._leaving:
+                deck.fade = equal_power_retarget(deck.fade, 0.0, self._ramp_frames())
+            if self._playing is not None:
+                self._end(self._playing, "stopped", None)
+                self._let_go(self._playing, self._ramp_frames())
+                self._playing = None
+            self.events.append(Stopped())
+            if self._at_rest():
+                self._wake()
+
+    def set_volume(self, volume: float) -> None:
+        with self._lock:
+            self._volume = self._ramped(self._volume, volume)
+
+    def take_over(self, other: Decks, reopen: Callable[[Path, int, float], TrackSource]) -> None:
+        """Go on with what is on another table, of another sample rate, where it is.
+
+        `reopen(path, sample_rate, position_sec)` opens a source; what is fading out is left behind.
+        """
+
+        def moved(deck: Deck | None) -> Deck | None:
+            if deck is None:
+                return None
+            position_sec = deck.source.position / other.sample_rate
+            source = reopen(deck.source.path, self.sample_rate, position_sec)
+            return Deck(deck.entry, source, deck.gain)
+
+        self._playing, self._next = moved(other._playing), moved(other._next)
+        self._transport = steady(other._transport.end)
+        self.underruns, self.events = other.underruns, other.events
+
+    # -- rendering -----------------------------------------------------------------------------
+
+    def render(self, frames: int) -> Block:
+        """The next block for the device: float32 [frames, 2]."""
+        with self._lock:
+            volume = smooth_gains(self._volume, frames) * smooth_gains(self._transport, frames)
+            at_rest = self._at_rest()
+            self._volume = self._volume.advanced(frames)
+            self._transport = self._transport.advanced(frames)
+            if at_rest:
+                return mix([], [], frames)
+            block = mix([], [], frames)
+            for start, end in self._stretches(frames):
+                block[start:end] = self._render_stretch(end - start)
+            return block * volume[:, None]
+
+    def _stretches(self, frames: int) -> Iterator[tuple[int, int]]:
+        """Cut a block where one track hands over to the next, and hand over there."""
+        start = 0
+        while start < frames:
+            self._hand_over()
+            length = frames - start
+            if self._playing is not None:
+                length = min(length, max(1, self._frames_until_hand_over(self._playing)))
+            yield start, start + length
+            start += length
+        self._hand_over()
+
+    def _frames_until_hand_over(self, playing: Deck) -> int:
+        remaining = playing.source.remaining
+        crossfade = self._crossfade_into_next(playing)
+        return remaining - crossfade if remaining > crossfade else remaining
+
+    def _crossfade_into_next(self, playing: Deck) -> int:
+        if self._next is None:
+            return 0
+        return crossfade_frames(
+            self.crossfade_sec,
+            self.sample_rate,
+            playing.source.total_frames,
+            self._next.source.total_frames,
+        )
+
+    def _hand_over(self) -> None:
+        """Let the next track in when the playing one is over, or short enough of its end."""
+        playing = self._playing
+        if playing is None:
+            return
+        if playing.source.exhausted:
+            failure = playing.source.failure
+            reason, message = ("error", failure.message) if failure else ("finished", None)
+            self._end(playing, reason, message)
+            self._retire(playing)
+            self._bring_in_next(fade_frames=0)
+            return
+        if self._next is None:
+            return
+        remaining = playing.source.remaining
+        crossfade = min(self._crossfade_into_next(playing), remaining)
+        if crossfade > 0 and remaining <= crossfade:
+            self._end(playing, "finished", None)
+            self._let_go(playing, crossfade)
+            self._bring_in_next(fade_frames=crossfade)
+
+    def _end(self, playing: Deck, reason: str, message: str | None) -> None:
+        self.events.append(Ended(playing.entry, reason, message))
+
+    def _bring_in_next(self, fade_frames: int) -> None:
+        following, self._next = self._next, None
+        self._playing = None
+        if following is None:
+            self.events.append(Stopped())
+            return
+        following.fade = Ramp(0.0, 1.0, fade_frames) if fade_frames else steady(1.0)
+        self._begin(following)
+
+    def _begin(self, deck: Deck) -> None:
+        self._playing = deck
+        source = deck.source
+        self.events.append(
+            Started(deck.entry, source.position / self.sample_rate, source.duration_sec)
+        )
+
+    def _render_stretch(self, frames: int) -> Block:
+        blocks: list[Block] = []
+        gains: list[Gains] = []
+        decks = [*self._leaving, self._playing] if self._playing else list(self._leaving)
+        for deck in decks:
+            block = deck.source.read(frames)
+            if len(block) < frames and not deck.source.exhausted:
+                self.underruns += 1
+            blocks.append(block)
+            gains.append(equal_power_gains(deck.fade, frames) * deck.gain)
+            deck.fade = deck.fade.advanced(frames)
+        for deck in self._leaving:
+            if deck.fade.finished or deck.source.exhausted:
+                self._retire(deck)
+        self._leaving = [
+            deck for deck in self._leaving if not (deck.fade.finished or deck.source.exhausted)
+        ]
+        return mix(blocks, gains, frames)
+
+    # -- with the lock held --------------------------------------------------------------------
+
+    def _at_rest(self) -> bool:
+        return self.paused and self._transport.finished
+
+    def _wake(self) -> None:
+        """Let sound through again; what was frozen in a pause is not heard any more."""
+        if not self._at_rest():
+            self._transport = self._ramped(self._transport, 1.0)
+            return
+        self._transport = steady(1.0)
+        for deck in self._leaving:
+            self._retire(deck)
+        self._leaving = []
+        if self._playing is not None:
+            self._end(self._playing, "skipped", None)
+            self._retire(self._playing)
+            self._playing = None
+
+    def _switch_to(self, deck: Deck | None, reason: str, *, crossfade: bool) -> None:
+        playing = self._playing
+        fade = self._ramp_frames()
+        if playing is not None:
+            if crossfade:
+                lengths = [playing.source.total_frames]
+                if deck is not None:
+                    lengths.append(deck.source.total_frames)
+                wanted = crossfade_frames(self.crossfade_sec, self.sample_rate, *lengths)
+                fade = max(fade, min(wanted, playing.source.remaining))
+            self._end(playing, reason, None)
+            self._let_go(playing, fade)
+        self._playing = None
+        if deck is None:
+            self.events.append(Stopped())
+            return
+        deck.fade = Ramp(0.0, 1.0, fade) if playing is not None else steady(1.0)
+        self._begin(deck)
+
+    def _let_go(self, deck: Deck, frames: int) -> None:
+        deck.fade = equal_power_retarget(deck.fade, 0.0, frames)
+        self._leaving.append(deck)
+
+    def _retire(self, deck: Deck | None) -> None:
+        """Leave the source to the feeder, who alone closes files."""
+        if deck is not None:
+            self.retired.append(deck.source)
+
+    def _ramp_frames(self) -> int:
+        return round(RAMP_SEC * self.sample_rate)
+
+    def _ramped(self, ramp: Ramp, end: float) -> Ramp:
+        return smooth_retarget(ramp, end, self._ramp_frames())

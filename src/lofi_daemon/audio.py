@@ -1,16 +1,20 @@
 """Sound as arrays: the clip type and what is done to whole clips.
 
-Samples are float32 [channels, frames], full scale ±1.
+Samples are float32 [channels, frames], full scale ±1. What a track of minutes goes through works
+piece by piece or in place, so that its memory is that of one array.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
+
+SILENCE_PEAK = 1e-5
 
 
 @dataclass(frozen=True)
@@ -25,41 +29,45 @@ class AudioClip:
         return self.samples.shape[1] / self.sample_rate
 
 
-def resample(clip: AudioClip, sample_rate: int) -> AudioClip:
-    """The clip at another rate (soxr, very high quality); the same clip when the rate is right."""
-    if clip.sample_rate == sample_rate:
-        return clip
+def resample_stream(pieces: Iterable[Samples], from_rate: int, to_rate: int) -> Iterator[Samples]:
+    """Consecutive pieces [channels, n] at another rate (soxr, very high quality), delay removed."""
+    if from_rate == to_rate:
+        yield from pieces
+        return
     import soxr
 
-    frames_first = np.ascontiguousarray(clip.samples.T)
-    resampled = soxr.resample(frames_first, clip.sample_rate, sample_rate, quality="VHQ")
-    return AudioClip(np.ascontiguousarray(resampled.T, dtype=np.float32), sample_rate)
+    stream: soxr.ResampleStream | None = None
+    channels = 0
+    for piece in pieces:
+        if stream is None:
+            channels = piece.shape[0]
+            stream = soxr.ResampleStream(from_rate, to_rate, channels, "float32", "VHQ")
+        yield stream.resample_chunk(np.ascontiguousarray(piece.T)).T
+    if stream is not None:
+        yield stream.resample_chunk(np.zeros((0, channels), dtype=np.float32), last=True).T
 
 
-def fit_length(clip: AudioClip, duration_sec: float) -> AudioClip:
-    """Trimmed to exactly round(duration × rate) frames; silence is added where the clip is short."""
-    frames = round(duration_sec * clip.sample_rate)
-    samples = clip.samples[:, :frames]
-    missing = frames - samples.shape[1]
-    if missing > 0:
-        samples = np.pad(samples, ((0, 0), (0, missing)))
-    return AudioClip(samples, clip.sample_rate)
+def join_to_length(pieces: Iterable[Samples], channels: int, frames: int) -> Samples:
+    """The pieces one after another, cut to exactly `frames`; silence where they fall short."""
+    joined = np.zeros((channels, frames), dtype=np.float32)
+    position = 0
+    for piece in pieces:
+        count = min(piece.shape[1], frames - position)
+        joined[:, position : position + count] = piece[:, :count]
+        position += count
+    return joined
 
 
-def fade_out(clip: AudioClip, seconds: float) -> AudioClip:
-    """A raised-cosine fade over the last `seconds`, ending in exact silence."""
-    frames = min(round(seconds * clip.sample_rate), clip.samples.shape[1])
-    if frames == 0:
-        return clip
-    curve = 0.5 * (1.0 + np.cos(np.linspace(0.0, np.pi, frames, dtype=np.float64)))
-    samples = clip.samples.copy()
-    samples[:, -frames:] *= curve.astype(np.float32)
-    return AudioClip(samples, clip.sample_rate)
+def fade_out(samples: Samples, frames: int) -> None:
+    """In place: a raised-cosine fade over the last `frames`, ending in exact silence."""
+    frames = min(frames, samples.shape[1])
+    if frames > 0:
+        curve = 0.5 + 0.5 * np.cos(np.linspace(0.0, np.pi, frames))
+        samples[:, -frames:] *= curve.astype(np.float32)
 
 
-def limit_peak(clip: AudioClip, peak: float) -> AudioClip:
-    """Scaled down as a whole when its largest sample exceeds `peak`; never scaled up."""
-    largest = float(np.abs(clip.samples).max(initial=0.0))
-    if largest <= peak:
-        return clip
-    return AudioClip(clip.samples * np.float32(peak / largest), clip.sample_rate)
+def normalise_peak(samples: Samples, peak: float) -> None:
+    """In place: scaled as a whole so that the largest sample is `peak`; silence stays silence."""
+    largest = max(float(samples.max(initial=0.0)), -float(samples.min(initial=0.0)))
+    if largest > SILENCE_PEAK:
+        samples *= np.float32(peak / largest)

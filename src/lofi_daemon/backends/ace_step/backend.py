@@ -1,0 +1,174 @@
+"""ACE-Step behind the backend protocol. Imports the pipeline only when it loads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lofi_daemon.backends.ace_step.bundle import (
+    Defaults,
+    Manifest,
+    damaged_files,
+    missing_files,
+    read_manifest,
+)
+from lofi_daemon.backends.protocol import (
+    Availability,
+    BackendInfo,
+    GenerationRequest,
+    Phase,
+    ProgressCallback,
+)
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.errors import InvalidDuration, ModelLoadFailed, ModelNotFound
+
+if TYPE_CHECKING:
+    from lofi_daemon.audio import AudioClip
+    from lofi_daemon.backends.ace_step.context import LyricIds
+    from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
+    from lofi_daemon.config import Settings
+
+Composer = Callable[[GenerationRequest], "LyricIds"]
+
+DIFFUSION_OPTIONS = frozenset({"inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg"})
+
+
+@dataclass(frozen=True)
+class ConfiguredDefaults:
+    """What the user's configuration says where a request does not; None: the manifest decides."""
+
+    inference_steps: int | None = None
+    scheduler: str | None = None
+    guidance_scale: float | None = None
+
+    def over(self, defaults: Defaults) -> Defaults:
+        said = {name: value for name, value in vars(self).items() if value is not None}
+        return defaults.model_copy(update=said)
+
+
+class BundleBackend:
+    """Any ACE-Step-shaped bundle as a Backend: the folder and its manifest make the difference."""
+
+    def __init__(
+        self,
+        info: BackendInfo,
+        folder: Path,
+        *,
+        threads: int | None = None,
+        configured: ConfiguredDefaults | None = None,
+        compose: Composer | None = None,
+        repair: str,
+    ) -> None:
+        self._info = info
+        self._folder = folder
+        self._threads = threads
+        self._configured = configured or ConfiguredDefaults()
+        self._compose = compose
+        self._repair = repair
+        self._pipeline: AceStepPipeline | None = None
+
+    @property
+    def info(self) -> BackendInfo:
+        return self._info
+
+    def availability(self) -> Availability:
+        if not self._folder.is_dir():
+            return Availability(installed=False)
+        try:
+            manifest = read_manifest(self._folder)
+        except ModelLoadFailed as error:
+            return Availability(installed=True, error=f"{error.message} {self._repair}")
+        missing = missing_files(self._folder, manifest)
+        if len(missing) >= len(manifest.files or missing):
+            return Availability(installed=False)
+        if missing:
+            return self._broken("is missing", missing)
+        damaged = damaged_files(self._folder, manifest)
+        if damaged:
+            return self._broken("is incomplete", damaged)
+        return Availability(installed=True, model_version=manifest.model_version)
+
+    def resolve(self, request: GenerationRequest) -> GenerationRequest:
+        from lofi_daemon.backends.ace_step.requests import resolve
+
+        info = self._info
+        if not info.min_duration_sec <= request.duration_sec <= info.max_duration_sec:
+            raise InvalidDuration(
+                f"{request.duration_sec:g} s is outside what {info.name} can make: "
+                f"{info.min_duration_sec:g} to {info.max_duration_sec:g} s.",
+                min=info.min_duration_sec,
+                max=info.max_duration_sec,
+            )
+        manifest = self._manifest()
+        return resolve(request, manifest, self._configured.over(manifest.defaults))
+
+    def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
+        from lofi_daemon.backends.ace_step.requests import expected_seconds
+
+        return expected_seconds(request, self._manifest(), loaded=self._pipeline is not None)
+
+    def load(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
+        if self._pipeline is not None:
+            return
+        status = self.availability()
+        if not status.installed:
+            raise ModelNotFound(f"{self._info.name} is not in {self._folder}.", hint=self._repair)
+        if status.error is not None:
+            raise ModelLoadFailed(status.error, hint=self._repair)
+        from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
+        from lofi_daemon.onnx.session import SessionSettings
+
+        self._pipeline = AceStepPipeline(
+            self._folder,
+            SessionSettings(threads=self._threads),
+            compose=self._compose,
+            cancel=cancel,
+            on_progress=on_progress,
+        )
+
+    def generate(
+        self,
+        request: GenerationRequest,
+        *,
+        on_progress: ProgressCallback,
+        cancel: CancelToken,
+    ) -> AudioClip:
+        assert self._pipeline is not None, "load comes before generate"
+        return self._pipeline.generate(request, on_progress=on_progress, cancel=cancel)
+
+    def unload(self) -> None:
+        self._pipeline = None
+
+    def _manifest(self) -> Manifest:
+        if self._pipeline is not None:
+            return self._pipeline.manifest
+        return read_manifest(self._folder)
+
+    def _broken(self, what: str, names: list[str]) -> Availability:
+        files = ", ".join(str(self._folder / name) for name in names)
+        return Availability(installed=True, error=f"{files} {what}. {self._repair}")
+
+
+def ace_step_backend(settings: Settings) -> BundleBackend:
+    """The full ACE-Step model, from the configured folder."""
+    return BundleBackend(
+        BackendInfo(
+            type="ace_step",
+            name="ACE-Step 3.5B",
+            sample_rate=48000,
+            min_duration_sec=5.0,
+            max_duration_sec=240.0,
+            options=DIFFUSION_OPTIONS,
+        ),
+        settings.ace_step_folder,
+        threads=settings.threads,
+        configured=ConfiguredDefaults(
+            settings.ace_step_steps, settings.ace_step_scheduler, settings.ace_step_guidance
+        ),
+        repair=(
+            f"Put the ACE-Step model files into {settings.ace_step_folder}, "
+            "or set LOFI_ACE_STEP_MODEL_PATH to the folder that has them."
+        ),
+    )

@@ -1,0 +1,167 @@
+"""A folder of ACE-Step-shaped model files and what its manifest says of them.
+
+A folder without manifest.json holds the published files: float32, batch 1, no ERG, and constants
+that are found by probing. Light on imports: asking whether a model is there loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lofi_daemon.errors import ModelLoadFailed
+
+INTERFACE = 1
+
+FILES = (
+    "tokenizer.json",
+    "text_encoder.onnx",
+    "transformer_encoder.onnx",
+    "transformer_decoder.onnx",
+    "dcae_decoder.onnx",
+    "vocoder.onnx",
+)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class LatentConstants(_Section):
+    """The DCAE reads latents / scale + shift; inside: the graph does it itself (None: probe)."""
+
+    scale: float = 0.1786
+    shift: float = -1.9091
+    inside: bool | None = None
+
+
+class MelConstants(_Section):
+    """(mel·scale + shift) · (maximum − minimum) + minimum is the vocoder's log-mel."""
+
+    scale: float = 0.5
+    shift: float = 0.5
+    minimum: float = -11.0
+    maximum: float = 3.0
+    inside: bool | None = None
+
+
+class VocoderFacts(_Section):
+    """receptive_field_frames: mel frames on each side that a sample can depend on."""
+
+    receptive_field_frames: int = 90
+    sample_rate: int = 44100
+    hop_length: int = 512
+
+
+class WindowFacts(_Section):
+    """Latent frames a DCAE call, and how many of them neighbouring calls share."""
+
+    window_frames: int = 512
+    overlap_frames: int = 128
+
+
+class Defaults(_Section):
+    """What a request gets that does not say otherwise."""
+
+    inference_steps: int = 60
+    scheduler: str = "euler"
+    guidance_scale: float = 15.0
+    cfg_type: str = "apg"
+    guidance_interval: float = 0.5
+    guidance_decay: float = 0.0
+    omega: float = 10.0
+
+
+class Mastering(_Section):
+    """The finish of a bundle whose raw output needs one; see mastering.py."""
+
+    high_pass_hz: float = 25.0
+    loudness_lufs: float = -16.0
+    true_peak_db: float = -1.0
+
+
+class RelativeCost(_Section):
+    """Seconds at reference speed: encoding a prompt, then per latent frame one model call, the
+    DCAE and the vocoder (one channel), and loading."""
+
+    loading: float = 30.0
+    encoding: float = 1.0
+    model_call: float = 0.042
+    dcae: float = 0.05
+    vocoder: float = 0.025
+
+
+class FileFacts(_Section):
+    bytes: int
+    sha256: str
+
+
+class Manifest(_Section):
+    """manifest.json, with the published files' facts as defaults."""
+
+    interface: int = INTERFACE
+    form: str = "published"
+    model_version: str = "published-fp32"
+    precision: str = "fp32"
+    latents: LatentConstants = LatentConstants()
+    mel: MelConstants = MelConstants()
+    vocoder: VocoderFacts = VocoderFacts()
+    dcae: WindowFacts = WindowFacts()
+    erg: bool = False
+    score: str | None = None
+    null_lyric: str = "zero"
+    defaults: Defaults = Defaults()
+    mastering: Mastering | None = None
+    relative_cost: RelativeCost = RelativeCost()
+    files: dict[str, FileFacts] = Field(default_factory=dict[str, FileFacts])
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The folder's manifest, or the published defaults where there is none.
+
+    Raises ModelLoadFailed when the file is broken or of another interface version.
+    """
+    path = folder / "manifest.json"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Manifest()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelLoadFailed(f"Model file {path} cannot be read: {error}") from error
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the document"
+        raise ModelLoadFailed(f"Model file {path} is broken at {where}: {first['msg']}") from error
+    if manifest.interface != INTERFACE:
+        raise ModelLoadFailed(
+            f"Model file {path} has interface {manifest.interface}; this version runs {INTERFACE}.",
+            hint="Update lofi-daemon, or export the model again with its own export script.",
+        )
+    return manifest
+
+
+def missing_files(folder: Path, manifest: Manifest) -> list[str]:
+    """Names of the files that are needed and not there."""
+    return [name for name in {*FILES, *manifest.files} if not (folder / name).is_file()]
+
+
+def damaged_files(folder: Path, manifest: Manifest, *, deep: bool = False) -> list[str]:
+    """Names of the files that are not as the manifest says: by size, and by SHA-256 if `deep`."""
+    damaged: list[str] = []
+    for name, facts in manifest.files.items():
+        path = folder / name
+        if path.stat().st_size != facts.bytes or (deep and _sha256(path) != facts.sha256):
+            damaged.append(name)
+    return damaged
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

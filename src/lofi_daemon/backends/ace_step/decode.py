@@ -1,0 +1,163 @@
+"""Latents to sound: DCAE decoder → log-mel → vocoder, in windows, so that memory stays flat.
+
+The DCAE's attention spans a whole call, so its windows cross over where both have context; the
+vocoder is local, so its windows overlap by its whole reach and join exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lofi_daemon.backends.ace_step.bundle import Manifest
+from lofi_daemon.backends.ace_step.latents import CHANNELS, HEIGHT
+from lofi_daemon.backends.ace_step.solvers import Latents
+from lofi_daemon.backends.ace_step.windows import Window, blend_weights, kept_span, windows
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed
+from lofi_daemon.onnx.session import OnnxModel, SessionSettings
+
+MelSpectrogram = NDArray[np.float32]
+OnWindow = Callable[[float], None]
+
+MEL_BANDS = 128
+MEL_FRAMES_PER_LATENT = 8
+VOCODER_CORE_FRAMES = 844
+# A denormalised log-mel of silence lies near −11, a normalised one never far below −1.
+DENORMALISED_BELOW = -3.0
+OTHER_BORDER_FRAMES = 8
+# Next to its border a window still feels the zeros that convolutions see beyond it.
+BLEND_MARGIN_FRAMES = 8
+
+
+class LatentDecoder:
+    """The dcae_decoder and vocoder graphs of one bundle.
+
+    Raises ModelNotFound and ModelLoadFailed, naming the file.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, settings: SessionSettings) -> None:
+        self._dcae = OnnxModel(folder / "dcae_decoder.onnx", settings, required_inputs=("latents",))
+        self._vocoder = OnnxModel(folder / "vocoder.onnx", settings)
+        if len(self._vocoder.inputs) != 1:
+            raise ModelLoadFailed(f"Model file {self._vocoder.path} must have one input, the mel.")
+        self._mel_input = next(iter(self._vocoder.inputs.values()))
+        self._manifest = manifest
+        self._fixed_frames = self._dcae.inputs["latents"].shape[3]
+        self._denormalised: bool | None = manifest.mel.inside
+        cost = manifest.relative_cost
+        self._dcae_share = cost.dcae / (cost.dcae + 2.0 * cost.vocoder)
+
+    def mel(self, latents: Latents, on_window: OnWindow, cancel: CancelToken) -> MelSpectrogram:
+        """The vocoder's log-mel, float32 [2, 128, 8·T] (left, right).
+
+        latents: float32 [1, 8, 16, T] as they leave the diffusion. on_window gets the share done.
+        Raises ModelInferenceFailed where the graph gives NaN in spite of another border.
+        """
+        facts = self._manifest.dcae
+        size = self._fixed_frames or facts.window_frames
+        overlap = min(facts.overlap_frames, size // 4)
+        frames = latents.shape[-1]
+        mel = self._windowed_mel(latents, windows(frames, size, overlap), on_window, cancel)
+        if not np.isfinite(mel).all():
+            # A published graph can lose an epsilon and give 0/0 for some windows, not for others.
+            if self._fixed_frames is None:
+                size = min(size, frames) - OTHER_BORDER_FRAMES
+            moved = windows(frames, max(1, size), min(overlap + OTHER_BORDER_FRAMES, size - 1))
+            mel = self._windowed_mel(latents, moved, on_window, cancel)
+        broken = np.flatnonzero(~np.isfinite(mel).all(axis=(0, 1))) // MEL_FRAMES_PER_LATENT
+        if broken.size:
+            raise ModelInferenceFailed(
+                f"The DCAE decoder gave NaN or Inf at latent frames {broken[0]}–{broken[-1]}.",
+                hint="Try another seed; if that fails too, export or download the model again.",
+            )
+        return self._vocoder_scale(mel)
+
+    def _windowed_mel(
+        self, latents: Latents, parts: list[Window], on_window: OnWindow, cancel: CancelToken
+    ) -> MelSpectrogram:
+        in_mel = [_in_mel_frames(part) for part in parts]
+        joined = np.zeros((2, MEL_BANDS, in_mel[-1].stop), dtype=np.float32)
+        for index, (part, place) in enumerate(zip(parts, in_mel, strict=True)):
+            mel = self._call_dcae(latents[..., part.start : part.stop], cancel)
+            weights = blend_weights(index, in_mel, BLEND_MARGIN_FRAMES * MEL_FRAMES_PER_LATENT)
+            joined[..., place.start : place.stop] += mel * weights
+            on_window((index + 1) / len(parts))
+        return joined
+
+    def waveform(
+        self, mel: MelSpectrogram, on_window: OnWindow, cancel: CancelToken
+    ) -> Iterator[NDArray[np.float32]]:
+        """Consecutive pieces of the waveform, float32 [2, n], 512 samples a mel frame in all."""
+        facts = self._manifest.vocoder
+        reach, hop = facts.receptive_field_frames, facts.hop_length
+        size = self._mel_input.shape[-1] or VOCODER_CORE_FRAMES + 2 * reach
+        parts = windows(mel.shape[-1], size, 2 * reach)
+        for index, window in enumerate(parts):
+            kept = kept_span(index, parts, reach)
+            channels: list[NDArray[np.float32]] = []
+            for channel in mel:
+                piece = self._fixed_length(channel[None, :, window.start : window.stop])
+                sound = self._vocoder.run({self._mel_input.name: piece}, cancel)[0].reshape(-1)
+                if not np.isfinite(sound).all():
+                    raise ModelInferenceFailed(
+                        f"The vocoder gave NaN or Inf at mel frames {window.start}–{window.stop}."
+                    )
+                offset = window.start
+                channels.append(sound[(kept.start - offset) * hop : (kept.stop - offset) * hop])
+            on_window((index + 1) / len(parts))
+            yield np.stack(channels)
+
+    def _fixed_length(self, mel: MelSpectrogram) -> MelSpectrogram:
+        """The window, its last frame repeated where the graph's time axis is fixed and longer."""
+        fixed = self._mel_input.shape[-1]
+        if fixed is None or mel.shape[-1] == fixed:
+            return mel
+        return np.pad(mel, ((0, 0), (0, 0), (0, fixed - mel.shape[-1])), mode="edge")
+
+    @property
+    def dcae_share(self) -> float:
+        """The DCAE's expected share of the decoding time, the vocoder having the rest."""
+        return self._dcae_share
+
+    def _call_dcae(self, latents: Latents, cancel: CancelToken) -> MelSpectrogram:
+        constants = self._manifest.latents
+        frames = latents.shape[-1]
+        if not self._constants_inside(constants.inside, cancel):
+            latents = latents / np.float32(constants.scale) + np.float32(constants.shift)
+        if self._fixed_frames is not None and frames < self._fixed_frames:
+            latents = np.pad(
+                latents, ((0, 0), (0, 0), (0, 0), (0, self._fixed_frames - frames)), mode="edge"
+            )
+        mel = self._dcae.run({"latents": latents}, cancel)[0]
+        mel = mel.reshape(-1, *mel.shape[-2:])[:2]
+        if mel.shape[0] == 1:
+            mel = np.repeat(mel, 2, axis=0)
+        return mel[..., : frames * MEL_FRAMES_PER_LATENT]
+
+    def _vocoder_scale(self, mel: MelSpectrogram) -> MelSpectrogram:
+        if self._denormalised:
+            return mel
+        constants = self._manifest.mel
+        span = np.float32(constants.maximum - constants.minimum)
+        normalised = mel * np.float32(constants.scale) + np.float32(constants.shift)
+        return normalised * span + np.float32(constants.minimum)
+
+    def _constants_inside(self, declared: bool | None, cancel: CancelToken) -> bool:
+        """Whether the graph holds the constants; undeclared, asked of the graph itself, once.
+
+        The average latent (zeros) gives a mel far below −3 only where both pairs are inside.
+        """
+        if self._denormalised is None:
+            frames = self._fixed_frames or self._manifest.dcae.window_frames // 4
+            silence = np.zeros((1, CHANNELS, HEIGHT, frames), dtype=np.float32)
+            mel = self._dcae.run({"latents": silence}, cancel)[0]
+            self._denormalised = float(np.nanmedian(mel)) < DENORMALISED_BELOW
+        return self._denormalised if declared is None else declared
+
+
+def _in_mel_frames(window: Window) -> Window:
+    return Window(window.start * MEL_FRAMES_PER_LATENT, window.stop * MEL_FRAMES_PER_LATENT)

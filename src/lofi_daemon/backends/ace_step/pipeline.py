@@ -1,0 +1,265 @@
+"""One request from text to sound, stage by stage; usable without the daemon.
+
+pipeline = AceStepPipeline(Path("~/.cache/lofi.nvim/ace-step").expanduser())
+clip = pipeline.generate(GenerationRequest("rainy night, rhodes", 30.0, seed=42))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lofi_daemon.audio import AudioClip, fade_out, join_to_length, normalise_peak, resample_stream
+from lofi_daemon.backends.ace_step.bundle import Manifest, read_manifest
+from lofi_daemon.backends.ace_step.context import ContextEncoder, LyricIds, instrumental_lyric
+from lofi_daemon.backends.ace_step.decode import LatentDecoder
+from lofi_daemon.backends.ace_step.guidance import Guidance, calls_after_iterations, guided
+from lofi_daemon.backends.ace_step.latents import frames_for, gaussian_noise
+from lofi_daemon.backends.ace_step.mastering import master
+from lofi_daemon.backends.ace_step.requests import guidance_of, resolve
+from lofi_daemon.backends.ace_step.schedule import flow_schedule
+from lofi_daemon.backends.ace_step.solvers import (
+    FreshNoise,
+    Latents,
+    OnIteration,
+    solve_euler,
+    solve_heun,
+    solve_pingpong,
+)
+from lofi_daemon.backends.ace_step.text import WEAKENED, TextEncoder, TokenIds
+from lofi_daemon.backends.ace_step.transformer import ContextPair, DiffusionTransformer
+from lofi_daemon.backends.protocol import (
+    GenerationRequest,
+    Phase,
+    PhaseProgress,
+    ProgressCallback,
+)
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed
+from lofi_daemon.onnx.session import SessionSettings
+
+OUTPUT_SAMPLE_RATE = 48000
+END_FADE_SEC = 0.05
+PEAK = 0.89
+
+Composer = Callable[[GenerationRequest], LyricIds]
+
+
+@dataclass(frozen=True)
+class ErgSwitches:
+    """Which parts of the unconditional pass are weakened; `text` acts only with `lyric`."""
+
+    text: bool = False
+    lyric: bool = False
+    diffusion: bool = False
+
+
+NO_ERG = ErgSwitches()
+FULL_ERG = ErgSwitches(text=True, lyric=True, diffusion=True)
+
+
+def ignore_progress(progress: PhaseProgress) -> None:
+    """For callers that do not watch."""
+
+
+class AceStepPipeline:
+    """All graphs of one bundle, loaded.
+
+    compose writes the lyric tokens of a request; by default the instrumental tag. A bundle whose
+    manifest asks for a score must be given the composer of that score.
+    Raises ModelNotFound and ModelLoadFailed, naming the file.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: SessionSettings | None = None,
+        *,
+        compose: Composer | None = None,
+        cancel: CancelToken | None = None,
+        on_progress: ProgressCallback = ignore_progress,
+    ) -> None:
+        settings = settings or SessionSettings()
+        cancel = cancel or CancelToken()
+        self.manifest: Manifest = read_manifest(folder)
+        if self.manifest.score is not None and compose is None:
+            raise ModelLoadFailed(
+                f"{folder} needs a composer of the score '{self.manifest.score}'.",
+                hint="Use the backend that this bundle belongs to.",
+            )
+        self._compose: Composer = compose or (lambda request: instrumental_lyric())
+
+        def loaded(parts: int) -> None:
+            on_progress(PhaseProgress(Phase.LOADING, parts, 4, parts / 4))
+            cancel.raise_if_cancelled()
+
+        self.text_encoder = TextEncoder(folder, settings)
+        loaded(1)
+        self.context_encoder = ContextEncoder(folder, settings)
+        loaded(2)
+        self.transformer = DiffusionTransformer(folder, settings)
+        loaded(3)
+        self.decoder = LatentDecoder(folder, self.manifest, settings)
+        loaded(4)
+
+    @property
+    def can_weaken(self) -> bool:
+        """Whether every graph takes the scales that ERG needs."""
+        return (
+            self.text_encoder.can_weaken
+            and self.context_encoder.can_weaken
+            and self.transformer.can_weaken
+        )
+
+    def generate(
+        self,
+        request: GenerationRequest,
+        *,
+        initial_latents: Latents | None = None,
+        on_progress: ProgressCallback | None = None,
+        cancel: CancelToken | None = None,
+    ) -> AudioClip:
+        """The music of a request: stereo, 48 kHz, exactly as long as asked.
+
+        initial_latents: float32 [1, 8, 16, T] instead of the noise drawn from the seed, T frames
+        covering the duration. Raises ModelInferenceFailed, InvalidParams, Cancelled.
+        """
+        on_progress = on_progress or ignore_progress
+        cancel = cancel or CancelToken()
+        request = resolve(request, self.manifest)
+        if initial_latents is None:
+            initial_latents = gaussian_noise(request.seed, 0, frames_for(request.duration_sec))
+        contexts = self.encode(request, on_progress, cancel)
+        latents = self.diffuse(request, contexts, initial_latents, on_progress, cancel)
+        return self.decode(latents, request.duration_sec, on_progress, cancel)
+
+    def encode(
+        self, request: GenerationRequest, on_progress: ProgressCallback, cancel: CancelToken
+    ) -> ContextPair:
+        """Prompt and lyric to the contexts of both passes."""
+        on_progress(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
+        contexts = self.contexts(
+            self.text_encoder.tokenize(request.prompt),
+            self._compose(request),
+            FULL_ERG if request.erg else NO_ERG,
+            cancel,
+        )
+        on_progress(PhaseProgress(Phase.ENCODING, 1, 1, 1.0))
+        return contexts
+
+    def contexts(
+        self, tokens: TokenIds, lyric: LyricIds, erg: ErgSwitches, cancel: CancelToken
+    ) -> ContextPair:
+        """The context encoder's output for tokens and lyric, with and without them."""
+        text = self.text_encoder.encode(tokens, cancel)
+        conditional = self.context_encoder.conditional(text, lyric, cancel)
+        if erg.lyric:
+            weak_text = None
+            if erg.text:
+                weak_text = self.text_encoder.encode(tokens, cancel, query_scale=WEAKENED)
+            unconditional = self.context_encoder.weakened(weak_text, text, lyric, cancel)
+        else:
+            unconditional = self.context_encoder.unconditional(
+                text, lyric, cancel, keep_lyric=self.manifest.null_lyric == "keep"
+            )
+        return ContextPair(conditional, unconditional, weaken_queries=erg.diffusion)
+
+    def diffuse(
+        self,
+        request: GenerationRequest,
+        contexts: ContextPair,
+        initial_latents: Latents,
+        on_progress: ProgressCallback,
+        cancel: CancelToken,
+        *,
+        fresh_noise: FreshNoise | None = None,
+        guidance: Guidance | None = None,
+    ) -> Latents:
+        """From noise to latents, float32 [1, 8, 16, T], for a resolved request.
+
+        fresh_noise(step) replaces PingPong's draws from the seed; guidance replaces what request
+        and manifest say. Raises ModelInferenceFailed naming the step where a value is not finite.
+        """
+        assert request.inference_steps is not None
+        assert request.scheduler is not None
+        guidance = guidance or guidance_of(request, self.manifest)
+        steps = request.inference_steps
+        velocity = guided(
+            lambda latents, timestep: self.transformer.conditional(
+                latents, timestep, contexts, cancel
+            ),
+            lambda latents, timestep: self.transformer.both(latents, timestep, contexts, cancel),
+            guidance,
+            steps,
+        )
+        on_iteration = _watch(request.scheduler, steps, guidance, on_progress, cancel)
+        schedule = flow_schedule(steps)
+        if request.scheduler == "pingpong":
+            frames = initial_latents.shape[-1]
+            noise = fresh_noise or (lambda step: gaussian_noise(request.seed, step + 1, frames))
+            return solve_pingpong(velocity, initial_latents, schedule, on_iteration, noise)
+        omega = self.manifest.defaults.omega
+        solve = solve_heun if request.scheduler == "heun" else solve_euler
+        return solve(velocity, initial_latents, schedule, on_iteration, omega)
+
+    def decode(
+        self,
+        latents: Latents,
+        duration_sec: float,
+        on_progress: ProgressCallback,
+        cancel: CancelToken,
+    ) -> AudioClip:
+        """Latents to the finished track: trimmed to the duration, levelled, faded at its end."""
+        share = self.decoder.dcae_share
+
+        def report(fraction: float) -> None:
+            on_progress(PhaseProgress(Phase.DECODING, round(100 * fraction), 100, fraction))
+            cancel.raise_if_cancelled()
+
+        report(0.0)
+        mel = self.decoder.mel(latents, lambda done: report(share * done), cancel)
+        pieces = self.decoder.waveform(
+            mel, lambda done: report(share + (1.0 - share) * done), cancel
+        )
+        source_rate = self.manifest.vocoder.sample_rate
+        samples = join_to_length(
+            resample_stream(pieces, source_rate, OUTPUT_SAMPLE_RATE),
+            channels=2,
+            frames=round(duration_sec * OUTPUT_SAMPLE_RATE),
+        )
+        if self.manifest.mastering is None:
+            normalise_peak(samples, PEAK)
+        else:
+            master(samples, OUTPUT_SAMPLE_RATE, self.manifest.mastering)
+        fade_out(samples, round(END_FADE_SEC * OUTPUT_SAMPLE_RATE))
+        return AudioClip(samples, OUTPUT_SAMPLE_RATE)
+
+
+def _watch(
+    scheduler: str,
+    steps: int,
+    guidance: Guidance,
+    on_progress: ProgressCallback,
+    cancel: CancelToken,
+) -> OnIteration:
+    """What happens after every iteration: check, report, stop if asked to."""
+    calls_after = calls_after_iterations(scheduler, steps, guidance)
+    total = len(calls_after)
+    on_progress(PhaseProgress(Phase.DIFFUSING, 0, total, 0.0))
+
+    def on_iteration(iteration: int, latents: Latents) -> None:
+        done = iteration + 1
+        if not np.isfinite(latents).all():
+            raise ModelInferenceFailed(
+                f"Diffusion step {done} of {total} gave NaN or Inf.",
+                hint="Try another seed, or a lower guidance scale.",
+                step=done,
+            )
+        fraction = calls_after[iteration] / calls_after[-1]
+        on_progress(PhaseProgress(Phase.DIFFUSING, done, total, fraction))
+        cancel.raise_if_cancelled()
+
+    return on_iteration

@@ -1,0 +1,103 @@
+"""Solvers of the flow ODE dx/dσ = v(x, σ), each a loop over the schedule.
+
+A solver calls `velocity(latents, timestep, iteration)` and `on_iteration(iteration, latents)`.
+Iterations count velocity evaluations: N for Euler and PingPong, 2N − 1 for Heun. Guidance is
+part of the velocity; progress, cancellation and checks are on_iteration's business.
+
+Latents are float32 [1, 8, 16, T].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lofi_daemon.backends.ace_step.schedule import Schedule
+
+Latents = NDArray[np.float32]
+Velocity = Callable[[Latents, np.float32, int], Latents]
+OnIteration = Callable[[int, Latents], None]
+FreshNoise = Callable[[int], Latents]
+
+
+def mean_shift_factor(omega: float) -> float:
+    """0.9 + 0.2·sigmoid(omega / 10): how far a step's deviation from its mean is stretched."""
+    return 0.9 + 0.2 / (1.0 + math.exp(-0.1 * omega))
+
+
+def _mean_shifted(step: Latents, factor: float) -> Latents:
+    mean = step.mean(dtype=np.float64)
+    return ((step - mean) * factor + mean).astype(np.float32)
+
+
+def solve_euler(
+    velocity: Velocity,
+    latents: Latents,
+    schedule: Schedule,
+    on_iteration: OnIteration,
+    omega: float,
+) -> Latents:
+    """First order: x ← x + M((σ' − σ)·v), M the mean shift."""
+    factor = mean_shift_factor(omega)
+    for step, timestep in enumerate(schedule.timesteps):
+        interval = schedule.sigmas[step + 1] - schedule.sigmas[step]
+        slope = velocity(latents, timestep, step)
+        latents = latents + _mean_shifted(interval * slope, factor)
+        on_iteration(step, latents)
+    return latents
+
+
+def solve_heun(
+    velocity: Velocity,
+    latents: Latents,
+    schedule: Schedule,
+    on_iteration: OnIteration,
+    omega: float,
+) -> Latents:
+    """Second order: an Euler predictor, then the mean of both slopes; the last interval is Euler.
+
+    The mean shift acts on the predictor and on the corrector.
+    """
+    factor = mean_shift_factor(omega)
+    last = schedule.steps - 1
+    for step, timestep in enumerate(schedule.timesteps):
+        interval = schedule.sigmas[step + 1] - schedule.sigmas[step]
+        slope = velocity(latents, timestep, 2 * step)
+        predicted = latents + _mean_shifted(interval * slope, factor)
+        on_iteration(2 * step, predicted)
+        if step == last:
+            return predicted
+        slope_ahead = velocity(predicted, schedule.timesteps[step + 1], 2 * step + 1)
+        mean_slope = (slope + slope_ahead) * np.float32(0.5)
+        latents = latents + _mean_shifted(interval * mean_slope, factor)
+        on_iteration(2 * step + 1, latents)
+    return latents
+
+
+def solve_pingpong(
+    velocity: Velocity,
+    latents: Latents,
+    schedule: Schedule,
+    on_iteration: OnIteration,
+    fresh_noise: FreshNoise,
+) -> Latents:
+    """Stochastic: to the clean estimate x₀ = x − σ·v and back, x ← (1 − σ')·x₀ + σ'·noise.
+
+    fresh_noise(step): float32 of the latents' shape. No mean shift.
+    """
+    for step, timestep in enumerate(schedule.timesteps):
+        sigma, next_sigma = schedule.sigmas[step], schedule.sigmas[step + 1]
+        clean = latents - sigma * velocity(latents, timestep, step)
+        latents = clean
+        if next_sigma > 0:
+            latents = (np.float32(1.0) - next_sigma) * clean + next_sigma * fresh_noise(step)
+        on_iteration(step, latents)
+    return latents
+
+
+def iterations(scheduler: str, steps: int) -> int:
+    """How often a run of `steps` evaluates the velocity."""
+    return 2 * steps - 1 if scheduler == "heun" else steps

@@ -1,0 +1,136 @@
+"""One ONNX graph: loaded with its declared interface checked, run with its declared types.
+
+Nothing here knows which model it runs. Names, element types and fixed axes are read from the
+session, so that a graph of other sizes or another precision runs through the same lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from lofi_daemon.cancellation import Cancelled, CancelToken
+from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed, ModelNotFound
+
+Array = NDArray[Any]
+
+_NUMPY_TYPES: dict[str, type[np.generic]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(bool)": np.bool_,
+}
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A declared input or output: an axis is an int where the graph fixes it, else None."""
+
+    name: str
+    dtype: type[np.generic]
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """How sessions are made: execution providers in order, and threads (None: one a core)."""
+
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    threads: int | None = None
+
+
+class OnnxModel:
+    """A loaded graph.
+
+    Raises ModelNotFound when the file is missing, ModelLoadFailed when onnxruntime refuses it or
+    an expected input is not there; both name the file.
+    """
+
+    def __init__(
+        self, path: Path, settings: SessionSettings, *, required_inputs: Iterable[str] = ()
+    ) -> None:
+        self.path = path
+        if not path.is_file():
+            raise ModelNotFound(f"Model file {path} is missing.")
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        if settings.threads is not None:
+            options.intra_op_num_threads = settings.threads
+        # Spinning threads would keep the cores from the player and from the event loop.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = ort.InferenceSession(
+                str(path), options, providers=list(settings.providers)
+            )
+        except Exception as error:
+            raise ModelLoadFailed(
+                f"Model file {path} cannot be loaded: {_first_line(error)}"
+            ) from error
+        self.inputs = {spec.name: spec for spec in map(self._spec, self._session.get_inputs())}
+        self.outputs = tuple(map(self._spec, self._session.get_outputs()))
+        missing = [name for name in required_inputs if name not in self.inputs]
+        if missing:
+            raise ModelLoadFailed(
+                f"Model file {path} has no input {', '.join(missing)}; "
+                f"it has {', '.join(self.inputs)}.",
+                hint="The file belongs to another model or interface version; download it again.",
+            )
+
+    def accepts(self, name: str) -> bool:
+        return name in self.inputs
+
+    def run(self, feeds: Mapping[str, Array], cancel: CancelToken) -> list[Array]:
+        """All outputs, floating ones as float32.
+
+        feeds: arrays by input name, cast here to the declared types. Cancelling stops the call at
+        the next operator. Raises Cancelled, ModelInferenceFailed (naming the file).
+        """
+        run_options = ort.RunOptions()
+
+        def terminate() -> None:
+            run_options.terminate = True
+
+        cast = {name: _cast(value, self.inputs[name].dtype) for name, value in feeds.items()}
+        with cancel.on_cancel(terminate):
+            try:
+                outputs = self._session.run(None, cast, run_options)
+            except Exception as error:
+                if cancel.cancelled:
+                    raise Cancelled from error
+                raise ModelInferenceFailed(
+                    f"{self.path.name} failed: {_first_line(error)}",
+                    hint="If another seed fails too, download the model again.",
+                ) from error
+        return [_as_float32(np.asarray(output)) for output in outputs]
+
+    def _spec(self, argument: ort.NodeArg) -> TensorSpec:
+        dtype = _NUMPY_TYPES.get(argument.type)
+        if dtype is None:
+            raise ModelLoadFailed(
+                f"Model file {self.path}: tensor {argument.name} has type {argument.type}, "
+                "which no model here uses.",
+            )
+        shape = tuple(axis if isinstance(axis, int) else None for axis in argument.shape)
+        return TensorSpec(argument.name, dtype, shape)
+
+
+def _cast(value: Array, dtype: type[np.generic]) -> Array:
+    return np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
+
+
+def _as_float32(value: Array) -> Array:
+    if value.dtype.kind == "f":
+        return value.astype(np.float32, copy=False)
+    return value
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

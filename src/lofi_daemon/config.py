@@ -1,0 +1,134 @@
+"""Settings from the environment and the command line, checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from lofi_daemon.errors import ConfigurationError
+from lofi_daemon.parameters import SchedulerName
+
+TrackFormat = Literal["wav16", "wav24", "flac"]
+DeviceName = Literal["auto", "cpu", "cuda", "metal", "directml"]
+
+
+def default_cache_folder() -> Path:
+    """`~/.cache/lofi.nvim` on Linux (XDG_CACHE_HOME honoured), the platform's folder elsewhere."""
+    return Path(platformdirs.user_cache_dir("lofi.nvim", appauthor=False))
+
+
+class Settings(BaseModel):
+    """Everything that can be configured. Field titles are the environment variables' names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backend: str | None = Field(
+        default=None,
+        title="LOFI_BACKEND",
+        description="The backend that generates when a request names none.",
+    )
+    musicgen_folder: Path = Field(
+        default_factory=lambda: default_cache_folder() / "musicgen",
+        title="LOFI_MODEL_PATH",
+        description="Where the MusicGen files lie.",
+    )
+    ace_step_folder: Path = Field(
+        default_factory=lambda: default_cache_folder() / "ace-step",
+        title="LOFI_ACE_STEP_MODEL_PATH",
+        description="Where the ACE-Step files lie.",
+    )
+    tracks_folder: Path = Field(
+        default_factory=lambda: default_cache_folder() / "tracks",
+        title="LOFI_CACHE_PATH",
+        description="Where finished tracks are kept.",
+    )
+    cache_max_mb: int = Field(
+        default=2048,
+        ge=1,
+        title="LOFI_CACHE_MAX_MB",
+        description="Size of the track cache; the least recently played tracks go first.",
+    )
+    track_format: TrackFormat = Field(
+        default="wav16",
+        title="LOFI_TRACK_FORMAT",
+        description="How tracks are written: wav16, wav24 or flac.",
+    )
+    audio_device: str | None = Field(
+        default=None,
+        title="LOFI_AUDIO_DEVICE",
+        description="The sound device to play on; the system's default when not set.",
+    )
+    device: DeviceName = Field(
+        default="auto",
+        title="LOFI_DEVICE",
+        description="What computes: auto, cpu, cuda, metal or directml.",
+    )
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        title="LOFI_THREADS",
+        description="Processor threads a model may use; all cores when not set.",
+    )
+    ace_step_steps: int | None = Field(
+        default=None,
+        ge=1,
+        le=200,
+        title="LOFI_ACE_STEP_STEPS",
+        description="Diffusion steps when a request names none.",
+    )
+    ace_step_scheduler: SchedulerName | None = Field(
+        default=None,
+        title="LOFI_ACE_STEP_SCHEDULER",
+        description="Solver when a request names none.",
+    )
+    ace_step_guidance: float | None = Field(
+        default=None,
+        ge=1.0,
+        le=30.0,
+        allow_inf_nan=False,
+        title="LOFI_ACE_STEP_GUIDANCE",
+        description="Guidance scale when a request names none.",
+    )
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where the daemon keeps what it learnt about itself; the home of the default folders."""
+        return default_cache_folder()
+
+    @property
+    def cache_max_bytes(self) -> int:
+        return self.cache_max_mb * 1_000_000
+
+    @field_validator("musicgen_folder", "ace_step_folder", "tracks_folder")
+    @classmethod
+    def _absolute(cls, folder: Path) -> Path:
+        return folder.expanduser().absolute()
+
+
+def load_settings(environment: Mapping[str, str], **flags: Any) -> Settings:
+    """Settings from environment variables, overridden by flags that are not None.
+
+    An empty variable counts as not set. Raises ConfigurationError naming the variable.
+    """
+    variables = {field.title or name: name for name, field in Settings.model_fields.items()}
+    values: dict[str, Any] = {
+        name: environment[variable].strip()
+        for variable, name in variables.items()
+        if environment.get(variable, "").strip()
+    }
+    values.update({name: value for name, value in flags.items() if value is not None})
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        name = str(problem["loc"][0])
+        title = Settings.model_fields[name].title if name in Settings.model_fields else None
+        message = problem["msg"]
+        raise ConfigurationError(
+            f"{title or name}={problem['input']!s:.80}: {message[:1].lower()}{message[1:]}"
+        ) from None

@@ -1,0 +1,79 @@
+"""From a clip to a track in the folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from lofi_daemon.audio import AudioClip
+from lofi_daemon.backends.protocol import GenerationRequest
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.config import TrackFormat
+from lofi_daemon.tracks.cache import TrackCache, write_failed
+from lofi_daemon.tracks.encoding import ENCODINGS, bytes_needed, encode
+from lofi_daemon.tracks.loudness import integrated_loudness, waveform_peaks
+from lofi_daemon.tracks.sidecar import Track, now, sidecar_text
+
+
+def write_track(
+    cache: TrackCache,
+    clip: AudioClip,
+    track_id: str,
+    request: GenerationRequest,
+    *,
+    backend: str,
+    model_version: str | None,
+    track_format: TrackFormat,
+    started: Callable[[], float],
+    cancel: CancelToken,
+    before_commit: Callable[[], None] = lambda: None,
+) -> Track:
+    """Write, measure and commit a track.
+
+    `started()` gives the seconds the job has taken so far. `before_commit` is called when all is
+    written and nothing is visible yet; what it raises undoes everything. Raises CacheWriteFailed,
+    ModelInferenceFailed (samples that are not numbers), Cancelled.
+    """
+    needed = bytes_needed(clip, track_format)
+    try:
+        cache.folder.mkdir(parents=True, exist_ok=True)
+        with cache.temporary(track_id) as audio:
+            encode(
+                clip,
+                audio.descriptor,
+                track_format,
+                title=request.prompt,
+                comment=f"seed {request.seed}, {backend} {model_version or ''}".strip(),
+                cancel=cancel,
+            )
+            os.fsync(audio.descriptor)
+            track = Track(
+                track_id=track_id,
+                file=track_id + ENCODINGS[track_format].suffix,
+                backend=backend,
+                model_version=model_version,
+                prompt=request.prompt,
+                duration_sec=clip.duration_sec,
+                seed=request.seed,
+                inference_steps=request.inference_steps,
+                scheduler=request.scheduler,
+                guidance_scale=request.guidance_scale,
+                cfg_type=request.cfg_type,
+                erg=request.erg,
+                sample_rate=clip.sample_rate,
+                channels=clip.samples.shape[0],
+                bytes=os.fstat(audio.descriptor).st_size,
+                created_at=now(),
+                generation_time_sec=0.0,
+                loudness_lufs=integrated_loudness(clip),
+                waveform=waveform_peaks(clip),
+            )
+            cancel.raise_if_cancelled()
+            track = track.model_copy(update={"generation_time_sec": round(started(), 3)})
+            with cache.temporary(track_id) as sidecar:
+                sidecar.write(sidecar_text(track))
+                before_commit()
+                cache.commit(audio, sidecar, track)
+    except OSError as error:
+        raise write_failed(cache.folder, error, needed) from error
+    return track

@@ -111,7 +111,7 @@ class OnnxModel:
                 ) from error
         return [_as_float32(np.asarray(output)) for output in outputs]
 
-    def _spec(self, argument: ort.NodeArg) -> TensorSpec:
+    def _spec(self, argument: Any) -> TensorSpec:
         dtype = _NUMPY_TYPES.get(argument.type)
         if dtype is None:
             raise ModelLoadFailed(

@@ -127,7 +127,7 @@ class LatentDecoder:
         constants = self._manifest.latents
         frames = latents.shape[-1]
         if not self._constants_inside(constants.inside, cancel):
-            latents = latents / np.float32(constants.scale) + np.float32(constants.shift)
+            latents = (latents / constants.scale + constants.shift).astype(np.float32)
         if self._fixed_frames is not None and frames < self._fixed_frames:
             latents = np.pad(
                 latents, ((0, 0), (0, 0), (0, 0), (0, self._fixed_frames - frames)), mode="edge"

@@ -199,8 +199,13 @@ class AceStepPipeline:
         schedule = flow_schedule(steps)
         if request.scheduler == "pingpong":
             frames = initial_latents.shape[-1]
-            noise = fresh_noise or (lambda step: gaussian_noise(request.seed, step + 1, frames))
-            return solve_pingpong(velocity, initial_latents, schedule, on_iteration, noise)
+
+            def drawn_noise(step: int) -> Latents:
+                return gaussian_noise(request.seed, step + 1, frames)
+
+            return solve_pingpong(
+                velocity, initial_latents, schedule, on_iteration, fresh_noise or drawn_noise
+            )
         omega = self.manifest.defaults.omega
         solve = solve_heun if request.scheduler == "heun" else solve_euler
         return solve(velocity, initial_latents, schedule, on_iteration, omega)

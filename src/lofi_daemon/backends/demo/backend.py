@@ -1,0 +1,47 @@
+"""The bundled model behind the protocol: the ACE-Step pipeline, its own planner and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lofi_daemon.backends.ace_step.backend import DIFFUSION_OPTIONS, BundleBackend
+from lofi_daemon.backends.protocol import BackendInfo, GenerationRequest
+
+if TYPE_CHECKING:
+    from lofi_daemon.backends.ace_step.context import LyricIds
+    from lofi_daemon.config import Settings
+
+BUNDLE = Path(__file__).parent / "bundle"
+
+
+def demo_backend(settings: Settings) -> BundleBackend:
+    """The small model that comes with the package: always there, needs no download."""
+    return BundleBackend(
+        BackendInfo(
+            type="demo",
+            name="lofi demo (bundled)",
+            sample_rate=48000,
+            min_duration_sec=5.0,
+            max_duration_sec=240.0,
+            options=DIFFUSION_OPTIONS,
+            full_model=False,
+        ),
+        BUNDLE,
+        threads=settings.threads,
+        compose=compose_score,
+        repair="Install lofi-daemon again: these files are part of the package.",
+    )
+
+
+def compose_score(request: GenerationRequest) -> LyricIds:
+    """The planner's score as lyric tokens."""
+    import numpy as np
+
+    from lofi_daemon.backends.ace_step.context import LyricIds
+    from lofi_daemon.backends.demo.plan import lyric_tokens
+
+    ids = np.array(
+        [lyric_tokens(request.prompt, request.seed, request.duration_sec)], dtype=np.int64
+    )
+    return LyricIds(ids, np.ones_like(ids))

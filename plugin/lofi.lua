@@ -1,0 +1,32 @@
+if vim.g.loaded_lofi then
+  return
+end
+vim.g.loaded_lofi = 1
+
+vim.api.nvim_create_user_command("Lofi", function(invocation)
+  require("lofi.commands").run(invocation)
+end, {
+  nargs = "*",
+  range = true,
+  desc = "Make and play lofi music",
+  complete = function(lead, line, column)
+    return require("lofi.commands").complete(lead, line, column)
+  end,
+})
+
+for name, action in pairs({
+  toggle = { "toggle" },
+  skip = { "skip" },
+  keep = { "keep" },
+  prompt = { "prompt" },
+  ["volume-up"] = { "volume", "+5" },
+  ["volume-down"] = { "volume", "-5" },
+}) do
+  vim.keymap.set("n", ("<Plug>(lofi-%s)"):format(name), function()
+    require("lofi.commands").execute(action[1], action[2])
+  end, { desc = "lofi: " .. table.concat(action, " ") })
+end
+vim.keymap.set("x", "<Plug>(lofi-prompt)", ":Lofi generate<CR>", {
+  desc = "lofi: generate from the selection",
+  silent = true,
+})

@@ -1,0 +1,1 @@
+"""The Neovim plugin, driven in a real Neovim."""

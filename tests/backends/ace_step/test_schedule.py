@@ -1,0 +1,33 @@
+"""The noise levels, against numbers worked out on paper."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lofi_daemon.backends.ace_step.schedule import flow_schedule, shift
+
+
+def test_shift_is_three_sigma_over_one_plus_two_sigma() -> None:
+    assert shift(0.5) == pytest.approx(0.75)
+    assert shift(1.0) == 1.0
+    assert shift(0.001) == pytest.approx(0.003 / 1.002)
+
+
+def test_schedule_runs_from_one_to_the_twice_shifted_minimum_and_then_zero() -> None:
+    schedule = flow_schedule(4)
+    middle = [1.0 + (0.003 / 1.002 - 1.0) * k / 3 for k in range(4)]
+    expected = [3 * s / (1 + 2 * s) for s in middle]
+    np.testing.assert_allclose(schedule.sigmas, [*expected, 0.0], rtol=1e-6)
+    assert schedule.sigmas[-2] == pytest.approx(0.00892857, rel=1e-5)
+    assert schedule.sigmas.dtype == schedule.timesteps.dtype == np.float32
+
+
+def test_timesteps_are_a_thousand_sigmas_in_single_precision() -> None:
+    schedule = flow_schedule(27)
+    np.testing.assert_array_equal(schedule.timesteps, schedule.sigmas[:-1] * np.float32(1000))
+    assert schedule.timesteps[0] == 1000.0
+
+
+def test_a_single_step_goes_straight_to_zero() -> None:
+    np.testing.assert_array_equal(flow_schedule(1).sigmas, [1.0, 0.0])

@@ -1,0 +1,58 @@
+"""Windows cover the axis, their kept spans tile it, their blend weights sum to one."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lofi_daemon.backends.ace_step.windows import Window, blend_weights, kept_spans, windows
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> tuple[int, int, int]:
+    size = draw(st.integers(4, 64))
+    overlap = draw(st.integers(0, size // 2))
+    return draw(st.integers(1, 400)), size, overlap
+
+
+@given(layouts())
+def test_windows_cover_the_axis_with_at_least_the_overlap(layout: tuple[int, int, int]) -> None:
+    length, size, overlap = layout
+    parts = windows(length, size, overlap)
+    assert parts[0].start == 0
+    assert parts[-1].stop == length
+    for left, right in itertools.pairwise(parts):
+        assert left.start < right.start
+        assert left.stop - right.start >= overlap
+    if length > size:
+        assert all(part.stop - part.start == size for part in parts)
+
+
+@given(layouts())
+def test_kept_spans_tile_the_axis(layout: tuple[int, int, int]) -> None:
+    length, size, overlap = layout
+    parts = windows(length, size, overlap)
+    spans = kept_spans(parts)
+    assert spans[0].start == 0
+    assert spans[-1].stop == length
+    assert all(a.stop == b.start for a, b in itertools.pairwise(spans))
+    for span, part in zip(spans, parts, strict=True):
+        assert part.start <= span.start < span.stop <= part.stop
+        assert span.start == 0 or span.start - part.start >= overlap // 2
+
+
+@given(layouts())
+def test_blend_weights_sum_to_one(layout: tuple[int, int, int]) -> None:
+    length, size, _ = layout
+    parts = windows(length, size, size // 4)
+    total = np.zeros(length)
+    for index, part in enumerate(parts):
+        total[part.start : part.stop] += blend_weights(index, parts, size // 4)
+    np.testing.assert_allclose(total, 1.0, atol=1e-5)
+
+
+def test_a_short_axis_is_one_window() -> None:
+    assert windows(10, 128, 32) == [Window(0, 10)]

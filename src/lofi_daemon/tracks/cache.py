@@ -15,7 +15,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -91,6 +91,7 @@ class TrackCache:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
+        self._open: set[Path] = set()
         self._known: dict[str, tuple[int, Track]] = {}  # file name → modification time, track
 
     # Looking
@@ -101,6 +102,8 @@ class TrackCache:
 
     def find(self, track_id: str) -> Track | None:
         """The track, when it is there and whole."""
+        if not _TRACK_ID.fullmatch(track_id):
+            return None
         track = read_sidecar(self._sidecar_path(track_id))
         return track if track is not None and self._is_whole(track) else None
 
@@ -151,7 +154,7 @@ class TrackCache:
             raise write_failed(self.folder, error) from error
 
     @contextmanager
-    def temporary(self, track_id: str) -> Iterator[TemporaryFile]:
+    def temporary(self, track_id: str) -> Generator[TemporaryFile, None, None]:
         """A file in the folder that is gone after the block unless it was published.
 
         Raises OSError.
@@ -164,11 +167,19 @@ class TrackCache:
                 break
             os.close(descriptor)
         file = TemporaryFile(path, descriptor)
+        self._open.add(path)
         try:
             yield file
         finally:
             file.close()
             path.unlink(missing_ok=True)
+            self._open.discard(path)
+
+    def abandon(self) -> None:
+        """Remove what is being written; for a process that ends without waiting for its threads."""
+        for path in list(self._open):
+            with suppress(OSError):
+                path.unlink()
 
     def commit(self, audio: TemporaryFile, sidecar: TemporaryFile, track: Track) -> None:
         """Turn two synced temporary files into the track. Raises OSError."""
@@ -240,7 +251,7 @@ class TrackCache:
     def _existing(self, track_ids: Iterable[str]) -> list[Track]:
         tracks: dict[str, Track] = {}
         for track_id in track_ids:
-            track = self.find(track_id) if _TRACK_ID.fullmatch(track_id) else None
+            track = self.find(track_id)
             if track is None:
                 raise TrackNotFound(f"There is no track '{track_id[:64]}'.", track_id=track_id[:64])
             tracks[track_id] = track

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import BinaryIO, cast
 
 import numpy as np
 import soundfile
@@ -62,7 +63,7 @@ def encode(
     channels, frames = clip.samples.shape
     try:
         with soundfile.SoundFile(
-            file,
+            cast("BinaryIO", file),
             "w",
             samplerate=clip.sample_rate,
             channels=channels,

@@ -6,10 +6,13 @@ its own meter needs several float64 copies of the whole track.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 from numpy.typing import NDArray
+from pyloudnorm import IIRfilter
+from scipy.signal import lfilter
 
 from lofi_daemon.audio import AudioClip
 
@@ -39,15 +42,12 @@ def waveform_peaks(clip: AudioClip, points: int = 64) -> list[float]:
     edges = [frames * point // points for point in range(points + 1)]
     return [
         round(min(1.0, float(np.abs(clip.samples[:, start:end]).max(initial=0.0))), 3)
-        for start, end in zip(edges, edges[1:], strict=False)
+        for start, end in itertools.pairwise(edges)
     ]
 
 
 def _hop_energies(clip: AudioClip) -> NDArray[np.float64]:
     """Mean square of the K-weighted signal, summed over channels, for every 0.1 s."""
-    from pyloudnorm import IIRfilter
-    from scipy.signal import lfilter
-
     rate = clip.sample_rate
     # The shelf and the high pass whose coefficients at 48 kHz are those printed in the standard.
     shelf = IIRfilter(

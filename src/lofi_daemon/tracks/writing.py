@@ -24,14 +24,14 @@ def write_track(
     backend: str,
     model_version: str | None,
     track_format: TrackFormat,
-    started: Callable[[], float],
+    elapsed_sec: Callable[[], float],
     cancel: CancelToken,
     before_commit: Callable[[], None] = lambda: None,
 ) -> Track:
     """Write, measure and commit a track.
 
-    `started()` gives the seconds the job has taken so far. `before_commit` is called when all is
-    written and nothing is visible yet; what it raises undoes everything. Raises CacheWriteFailed,
+    `elapsed_sec()` gives the seconds the job has taken so far. `before_commit` is called when all
+    is written and nothing is visible yet; what it raises undoes everything. Raises CacheWriteFailed,
     ModelInferenceFailed (samples that are not numbers), Cancelled.
     """
     needed = bytes_needed(clip, track_format)
@@ -69,7 +69,7 @@ def write_track(
                 waveform=waveform_peaks(clip),
             )
             cancel.raise_if_cancelled()
-            track = track.model_copy(update={"generation_time_sec": round(started(), 3)})
+            track = track.model_copy(update={"generation_time_sec": round(elapsed_sec(), 3)})
             with cache.temporary(track_id) as sidecar:
                 sidecar.write(sidecar_text(track))
                 before_commit()

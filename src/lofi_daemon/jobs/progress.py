@@ -1,0 +1,192 @@
+"""How far a job is, as a share of its time.
+
+Each phase has a forecast in seconds. What is measured while the job runs corrects it: finished
+pieces of the running phase stand for the rest of that phase, and the ratio of measured to
+forecast time so far stands for the phases still to come. percent = elapsed ÷ (elapsed + remaining).
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from lofi_daemon.backends.protocol import Phase, PhaseProgress
+from lofi_daemon.jobs.timings import COMPUTING, Forecast
+
+Clock = Callable[[], float]
+
+# How much of a phase its forecast is worth, against what has been measured of that phase itself.
+_TRUST_LEARNT = 0.10
+_TRUST_GUESSED = 0.02
+# A piece that takes longer than expected is expected to take this much longer still.
+_OVERRUN = 0.15
+# While nothing rests on measurements, percent runs ahead of the finished share by no more.
+_GUESSED_LEAD = 9.0
+
+_ORDER = {phase: index for index, phase in enumerate(Phase)}
+
+
+@dataclass(frozen=True)
+class ProgressSnapshot:
+    """percent 0–99, never falling; eta in seconds; step of total_steps in the counted phase."""
+
+    phase: Phase
+    percent: int
+    eta_sec: float
+    step: int
+    total_steps: int
+
+
+@dataclass
+class _RunningPhase:
+    phase: Phase
+    started: float
+    fraction: float = 0.0
+    piece: float = 1.0
+    reported: float = 0.0  # seconds into the phase when `fraction` was reached
+
+
+class JobProgress:
+    """Fed by the working thread, read by any. Times are read from `clock`, in seconds."""
+
+    def __init__(
+        self,
+        forecast: Mapping[Phase, Forecast],
+        total_steps: int,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._forecast = {p: forecast[p] for p in sorted(forecast, key=_ORDER.__getitem__)}
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._started = clock()
+        self._phase = _RunningPhase(next(iter(self._forecast), Phase.ENCODING), self._started)
+        self._finished: dict[Phase, float] = {}
+        self._percent = 0
+        self._step = 0
+        self._total_steps = total_steps
+        self._total_forecast = sum(each.seconds for each in self._forecast.values())
+
+    @property
+    def total_forecast_sec(self) -> float:
+        """What the whole job was expected to take before it began."""
+        return self._total_forecast
+
+    @property
+    def measured(self) -> dict[Phase, float]:
+        """Seconds of the phases that are over."""
+        with self._lock:
+            return dict(self._finished)
+
+    def start(self) -> None:
+        """The job begins now."""
+        with self._lock:
+            self._started = self._phase.started = self._clock()
+
+    def elapsed_sec(self) -> float:
+        return self._clock() - self._started
+
+    def update(self, progress: PhaseProgress) -> None:
+        """A piece of a phase is done, or a phase begins (done = 0)."""
+        with self._lock:
+            now = self._clock()
+            if progress.phase is not self._phase.phase:
+                self._end_phase(now)
+                self._phase = _RunningPhase(progress.phase, now)
+            fraction = min(1.0, progress.fraction)
+            if fraction > self._phase.fraction:
+                self._phase.fraction = fraction
+                self._phase.reported = now - self._phase.started
+            self._phase.piece = (1.0 - fraction) / max(1, progress.total - progress.done)
+            if progress.phase in (Phase.DIFFUSING, Phase.DECODING_TOKENS):
+                self._step, self._total_steps = progress.done, progress.total
+
+    def finish(self) -> None:
+        """The last phase is over."""
+        with self._lock:
+            self._end_phase(self._clock())
+
+    def snapshot(self) -> ProgressSnapshot:
+        with self._lock:
+            now = self._clock()
+            elapsed = max(0.0, now - self._started)
+            remaining = self._remaining(now)
+            share = elapsed / (elapsed + remaining) if elapsed + remaining > 0.0 else 0.0
+            percent = min(99.0, 100.0 * share, self._ceiling())
+            self._percent = max(self._percent, math.floor(percent))
+            return ProgressSnapshot(
+                self._phase.phase,
+                self._percent,
+                round(remaining, 1),
+                self._step,
+                self._total_steps,
+            )
+
+    def _end_phase(self, now: float) -> None:
+        phase = self._phase
+        self._finished[phase.phase] = self._finished.get(phase.phase, 0.0) + now - phase.started
+
+    def _remaining(self, now: float) -> float:
+        correction = self._correction()
+        remaining = self._remaining_in_phase(now)
+        for phase, forecast in self._forecast.items():
+            if _ORDER[phase] > _ORDER[self._phase.phase] and phase not in self._finished:
+                # A slow machine may be slow for this phase only: half trust (in the exponent)
+                # in the ratio where this later phase was measured itself.
+                trust = 0.5 if forecast.learnt else 1.0
+                trust = trust if phase in COMPUTING else 0.0
+                remaining += forecast.seconds * correction**trust
+        return remaining
+
+    def _remaining_in_phase(self, now: float) -> float:
+        phase = self._phase
+        if phase.fraction >= 1.0:
+            return 0.0
+        expected = self._expected(phase)
+        waiting = now - phase.started - phase.reported
+        piece = min(phase.piece, 1.0 - phase.fraction)
+        after_this_piece = (1.0 - phase.fraction - piece) * expected
+        return after_this_piece + max(piece * expected - waiting, _OVERRUN * waiting)
+
+    def _expected(self, phase: _RunningPhase) -> float:
+        """Seconds of the running phase as a whole."""
+        forecast = self._forecast.get(phase.phase, Forecast(0.0, learnt=False))
+        trust = _TRUST_LEARNT if forecast.learnt else _TRUST_GUESSED
+        if phase.fraction > 0.0:
+            return (trust * forecast.seconds + phase.reported) / (trust + phase.fraction)
+        if phase.phase in COMPUTING:
+            return forecast.seconds * self._correction() ** (0.5 if forecast.learnt else 1.0)
+        return forecast.seconds
+
+    def _correction(self) -> float:
+        """Measured ÷ forecast time of the computing so far, drawn to 1 while there is little."""
+        doubt = self._total_forecast * (0.05 if self._is_learnt() else 0.005)
+        measured = expected = doubt
+        for phase, seconds in self._finished.items():
+            if phase in COMPUTING and phase in self._forecast:
+                measured += seconds
+                expected += self._forecast[phase].seconds
+        running = self._phase
+        if running.phase in COMPUTING and running.phase in self._forecast:
+            measured += running.reported
+            expected += self._forecast[running.phase].seconds * running.fraction
+        return measured / expected if expected > 0.0 and measured > 0.0 else 1.0
+
+    def _ceiling(self) -> float:
+        """The most percent may say: all, unless it rests on guesses alone."""
+        if self._is_learnt() or self._total_forecast == 0.0:
+            return 100.0
+        main = max(self._forecast, key=lambda phase: self._forecast[phase].seconds)
+        if main in self._finished or (self._phase.phase is main and self._phase.fraction > 0.0):
+            return 100.0
+        done = sum(self._forecast[p].seconds for p in self._finished if p in self._forecast)
+        if self._phase.phase in self._forecast:
+            done += self._forecast[self._phase.phase].seconds * self._phase.fraction
+        return 100.0 * done / self._total_forecast + _GUESSED_LEAD
+
+    def _is_learnt(self) -> bool:
+        return all(
+            forecast.learnt for phase, forecast in self._forecast.items() if phase in COMPUTING
+        )

@@ -1,0 +1,138 @@
+"""The one thread that generates."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+
+from lofi_daemon import cancellation
+from lofi_daemon.backends.protocol import Phase, PhaseProgress
+from lofi_daemon.backends.registry import Registry
+from lofi_daemon.config import TrackFormat
+from lofi_daemon.errors import InternalError, LofiError, ModelInferenceFailed
+from lofi_daemon.jobs.job import Cancelled, Completed, Failed, FinalEvent, Job
+from lofi_daemon.jobs.timings import Timings
+from lofi_daemon.tracks import Track, TrackCache
+
+log = logging.getLogger(__name__)
+
+# The editor, the sound and the event loop go before the music that is still being made.
+NICENESS = 10
+
+
+class Worker:
+    """Takes one job at a time. Its callbacks are called in its own thread."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        tracks: TrackCache,
+        timings: Timings,
+        track_format: TrackFormat,
+        *,
+        on_step: Callable[[Job], None],
+        on_end: Callable[[Job, FinalEvent], None],
+    ) -> None:
+        self._registry = registry
+        self._tracks = tracks
+        self._timings = timings
+        self._track_format: TrackFormat = track_format
+        self._on_step = on_step
+        self._on_end = on_end
+        self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        # A model call that cannot be stopped must not keep the process from ending.
+        self._thread = threading.Thread(target=self._work, name="generation", daemon=True)
+        self._thread.start()
+
+    def run(self, job: Job) -> None:
+        """Begin a job; the one before must have ended."""
+        self._inbox.put(job)
+
+    def stop(self) -> None:
+        """End the thread after the job it runs."""
+        self._inbox.put(None)
+
+    def join(self, timeout_sec: float) -> bool:
+        """Whether the thread ended in time."""
+        self._thread.join(timeout_sec)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        lower_priority()
+        while (job := self._inbox.get()) is not None:
+            self._on_end(job, self._outcome(job))
+
+    def _outcome(self, job: Job) -> FinalEvent:
+        """Run the job. The boundary: whatever is raised in there becomes an event here."""
+        try:
+            track = self._make(job)
+        except cancellation.Cancelled:
+            state = job.progress.snapshot()
+            return Cancelled(job.track_id, state.step, state.total_steps)
+        except LofiError as error:
+            return Failed(job.track_id, error)
+        except MemoryError:
+            return Failed(
+                job.track_id,
+                ModelInferenceFailed(
+                    f"There is not enough memory to make this track with {job.backend.info.name}.",
+                    hint="Close other programs, or ask for a shorter track.",
+                ),
+            )
+        except Exception as error:
+            log.exception("Track %s failed", job.track_id)
+            return Failed(job.track_id, InternalError(f"{type(error).__name__}: {error}"))
+        return Completed(track, self._tracks.path(track), track.generation_time_sec)
+
+    def _make(self, job: Job) -> Track:
+        backend, token, progress = job.backend, job.token, job.progress
+        report = self._reporter(job)
+        token.raise_if_cancelled()
+        # numpy and its kin come in with the model, not when the music is made and only waits.
+        from lofi_daemon.tracks.writing import write_track
+
+        self._registry.unload_others(backend)
+        backend.load(token, report)
+        report(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
+        clip = backend.generate(job.request, on_progress=report, cancel=token)
+        report(PhaseProgress(Phase.WRITING, 0, 1, 0.0))
+        track = write_track(
+            self._tracks,
+            clip,
+            job.track_id,
+            job.request,
+            backend=backend.info.type,
+            model_version=job.model_version,
+            track_format=self._track_format,
+            elapsed_sec=progress.elapsed_sec,
+            cancel=token,
+            before_commit=job.begin_commit,
+        )
+        progress.finish()
+        self._timings.learn(
+            backend.info.type,
+            job.model_version,
+            job.workload,
+            progress.measured,
+        )
+        return track
+
+    def _reporter(self, job: Job) -> Callable[[PhaseProgress], None]:
+        def report(progress: PhaseProgress) -> None:
+            job.progress.update(progress)
+            if progress.phase is Phase.DIFFUSING and progress.done > 0:
+                self._on_step(job)
+
+        return report
+
+
+def lower_priority() -> None:
+    """Let everything else go first; threads made by this one inherit it (Linux only)."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -1,0 +1,160 @@
+"""From a line to the handler of its method, and back to a line."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from lofi_daemon.errors import InternalError, InvalidRequest, LofiError, MethodNotFound
+from lofi_daemon.parameters import parse
+from lofi_daemon.rpc.daemon import Daemon
+from lofi_daemon.rpc.messages import (
+    Request,
+    encode,
+    error_response,
+    id_of,
+    read_request,
+    response,
+)
+from lofi_daemon.rpc.stdio import Line, parse_line
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH = 1000
+
+Response = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method: its parameters, its result, and the function that carries it out.
+
+    A handler that touches nothing slow is a plain function; one that waits is a coroutine
+    function. Either raises LofiError.
+    """
+
+    name: str
+    params: type[BaseModel]
+    result: type[BaseModel]
+    handler: Callable[[Daemon, Any], BaseModel | Awaitable[BaseModel]]
+
+
+class Dispatcher:
+    """Answers lines. Plain handlers run at once, in the order of the lines."""
+
+    def __init__(
+        self, daemon: Daemon, methods: Iterable[Method], send: Callable[[bytes], None]
+    ) -> None:
+        self._daemon = daemon
+        self._methods = {method.name: method for method in methods}
+        self._send = send
+        self._tasks: set[asyncio.Future[None]] = set()
+
+    def handle(self, line: Line, done: Callable[[], None]) -> None:
+        """Carry out a line and send its answer, if it gets one; then call `done`."""
+        answer = self._answer_line(line)
+        if answer is None or isinstance(answer, bytes):
+            if answer is not None:
+                self._send(answer)
+            done()
+            return
+        task = asyncio.ensure_future(self._send_later(answer, done))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def finish(self, timeout_sec: float) -> None:
+        """Let answers that are on their way go out, as far as they come in that time."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_sec)
+
+    async def _send_later(self, answer: Awaitable[bytes | None], done: Callable[[], None]) -> None:
+        try:
+            line = await answer
+            if line is not None:
+                self._send(line)
+        finally:
+            done()
+
+    def _answer_line(self, line: Line) -> bytes | Awaitable[bytes | None] | None:
+        try:
+            if line is not None and not line.strip():
+                return None
+            value = parse_line(line)
+            if isinstance(value, list):
+                return self._answer_batch(_checked_batch(cast("list[object]", value)))
+        except LofiError as error:
+            return encode(error_response(None, error))
+        answer = self._answer(value)
+        if answer is None:
+            return None
+        return encode(answer) if isinstance(answer, dict) else self._encode_later(answer)
+
+    async def _encode_later(self, answer: Awaitable[Response | None]) -> bytes | None:
+        response = await answer
+        return None if response is None else encode(response)
+
+    async def _answer_batch(self, values: list[object]) -> bytes | None:
+        """One array for all. Notifications wait, so that each track's answer comes before them."""
+        notifier = self._daemon.notifier
+        notifier.hold()
+        try:
+            answers: list[Response] = []
+            for value in values:
+                answer = self._answer(value)
+                if inspect.isawaitable(answer):
+                    answer = await answer
+                else:
+                    await asyncio.sleep(0)
+                if answer is not None:
+                    answers.append(answer)
+            if answers:
+                self._send(encode(answers))
+        finally:
+            notifier.release()
+        return None
+
+    def _answer(self, value: object) -> Response | Awaitable[Response | None] | None:
+        try:
+            request = read_request(value)
+        except InvalidRequest as error:
+            return error_response(id_of(value), error)
+        try:
+            method = self._methods.get(request.method)
+            if method is None:
+                raise MethodNotFound(f"There is no method '{request.method[:64]}'.")
+            result = method.handler(self._daemon, parse(method.params, request.params))
+        except Exception as error:  # noqa: BLE001 - the boundary: any failure becomes an answer
+            return _failure(request, error)
+        if isinstance(result, BaseModel):
+            return response(request.id, result) if request.answered else None
+        return self._answer_later(request, result)
+
+    async def _answer_later(
+        self, request: Request, result: Awaitable[BaseModel]
+    ) -> Response | None:
+        try:
+            answer = response(request.id, await result)
+        except Exception as error:  # noqa: BLE001 - the boundary: any failure becomes an answer
+            return _failure(request, error)
+        return answer if request.answered else None
+
+
+def _checked_batch(values: list[object]) -> list[object]:
+    if not values:
+        raise InvalidRequest("The batch is empty.")
+    if len(values) > MAX_BATCH:
+        raise InvalidRequest(f"The batch has {len(values)} requests; {MAX_BATCH} are the most.")
+    return values
+
+
+def _failure(request: Request, error: Exception) -> Response | None:
+    if not isinstance(error, LofiError):
+        log.error("Method %s failed", request.method, exc_info=error)
+        error = InternalError(f"{type(error).__name__}: {error}")
+    return error_response(request.id, error) if request.answered else None

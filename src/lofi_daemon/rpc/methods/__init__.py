@@ -1,0 +1,6 @@
+"""The methods, a module for each group. A group is a list `METHODS`; adding one is a line here."""
+
+from lofi_daemon.rpc.dispatch import Method
+from lofi_daemon.rpc.methods import generation, process, tracks
+
+METHODS: list[Method] = [*process.METHODS, *generation.METHODS, *tracks.METHODS]

@@ -1,0 +1,94 @@
+"""Making tracks: generate, cancel, queue_clear, and the backends that do it."""
+
+from __future__ import annotations
+
+from lofi_daemon.backends.protocol import Backend, Phase
+from lofi_daemon.errors import InvalidParams, ModelDownloadFailed
+from lofi_daemon.parameters import GenerationParameters
+from lofi_daemon.rpc.daemon import Daemon
+from lofi_daemon.rpc.dispatch import Method
+from lofi_daemon.rpc.messages import (
+    BackendParameters,
+    BackendsResult,
+    BackendStatus,
+    CancelParameters,
+    CancelResult,
+    DownloadResult,
+    GenerateResult,
+    NoParameters,
+    QueueClearResult,
+)
+
+
+def generate(daemon: Daemon, params: GenerationParameters) -> GenerateResult:
+    ticket = daemon.jobs.submit(params)
+    return GenerateResult(
+        track_id=ticket.track_id,
+        status=ticket.status,
+        position=ticket.position,
+        seed=ticket.seed,
+        backend=ticket.backend,
+    )
+
+
+def cancel(daemon: Daemon, params: CancelParameters) -> CancelResult:
+    if params.track_id is None:
+        backend = daemon.registry.get(params.backend or "")
+        raise InvalidParams(f"{backend.info.name} is not being downloaded.")
+    return CancelResult(was_generating=daemon.jobs.cancel(params.track_id))
+
+
+def queue_clear(daemon: Daemon, params: NoParameters) -> QueueClearResult:
+    return QueueClearResult(cancelled=daemon.jobs.clear())
+
+
+def get_backends(daemon: Daemon, params: NoParameters) -> BackendsResult:
+    return BackendsResult(
+        backends=[_backend_status(daemon, backend) for backend in daemon.registry],
+        default_backend=daemon.registry.default().info.type,
+    )
+
+
+def download_backend(daemon: Daemon, params: BackendParameters) -> DownloadResult:
+    backend = daemon.registry.get(params.backend)
+    available = backend.availability()
+    if available.installed and available.error is None:
+        return DownloadResult(started=False, already_installed=True)
+    raise ModelDownloadFailed(
+        f"This version cannot download {backend.info.name}.",
+        hint="Put the model's files into its folder by hand; the README says which and where.",
+    )
+
+
+def _backend_status(daemon: Daemon, backend: Backend) -> BackendStatus:
+    info, available = backend.info, backend.availability()
+    current = daemon.jobs.current
+    if available.error is not None:
+        status = "error"
+    elif not available.installed:
+        status = "not_installed"
+    elif (
+        current is not None and current[0].backend is backend and current[1].phase is Phase.LOADING
+    ):
+        status = "loading"
+    else:
+        status = "ready"
+    return BackendStatus(
+        type=info.type,
+        name=info.name,
+        status=status,
+        min_duration_sec=info.min_duration_sec,
+        max_duration_sec=info.max_duration_sec,
+        sample_rate=info.sample_rate,
+        model_version=available.model_version,
+        error=available.error,
+    )
+
+
+METHODS = [
+    Method("generate", GenerationParameters, GenerateResult, generate),
+    Method("cancel", CancelParameters, CancelResult, cancel),
+    Method("queue_clear", NoParameters, QueueClearResult, queue_clear),
+    Method("get_backends", NoParameters, BackendsResult, get_backends),
+    Method("download_backend", BackendParameters, DownloadResult, download_backend),
+]

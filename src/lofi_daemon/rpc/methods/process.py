@@ -1,0 +1,66 @@
+"""The daemon itself: ping, status, shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+
+from lofi_daemon import PROTOCOL_VERSION, __version__
+from lofi_daemon.rpc.daemon import Daemon
+from lofi_daemon.rpc.dispatch import Method
+from lofi_daemon.rpc.messages import (
+    CacheState,
+    CurrentJob,
+    NoParameters,
+    PingResult,
+    QueueState,
+    ShutdownResult,
+    StatusResult,
+    WaitingJob,
+)
+
+
+def ping(daemon: Daemon, params: NoParameters) -> PingResult:
+    return PingResult(version=__version__, protocol=PROTOCOL_VERSION)
+
+
+def shutdown(daemon: Daemon, params: NoParameters) -> ShutdownResult:
+    daemon.stop()
+    return ShutdownResult()
+
+
+async def status(daemon: Daemon, params: NoParameters) -> StatusResult:
+    size = await asyncio.to_thread(daemon.tracks.size)
+    return StatusResult(
+        player=daemon.player_state(),
+        radio=daemon.radio_state(),
+        queue=_queue_state(daemon),
+        playlist=daemon.playlist(),
+        cache=CacheState(
+            tracks=size.tracks, bytes=size.bytes, max_bytes=daemon.settings.cache_max_bytes
+        ),
+    )
+
+
+def _queue_state(daemon: Daemon) -> QueueState:
+    current = daemon.jobs.current
+    return QueueState(
+        current=None
+        if current is None
+        else CurrentJob(
+            track_id=current[0].track_id,
+            percent=current[1].percent,
+            phase=current[1].phase.value,
+            eta_sec=current[1].eta_sec,
+        ),
+        waiting=[
+            WaitingJob(track_id=job.track_id, prompt=job.request.prompt, position=position)
+            for position, job in enumerate(daemon.jobs.waiting, start=1)
+        ],
+    )
+
+
+METHODS = [
+    Method("ping", NoParameters, PingResult, ping),
+    Method("status", NoParameters, StatusResult, status),
+    Method("shutdown", NoParameters, ShutdownResult, shutdown),
+]

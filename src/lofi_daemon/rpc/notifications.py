@@ -1,0 +1,104 @@
+"""Events of the house as notifications on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import BaseModel
+
+from lofi_daemon.jobs.job import Cancelled, Completed, Event, Failed, Progress
+from lofi_daemon.rpc.messages import (
+    GenerationCancelled,
+    GenerationComplete,
+    GenerationError,
+    GenerationProgress,
+    encode,
+    notification,
+)
+from lofi_daemon.rpc.stdio import MessageWriter
+
+
+class Notifier:
+    """Sends notifications; holds them back while a batch is being answered."""
+
+    def __init__(self, writer: MessageWriter) -> None:
+        self._writer = writer
+        self._holders = 0
+        self._held: list[Callable[[], None]] = []
+
+    def notify(self, method: str, params: BaseModel, *, replaces: str | None = None) -> None:
+        """Tell the client; it may take the place of an unsent one with the same `replaces`."""
+        line = encode(notification(method, params))
+        if self._holders:
+            self._held.append(lambda: self._writer.send(line, replaces=replaces))
+        else:
+            self._writer.send(line, replaces=replaces)
+
+    def hold(self) -> None:
+        self._holders += 1
+
+    def release(self) -> None:
+        self._holders -= 1
+        if not self._holders:
+            held, self._held = self._held, []
+            for send in held:
+                send()
+
+    def tell_of_job(self, event: Event) -> None:
+        """The notification of a job's event."""
+        if isinstance(event, Progress):
+            params = _progress(event)
+            self.notify("generation_progress", params, replaces=f"progress {event.track_id}")
+        elif isinstance(event, Completed):
+            self.notify("generation_complete", _complete(event))
+        elif isinstance(event, Failed):
+            error = event.error
+            self.notify(
+                "generation_error",
+                GenerationError(
+                    track_id=event.track_id,
+                    code=error.name,
+                    message=error.message,
+                    hint=error.hint,
+                ),
+            )
+        else:
+            self.notify("generation_cancelled", _cancelled(event))
+
+
+def _progress(event: Progress) -> GenerationProgress:
+    tokens = (
+        {"tokens_generated": event.step, "tokens_estimated": event.total_steps}
+        if event.counts_tokens
+        else {}
+    )
+    return GenerationProgress(
+        track_id=event.track_id,
+        percent=event.percent,
+        current_step=event.step,
+        total_steps=event.total_steps,
+        eta_sec=event.eta_sec,
+        phase=event.phase.value,
+        **tokens,
+    )
+
+
+def _complete(event: Completed) -> GenerationComplete:
+    track = event.track
+    return GenerationComplete(
+        track_id=track.track_id,
+        path=str(event.path),
+        duration_sec=track.duration_sec,
+        sample_rate=track.sample_rate,
+        prompt=track.prompt,
+        seed=track.seed,
+        generation_time_sec=event.generation_time_sec,
+        backend=track.backend,
+        model_version=track.model_version,
+    )
+
+
+def _cancelled(event: Cancelled) -> GenerationCancelled:
+    return GenerationCancelled(
+        track_id=event.track_id, at_step=event.step, total_steps=event.total_steps
+    )

@@ -1,0 +1,117 @@
+"""A daemon's life: from the first line of its client to an exit that leaves nothing half done."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from lofi_daemon.backends.protocol import Backend
+from lofi_daemon.backends.registry import FACTORIES, Registry
+from lofi_daemon.config import Settings
+from lofi_daemon.errors import LofiError
+from lofi_daemon.jobs.jobs import Jobs
+from lofi_daemon.rpc.daemon import Daemon
+from lofi_daemon.rpc.dispatch import Dispatcher
+from lofi_daemon.rpc.methods import METHODS
+from lofi_daemon.rpc.notifications import Notifier
+from lofi_daemon.rpc.stdio import (
+    Line,
+    LineReader,
+    MessageWriter,
+    ProtocolStreams,
+    guard_stdio,
+)
+from lofi_daemon.tracks import TrackCache
+
+log = logging.getLogger(__name__)
+
+# Lines that were read and are not answered yet. More wait in the pipe.
+MAX_OPEN_LINES = 64
+# Together these leave room in the two seconds that a client waits for the process to end.
+ANSWER_SEC = 0.2
+STOP_JOBS_SEC = 1.0
+FLUSH_SEC = 0.5
+
+
+def serve(
+    settings: Settings, factories: Mapping[str, Callable[[Settings], Backend]] = FACTORIES
+) -> NoReturn:
+    """Serve one client on standard input and output, then end the process with status 0.
+
+    Raises ConfigurationError before anything is served.
+    """
+    registry = Registry(settings, factories)
+    streams = guard_stdio()
+    asyncio.run(_serve(settings, registry, streams))
+    logging.shutdown()
+    sys.stderr.flush()
+    # Not by way of the interpreter's end: a model call in the other thread could hold that up.
+    os._exit(0)
+
+
+async def _serve(settings: Settings, registry: Registry, streams: ProtocolStreams) -> None:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+
+    def stop_from_thread() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            loop.call_soon_threadsafe(stopping.set)
+
+    writer = MessageWriter(streams.messages, on_broken=stop_from_thread)
+    tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
+    daemon = Daemon(
+        settings=settings,
+        registry=registry,
+        tracks=tracks,
+        jobs=Jobs(settings, registry, tracks),
+        notifier=Notifier(writer),
+        stopping=stopping,
+    )
+    daemon.jobs.subscribe(daemon.notifier.tell_of_job)
+    daemon.jobs.protect(daemon.protected_tracks)
+    dispatcher = Dispatcher(daemon, METHODS, writer.send)
+    open_lines = threading.BoundedSemaphore(MAX_OPEN_LINES)
+
+    def on_line(line: Line) -> None:
+        open_lines.acquire()
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(dispatcher.handle, line, open_lines.release)
+
+    _stop_on_signals(loop, stopping)
+    writer.start()
+    LineReader(
+        streams.requests,
+        on_line=on_line,
+        on_end=stop_from_thread,
+        wait_for_room=writer.wait_for_room,
+    ).start()
+    tidying = loop.run_in_executor(None, _tidy, tracks)
+    await stopping.wait()
+    await dispatcher.finish(ANSWER_SEC)
+    await daemon.jobs.close(STOP_JOBS_SEC)
+    await asyncio.wait([tidying], timeout=ANSWER_SEC)
+    writer.close(FLUSH_SEC)
+
+
+def _stop_on_signals(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stopping.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))  # pyright: ignore[reportUnknownLambdaType]
+
+
+def _tidy(tracks: TrackCache) -> None:
+    """What a crash left behind goes, and what exceeds the cache's limit since it was lowered."""
+    try:
+        tracks.prepare()
+        tracks.evict()
+    except LofiError as error:
+        log.warning("%s %s", error, error.hint)

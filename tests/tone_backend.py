@@ -1,0 +1,108 @@
+"""A backend that plays one note, in as much time as a test wants it to take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from lofi_daemon.audio import AudioClip
+from lofi_daemon.backends.protocol import (
+    Availability,
+    BackendInfo,
+    GenerationRequest,
+    Phase,
+    PhaseProgress,
+    ProgressCallback,
+)
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.errors import InvalidParams, ModelInferenceFailed
+
+OPTIONS = frozenset({"inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg"})
+
+
+@dataclass
+class ToneBackend:
+    """Seconds of each phase; those of DIFFUSING are for one step.
+
+    `deaf` phases do not notice that they are cancelled. A prompt that begins with "fail" raises a
+    LofiError, with "defect" something unforeseen, with "nan" a clip that is not a number.
+    """
+
+    type: str = "demo"
+    seconds: Mapping[Phase, float] = field(default_factory=dict)
+    deaf: frozenset[Phase] = frozenset()
+    available: Availability = field(default_factory=lambda: Availability(True, "tone-1"))
+    max_duration_sec: float = 240.0
+    full_model: bool = False
+    loaded: bool = False
+
+    @property
+    def info(self) -> BackendInfo:
+        return BackendInfo(
+            self.type, f"{self.type} tone", 48000, 5.0, self.max_duration_sec, OPTIONS, self.full_model
+        )
+
+    def availability(self) -> Availability:
+        return self.available
+
+    def resolve(self, request: GenerationRequest) -> GenerationRequest:
+        if request.erg:
+            raise InvalidParams("erg: this model cannot do it.")
+        return replace(
+            request,
+            inference_steps=request.inference_steps or 10,
+            scheduler=request.scheduler or "euler",
+            guidance_scale=request.guidance_scale or 15.0,
+            cfg_type=request.cfg_type or "apg",
+            erg=False,
+        )
+
+    def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
+        work = {phase: self.seconds.get(phase, 0.0) for phase in Phase}
+        work[Phase.DIFFUSING] *= request.inference_steps or 0
+        if self.loaded:
+            work[Phase.LOADING] = 0.0
+        return {phase: max(seconds, 1e-4) for phase, seconds in work.items() if seconds > 0.0}
+
+    def load(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
+        if not self.loaded:
+            on_progress(PhaseProgress(Phase.LOADING, 0, 1, 0.0))
+            self._take(Phase.LOADING, cancel)
+            self.loaded = True
+
+    def generate(
+        self, request: GenerationRequest, *, on_progress: ProgressCallback, cancel: CancelToken
+    ) -> AudioClip:
+        steps = request.inference_steps or 1
+        on_progress(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
+        self._take(Phase.ENCODING, cancel)
+        if request.prompt.startswith("fail"):
+            raise ModelInferenceFailed("The model made NaN at step 3.")
+        if request.prompt.startswith("defect"):
+            raise ZeroDivisionError("a defect")
+        for step in range(steps):
+            on_progress(PhaseProgress(Phase.DIFFUSING, step, steps, step / steps))
+            self._take(Phase.DIFFUSING, cancel)
+            cancel.raise_if_cancelled()
+        on_progress(PhaseProgress(Phase.DIFFUSING, steps, steps, 1.0))
+        on_progress(PhaseProgress(Phase.DECODING, 0, 1, 0.0))
+        self._take(Phase.DECODING, cancel)
+        frames = round(request.duration_sec * 48000)
+        pitch = 220.0 + request.seed % 220
+        tone = 0.3 * np.sin(2 * np.pi * pitch / 48000 * np.arange(frames))
+        if request.prompt.startswith("nan"):
+            tone[frames // 2] = np.nan
+        return AudioClip(np.stack([tone, tone]).astype(np.float32), 48000)
+
+    def unload(self) -> None:
+        self.loaded = False
+
+    def _take(self, phase: Phase, cancel: CancelToken) -> None:
+        end = time.monotonic() + self.seconds.get(phase, 0.0)
+        while (left := end - time.monotonic()) > 0:
+            if phase not in self.deaf:
+                cancel.raise_if_cancelled()
+            time.sleep(min(left, 0.005))

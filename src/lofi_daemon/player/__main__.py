@@ -5,8 +5,8 @@ It ends when its stdin closes, so it never outlives a daemon that was killed. No
 is imported here, so it starts fast and stays small.
 
 Commands: `{"id": 1, "do": "play", …}` with the arguments of the method of that name in `Player`.
-Answers: `{"id": 1, "state": {…}}` or `{"id": 1, "error": {"name", "message", "hint"}}`.
-Events: `{"event": "started" | "ended" | "stopped" | "position" | "device_lost" | "device_back", …}`.
+Answers: `{"id": 1, "result": …}` or `{"id": 1, "error": {"name", "message", "hint"}}`.
+Events: `{"event": "started", …}`, see `events`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lofi_daemon.errors import AudioDeviceError, LofiError
-from lofi_daemon.player.decks import Deck, Decks, Ended, Started
+from lofi_daemon.player.decks import Deck, Decks
 from lofi_daemon.player.device import Device, list_devices, open_device
+from lofi_daemon.player.events import DeviceBack, DeviceLost, PlayerEvent, Position, to_message
 from lofi_daemon.player.source import TrackSource
 
 READ_AHEAD_SEC = 3.0
@@ -56,6 +57,10 @@ class Player:
         self._position_due = 0.0
 
     # -- commands ------------------------------------------------------------------------------
+
+    def configure(self, volume: float, crossfade_sec: float, device: str | None) -> None:
+        """What holds from the start; the device is opened when there is something to play."""
+        self._volume, self._crossfade_sec, self._device_name = volume, crossfade_sec, device
 
     def play(
         self, entry: int, path: str, gain: float, position_sec: float = 0.0, crossfade: bool = True
@@ -106,17 +111,17 @@ class Player:
             self._decks.crossfade_sec = seconds
 
     def device(self, name: str | None) -> None:
-        """Play on another device from now on; the old one stays when the new one cannot be opened."""
-        if self._device is None:
-            self._device_name = name
-            if self._decks is not None:
-                self._move_to(open_device(name))
-            return
+        """Play on another device; the old one stays when the new one cannot be opened."""
         device = open_device(name)
         self._quieten()
-        self._close(self._device)
+        if self._device is not None:
+            self._close(self._device)
         self._device_name = name
         self._move_to(device)
+
+    def open(self) -> None:
+        """Open the device, so that what is wrong with it is known before there is a track."""
+        self._ready()
 
     def devices(self) -> list[dict[str, Any]]:
         return [asdict(device) for device in list_devices()]
@@ -146,7 +151,7 @@ class Player:
             self._sounding = True
 
     def _quieten(self) -> None:
-        """Ramp down and let the device play out what it holds, so that closing it does not click."""
+        """Ramp down and let the device play out, so that closing it does not click."""
         if self._decks is None or not self._sounding:
             return
         was_paused = self._decks.paused
@@ -204,10 +209,8 @@ class Player:
             return
         if device is not None and self._sounding and device.lost:
             self._close(device)
-            lost = device.name or "the default sound device"
-            self._send(
-                {"event": "device_lost", "device": device.name, "message": f"{lost} is gone"}
-            )
+            name = repr(device.name) if device.name else "in use"
+            self._tell(DeviceLost(f"The sound device {name} is gone; trying the default one."))
             self._device_name = None
             self._retry_at = now
         if self._device is None and not decks.silent and self._retry_at <= now:
@@ -220,7 +223,7 @@ class Player:
         except AudioDeviceError:
             self._retry_at = now + DEVICE_RETRY_SEC
             return
-        self._send({"event": "device_back", "device": None, **self._position()})
+        self._tell(DeviceBack(*self._position()))
 
     def _rest_when_idle(self, decks: Decks, now: float) -> None:
         """Stop asking the device for silence after a while: a laptop's sound chip may sleep."""
@@ -238,26 +241,18 @@ class Player:
         if decks is None:
             return
         while decks.events:
-            event = decks.events.popleft()
-            kind = (
-                "started"
-                if isinstance(event, Started)
-                else "ended"
-                if isinstance(event, Ended)
-                else "stopped"
-            )
-            self._send({"event": kind, **asdict(event)})
+            self._tell(decks.events.popleft())
         now = time.monotonic()
         if not decks.silent and self._sounding and now >= self._position_due:
             self._position_due = now + POSITION_INTERVAL_SEC
-            self._send({"event": "position", **self._position(), "underruns": decks.underruns})
+            self._tell(Position(*self._position(), decks.underruns))
 
-    def _position(self) -> dict[str, Any]:
+    def _position(self) -> tuple[int | None, float]:
+        """The playing entry, if any, and the seconds of it that were handed to the device."""
         playing = self._decks.playing if self._decks is not None else None
         if playing is None:
-            return {"entry": None, "position_sec": 0.0}
-        source = playing.source
-        return {"entry": playing.entry, "position_sec": source.position / source.sample_rate}
+            return None, 0.0
+        return playing.entry, playing.source.position / playing.source.sample_rate
 
     # -- the main thread -----------------------------------------------------------------------
 
@@ -278,7 +273,11 @@ class Player:
             problem = {"name": error.name, "message": error.message, "hint": error.hint}
             self._send({"id": request_id, "error": problem})
             return
-        self._send({"id": request_id, "result": result, **self._position()})
+        self._report()
+        self._send({"id": request_id, "result": result})
+
+    def _tell(self, event: PlayerEvent) -> None:
+        self._send(to_message(event))
 
     def _send(self, message: dict[str, Any]) -> None:
         with self._output_lock, contextlib.suppress(BrokenPipeError):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lofi_daemon.player.events import Ended, PlayerEvent, Started, Stopped
 from lofi_daemon.player.mixer import (
     RAMP_SEC,
     Block,
@@ -40,34 +41,12 @@ class Deck:
     fade: Ramp = field(default_factory=lambda: steady(1.0))
 
 
-@dataclass(frozen=True)
-class Ended:
-    entry: int
-    reason: str
-    message: str | None = None
-
-
-@dataclass(frozen=True)
-class Started:
-    entry: int
-    position_sec: float
-    duration_sec: float
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """Nothing is left to play."""
-
-
-DeckEvent = Ended | Started | Stopped
-
-
 class Decks:
     def __init__(self, sample_rate: int, *, volume: float, crossfade_sec: float) -> None:
         self.sample_rate = sample_rate
         self.crossfade_sec = crossfade_sec
         self.underruns = 0
-        self.events: deque[DeckEvent] = deque()
+        self.events: deque[PlayerEvent] = deque()
         self.retired: deque[TrackSource] = deque()
         self._lock = threading.Lock()
         self._playing: Deck | None = None
@@ -191,7 +170,8 @@ class Decks:
             block = mix([], [], frames)
             for start, end in self._stretches(frames):
                 block[start:end] = self._render_stretch(end - start)
-            return block * volume[:, None]
+            block *= volume[:, None]
+            return block
 
     def _stretches(self, frames: int) -> Iterator[tuple[int, int]]:
         """Cut a block where one track hands over to the next, and hand over there."""

@@ -29,7 +29,7 @@ PERIOD_MS = 20
 PERIODS = 3
 LEAD_IN_MS = 40
 SIMULATED_RATE = 44100
-STALL_SEC = 1.0
+STALL_SEC = 2.5
 NULL = "null"
 FILE_PREFIX = "file:"
 
@@ -102,7 +102,8 @@ class SoundDevice:
         self._started = False
         self._stopped_by_system = False
         try:
-            self._device = miniaudio.PlaybackDevice(
+            # miniaudio's own annotations are too narrow (a callback, an array, an inner struct)
+            self._device: Any = miniaudio.PlaybackDevice(
                 output_format=miniaudio.SampleFormat.FLOAT32,
                 nchannels=CHANNELS,
                 sample_rate=0,

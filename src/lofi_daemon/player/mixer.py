@@ -17,8 +17,6 @@ Gains = NDArray[np.float32]
 
 CHANNELS = 2
 RAMP_SEC = 0.015
-TARGET_LUFS = -16.0
-TRUE_PEAK_CEILING_DB = -1.0
 
 
 @dataclass(frozen=True)
@@ -79,23 +77,6 @@ def equal_power_retarget(ramp: Ramp, end: float, length: int) -> Ramp:
 def crossfade_frames(crossfade_sec: float, sample_rate: int, *track_frames: int) -> int:
     """Length of a crossfade in frames: never more than a quarter of any track that takes part."""
     return min(round(crossfade_sec * sample_rate), *(frames // 4 for frames in track_frames))
-
-
-def track_gain(
-    loudness_lufs: float | None, true_peak: float | None, target_lufs: float = TARGET_LUFS
-) -> float:
-    """The linear gain that brings a track to the target loudness.
-
-    true_peak is linear (1.0 = full scale). The gain is held back where it would lift the true peak
-    over −1 dBTP (the ceiling of EBU R 128), and is never held below what leaves the track as it is
-    made, turned down. Unknown or silent (no finite loudness): 1.0.
-    """
-    if loudness_lufs is None or not np.isfinite(loudness_lufs):
-        return 1.0
-    gain = 10.0 ** ((target_lufs - loudness_lufs) / 20.0)
-    if true_peak is not None and true_peak > 0.0:
-        gain = min(gain, 10.0 ** (TRUE_PEAK_CEILING_DB / 20.0) / true_peak)
-    return gain
 
 
 def mix(blocks: Sequence[Block], gains: Sequence[Gains], frames: int) -> Block:

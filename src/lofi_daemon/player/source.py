@@ -65,7 +65,7 @@ class TrackSource:
 
     @property
     def remaining(self) -> int:
-        """Frames still to be read: exact once the end was decoded, from the file's header before."""
+        """Frames still to be read: from the file's header, exact once the end was decoded."""
         if self._at_end:
             return self.buffered
         return max(self.total_frames - self.position, self.buffered + 1)
@@ -85,7 +85,9 @@ class TrackSource:
 
     def _decode_block(self) -> None:
         try:
-            raw = self._file.read(READ_FRAMES, dtype="float32", always_2d=True)
+            raw: Block = np.asarray(
+                self._file.read(READ_FRAMES, dtype="float32", always_2d=True), np.float32
+            )
         except (soundfile.LibsndfileError, OSError) as error:
             self.failure = AudioPlaybackError(f"{self.path} cannot be read on: {error}")
             raw = np.zeros((0, self._file.channels), np.float32)

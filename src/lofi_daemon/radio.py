@@ -1,0 +1,230 @@
+"""What the radio makes and plays next: pure decisions over state and clock.
+
+A radio is a programme without end: track number 0, 1, 2 …, each with a prompt and a seed that
+follow from the radio's own seed. `next_to_make` says what to generate, `next_to_play` what comes
+after the track that plays now; both look at a `Situation` and touch nothing. `Station` carries the
+decisions out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Order = Literal["cycle", "shuffle"]
+
+DEFAULT_AHEAD = 2
+FILLER_DURATION_SEC = 20.0
+# A wait that is estimated may last longer: be on the safe side by a tenth and a second.
+ESTIMATE_SLACK = 1.1
+ESTIMATE_SLACK_SEC = 1.0
+
+
+@dataclass(frozen=True)
+class Programme:
+    """What a radio was asked for. The same programme always brings the same tracks."""
+
+    prompts: tuple[str, ...]
+    seed: int
+    order: Order = "cycle"
+    ahead: int = DEFAULT_AHEAD
+
+
+@dataclass(frozen=True)
+class KnownTrack:
+    """A track that can be played. last_heard is in seconds of any clock, None: never."""
+
+    track_id: str
+    duration_sec: float
+    last_heard: float | None = None
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that the decisions depend on.
+
+    made: number of programme tracks that were begun (the next one's number).
+    ready: new programme tracks not yet heard, in programme order.
+    making: something of the radio's is being generated or waits for it, ready in `making_eta_sec`
+        seconds (None: unknown).
+    library: every track there is, the ready ones included.
+    playing: what sounds now, or what sounded last.
+    silent: nothing sounds now.
+    filler: the bundled model is there to make a short track fast.
+    fits: one more track fits into the cache beside what must stay in it.
+    """
+
+    programme: Programme
+    made: int = 0
+    fillers_made: int = 0
+    ready: tuple[str, ...] = ()
+    making: bool = False
+    making_eta_sec: float | None = None
+    library: tuple[KnownTrack, ...] = ()
+    playing: str | None = None
+    silent: bool = True
+    filler: bool = False
+    fits: bool = True
+    retry_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Make:
+    """Generate this. `filler`: a short track with the bundled model, outside the programme."""
+
+    prompt: str
+    seed: int
+    filler: bool = False
+
+
+@dataclass(frozen=True)
+class Play:
+    """Play this next; `new` when it is a track of the programme that was never heard."""
+
+    track_id: str
+    new: bool
+
+
+@dataclass(frozen=True)
+class Wait:
+    """There is nothing that may be played yet."""
+
+
+def derived_seed(seed: int, number: int, purpose: str = "track") -> int:
+    """The seed (unsigned, 64 bits) of a radio's track: SHA-256 over the radio's seed and number."""
+    digest = hashlib.sha256(f"{purpose}:{seed}:{number}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+def prompt_at(programme: Programme, number: int) -> str:
+    """The prompt of a track.
+
+    Shuffled prompts come in rounds, each prompt once a round, and never twice in a row.
+    """
+    prompts = programme.prompts
+    if programme.order == "cycle":
+        return prompts[number % len(prompts)]
+    turn, place = divmod(number, len(prompts))
+    return _shuffled_round(programme, turn)[place]
+
+
+def _shuffled_round(programme: Programme, turn: int) -> Sequence[str]:
+    count = len(programme.prompts)
+    if count <= 2:
+        # Two prompts that never repeat can only alternate.
+        turn = 0
+    order = _permutation(programme, turn)
+    # From three on, exchanging the first two leaves the last in place: one look back is enough.
+    if turn > 0 and order[0] == _permutation(programme, turn - 1)[-1]:
+        order[0], order[1] = order[1], order[0]
+    return order
+
+
+def _permutation(programme: Programme, turn: int) -> list[str]:
+    order = list(programme.prompts)
+    random.Random(derived_seed(programme.seed, turn, "shuffle")).shuffle(order)
+    return order
+
+
+def next_to_make(situation: Situation, now: float) -> Make | None:
+    """What to generate now; None: nothing, enough is ready or on its way.
+
+    With next to nothing to play, two short fillers come first: one to sound at once, and one so
+    that it need not be repeated while the programme's first track is being made.
+    """
+    if situation.making or now < situation.retry_at:
+        return None
+    programme = situation.programme
+    if situation.filler and len(situation.library) < 2 and situation.fillers_made < 2:
+        number = situation.fillers_made
+        seed = derived_seed(programme.seed, number, "filler")
+        return Make(prompt_at(programme, number), seed, filler=True)
+    if len(situation.ready) >= programme.ahead or not situation.fits:
+        return None
+    number = situation.made
+    return Make(prompt_at(programme, number), derived_seed(programme.seed, number))
+
+
+def next_to_play(situation: Situation) -> Play | Wait:
+    """What follows the playing track (or breaks the silence): new tracks first, in their order.
+
+    When the music is made slower than it is heard, the least recently heard track comes again, and
+    never the one that plays.
+    """
+    choice = _new_track(situation) or _least_recently_heard(situation)
+    if choice is None:
+        return Wait()
+    if situation.silent and not _can_go_on(situation, choice):
+        return Wait()
+    return choice
+
+
+def _new_track(situation: Situation) -> Play | None:
+    for track_id in situation.ready:
+        if track_id != situation.playing:
+            return Play(track_id, new=True)
+    return None
+
+
+def _least_recently_heard(situation: Situation) -> Play | None:
+    older = [track for track in situation.library if track.track_id != situation.playing]
+    if not older:
+        return None
+    never = float("-inf")
+    choice = min(older, key=lambda track: never if track.last_heard is None else track.last_heard)
+    return Play(choice.track_id, new=False)
+
+
+def _can_go_on(situation: Situation, choice: Play) -> bool:
+    """Whether music, once begun with this track, need not fall silent again at its end.
+
+    It need not when there is another track to go on with, or when what is being made will be there.
+    """
+    if any(track.track_id != choice.track_id for track in situation.library):
+        return True
+    if situation.making_eta_sec is None:
+        return True
+    durations = {track.track_id: track.duration_sec for track in situation.library}
+    wait = situation.making_eta_sec * ESTIMATE_SLACK + ESTIMATE_SLACK_SEC
+    return wait <= durations.get(choice.track_id, 0.0)
+
+
+@dataclass
+class RadioState:
+    """What a running radio remembers."""
+
+    programme: Programme
+    made: int = 0
+    fillers_made: int = 0
+    ready: list[str] = field(default_factory=list[str])
+    making: str | None = None
+    failures: int = 0
+    retry_at: float = 0.0
+
+    def begun(self, make: Make, track_id: str) -> None:
+        self.making = track_id
+        if make.filler:
+            self.fillers_made += 1
+        else:
+            self.made += 1
+
+    def finished(self, track_id: str, *, filler: bool) -> None:
+        """A track of the radio's is there. A filler only joins the library."""
+        self.making = None
+        self.failures = 0
+        if not filler:
+            self.ready.append(track_id)
+
+    def failed(self, now: float) -> None:
+        """Try the next number after a while, longer with every failure in a row."""
+        self.making = None
+        self.failures += 1
+        self.retry_at = now + min(2.0**self.failures, 60.0)
+
+    def gone(self, track_id: str) -> None:
+        """A track was heard, deleted or cannot be played: it is not ready any more."""
+        if track_id in self.ready:
+            self.ready.remove(track_id)

@@ -1,0 +1,320 @@
+"""The radio's moving part: gathers the situation, carries out what `radio` decides."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lofi_daemon.backends.registry import Registry
+from lofi_daemon.errors import LofiError
+from lofi_daemon.jobs.job import Cancelled, Completed, Event, Failed
+from lofi_daemon.jobs.jobs import Jobs
+from lofi_daemon.parameters import GenerationParameters, SoundParameters
+from lofi_daemon.player.playback import Playback, PlaybackEvent, PlaybackSilent
+from lofi_daemon.radio import (
+    FILLER_DURATION_SEC,
+    KnownTrack,
+    Make,
+    Play,
+    Programme,
+    RadioState,
+    Situation,
+    next_to_make,
+    next_to_play,
+)
+from lofi_daemon.tracks import Track, TrackCache
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_SEC = 1.0
+# Two channels of 24 bits: no format writes more.
+BYTES_PER_FRAME = 6
+
+
+@dataclass(frozen=True)
+class RadioWaiting:
+    """The next new track is late; `replaying` is the older one that plays meanwhile, if any."""
+
+    ready: int
+    eta_sec: float | None
+    replaying: str | None
+
+
+@dataclass(frozen=True)
+class RadioStatus:
+    preset: str | None
+    prompts: tuple[str, ...]
+    order: str
+    ahead: int
+    seed: int
+    ready: int
+    sound: SoundParameters
+
+
+class Station:
+    """At most one radio at a time. Lives in the event loop."""
+
+    def __init__(
+        self, jobs: Jobs, playback: Playback, tracks: TrackCache, registry: Registry
+    ) -> None:
+        self._jobs = jobs
+        self._playback = playback
+        self._tracks = tracks
+        self._registry = registry
+        self._state: RadioState | None = None
+        self._sound = SoundParameters()
+        self._preset: str | None = None
+        self._making_filler = False
+        self._stopped_by_listener = False
+        self._told_silence = False
+        self._heard: dict[str, float] = {}
+        self._unplayable: set[str] = set()
+        self._listeners: list[Callable[[RadioWaiting], None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stepping = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None
+        jobs.subscribe(self._on_job_event)
+        playback.subscribe(self._on_playback_event)
+
+    def subscribe(self, listener: Callable[[RadioWaiting], None]) -> None:
+        self._listeners.append(listener)
+
+    @property
+    def status(self) -> RadioStatus | None:
+        state = self._state
+        if state is None:
+            return None
+        programme = state.programme
+        return RadioStatus(
+            self._preset,
+            programme.prompts,
+            programme.order,
+            programme.ahead,
+            programme.seed,
+            len(state.ready),
+            self._sound,
+        )
+
+    def protected(self) -> set[str]:
+        """Tracks that must not be evicted before they were heard."""
+        return set(self._state.ready) if self._state is not None else set()
+
+    async def start(
+        self,
+        prompts: tuple[str, ...],
+        *,
+        order: Any,
+        ahead: int,
+        sound: SoundParameters,
+        preset: str | None = None,
+    ) -> None:
+        """Begin a radio in the place of the one that runs.
+
+        What plays goes on to its end; silence ends with the first track. Raises what a generate
+        request with these parameters raises, and AudioDeviceError.
+        """
+        seed = secrets.randbits(32) if sound.seed is None else sound.seed
+        programme = Programme(prompts, seed, order, ahead)
+        for prompt in prompts:
+            self._jobs.resolve(_parameters(sound, prompt, seed))
+        await self._playback.player.open_device()
+        self.stop()
+        self._state = RadioState(programme)
+        self._sound, self._preset = sound, preset
+        self._stopped_by_listener = self._told_silence = False
+        self._unplayable.clear()
+        self._playback.programme = self
+        if self._playback.player.state == "paused":
+            await self._playback.resume()
+        self._playback.next_may_have_changed()
+        self._step_soon()
+
+    def stop(self) -> None:
+        """End the radio; playback goes on to the end of the playlist."""
+        state, self._state = self._state, None
+        self._playback.programme = None
+        if self._timer is not None:
+            self._timer.cancel()
+        if state is None:
+            return
+        if state.making is not None and self._is_prefetch(state.making):
+            self._jobs.cancel(state.making)
+        self._playback.next_may_have_changed()
+
+    # -- asked by playback ---------------------------------------------------------------------
+
+    async def next_track(self, *, silent: bool) -> str | None:
+        if self._state is None:
+            return None
+        situation = await self._situation(self._state, silent=silent)
+        choice = next_to_play(situation)
+        return choice.track_id if isinstance(choice, Play) else None
+
+    def started(self, track_id: str) -> None:
+        """A track plays: a new one, an old one meanwhile, or one that the listener chose."""
+        state = self._state
+        if state is None:
+            return
+        self._stopped_by_listener = self._told_silence = False
+        self._heard[track_id] = time.time()
+        if track_id in state.ready:
+            state.gone(track_id)
+        elif not state.ready and not self._playback.playing_is_asked_for:
+            self._tell(RadioWaiting(0, self._eta_sec(state), track_id))
+        self._step_soon()
+
+    def unplayable(self, track_id: str) -> None:
+        self._unplayable.add(track_id)
+        if self._state is not None:
+            self._state.gone(track_id)
+
+    # -- events --------------------------------------------------------------------------------
+
+    def _on_job_event(self, event: Event) -> None:
+        state = self._state
+        if state is None or not isinstance(event, Completed | Failed | Cancelled):
+            return
+        if event.track_id == state.making:
+            if isinstance(event, Completed):
+                state.finished(event.track_id, filler=self._making_filler)
+            else:
+                state.failed(time.time())
+        self._playback.next_may_have_changed()
+        self._step_soon()
+
+    def _on_playback_event(self, event: PlaybackEvent) -> None:
+        if isinstance(event, PlaybackSilent) and self._state is not None:
+            self._stopped_by_listener = self._playback.stopped_by_listener
+            self._step_soon()
+
+    # -- one step ------------------------------------------------------------------------------
+
+    def _step_soon(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._guarded(self._step()))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except LofiError as error:
+            log.warning("Radio: %s", error.message)
+
+    async def _step(self) -> None:
+        """Make what is to be made, break a silence that may be broken, look again later."""
+        async with self._stepping:
+            state = self._state
+            if state is None:
+                return
+            silent = self._playback.silent
+            make = next_to_make(await self._situation(state, silent=silent), time.time())
+            if make is not None and state is self._state:
+                self._make(state, make)
+            if silent and not self._stopped_by_listener and state is self._state:
+                await self._break_silence(state)
+            waits = silent and not self._stopped_by_listener
+            if waits or state.retry_at > time.time() or state.making is None:
+                self._look_again()
+
+    def _make(self, state: RadioState, make: Make) -> None:
+        sound = self._sound
+        if make.filler:
+            sound = SoundParameters(backend=self._filler_backend(), duration_sec=_filler_sec(sound))
+        try:
+            ticket = self._jobs.submit(_parameters(sound, make.prompt, make.seed), prefetch=True)
+        except LofiError as error:
+            log.warning("Radio: %s", error.message)
+            state.begun(make, "")
+            state.failed(time.time())
+            return
+        self._making_filler = make.filler
+        state.begun(make, ticket.track_id)
+
+    async def _break_silence(self, state: RadioState) -> None:
+        choice = await self.next_track(silent=True)
+        if choice is not None and state is self._state:
+            await self._playback.play()
+        elif not self._told_silence:
+            self._told_silence = True
+            self._tell(RadioWaiting(0, self._eta_sec(state), None))
+
+    def _look_again(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(LOOK_AGAIN_SEC, self._step_soon)
+
+    def _tell(self, event: RadioWaiting) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+    # -- the situation -------------------------------------------------------------------------
+
+    async def _situation(self, state: RadioState, *, silent: bool) -> Situation:
+        tracks = await asyncio.to_thread(self._tracks.tracks)
+        tracks = [track for track in tracks if track.track_id not in self._unplayable]
+        known = {track.track_id for track in tracks}
+        playing = self._playback.last_track_id
+        return Situation(
+            programme=state.programme,
+            made=state.made,
+            fillers_made=state.fillers_made,
+            ready=tuple(track_id for track_id in state.ready if track_id in known),
+            making=state.making is not None,
+            making_eta_sec=self._eta_sec(state),
+            library=tuple(self._known(track) for track in tracks),
+            playing=playing,
+            silent=silent,
+            filler=self._filler_backend() is not None,
+            fits=self._fits(tracks, state),
+            retry_at=state.retry_at,
+        )
+
+    def _known(self, track: Track) -> KnownTrack:
+        heard = self._heard.get(track.track_id)
+        if heard is None and track.last_played_at is not None:
+            moment = datetime.fromisoformat(track.last_played_at.replace("Z", "+00:00"))
+            heard = moment.timestamp()
+        return KnownTrack(track.track_id, track.duration_sec, heard)
+
+    def _eta_sec(self, state: RadioState) -> float | None:
+        """Seconds until what is being made is ready, the listener's own requests before it."""
+        job = self._jobs.find(state.making) if state.making is not None else None
+        current = self._jobs.current
+        if job is None:
+            return None
+        if current is not None and current[0] is job:
+            return current[1].eta_sec
+        return self._jobs.estimated_wait_sec()
+
+    def _fits(self, tracks: list[Track], state: RadioState) -> bool:
+        needed = self._playback.protected() | set(state.ready)
+        staying = sum(track.bytes for track in tracks if track.kept or track.track_id in needed)
+        rate = max(backend.info.sample_rate for backend in self._registry)
+        one_more = self._sound.duration_sec * rate * BYTES_PER_FRAME
+        return staying + one_more <= self._tracks.max_bytes
+
+    def _filler_backend(self) -> str | None:
+        for backend in self._registry:
+            available = backend.availability()
+            if not backend.info.full_model and available.installed and available.error is None:
+                return backend.info.type
+        return None
+
+    def _is_prefetch(self, track_id: str) -> bool:
+        """Whether nobody but the radio waits for this track."""
+        job = self._jobs.find(track_id)
+        return job is not None and job.priority.name == "PREFETCH"
+
+
+def _parameters(sound: SoundParameters, prompt: str, seed: int) -> GenerationParameters:
+    return GenerationParameters(**{**sound.model_dump(), "prompt": prompt, "seed": seed})
+
+
+def _filler_sec(sound: SoundParameters) -> float:
+    return min(FILLER_DURATION_SEC, sound.duration_sec)

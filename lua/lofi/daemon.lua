@@ -299,7 +299,7 @@ local function launch(daemon)
       ("cannot start %s (from %s): %s"):format(
         daemon.command[1],
         daemon.origin,
-        tostring(process):gsub("^.*: ", "")
+        tostring(process):match("E%u+: [%w ]*%w") or tostring(process)
       ),
       "Correct the path, or run `make install` in the plugin's directory; `:checkhealth lofi` has more."
     )

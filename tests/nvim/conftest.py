@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -42,6 +43,7 @@ class Editor:
         command = [nvim_executable(), "--clean", "--embed", "--headless", "-n", "-i", "NONE"]
         command = ["/usr/bin/env", "-i", *(f"{k}={v}" for k, v in environment.items()), *command]
         command += ["--cmd", f"set rtp^={ROOT} columns={columns} lines={lines}"]
+        self.closed = False
         self.nvim = pynvim.attach("child", argv=command)
         self.lua("_G.heard = {}; _G.notices = {}")
         self.lua(
@@ -137,10 +139,11 @@ class Editor:
         return self.lua("return require('lofi.session').daemon.process.pid")
 
     def close(self) -> None:
-        try:
+        if self.closed:
+            return
+        self.closed = True
+        with contextlib.suppress(OSError, EOFError):  # it may have ended in the test
             self.nvim.command("qall!")
-        except (OSError, EOFError):
-            pass  # it has ended before: that is what the test was about
         self.nvim.close()
 
 

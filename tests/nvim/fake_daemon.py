@@ -27,7 +27,7 @@ PRESETS = [
 ]
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     def __init__(self, code: int, name: str, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.error = {"code": code, "message": message, "data": {"code": name, "hint": hint}}
@@ -77,9 +77,9 @@ class FakeDaemon:
     def generate(self, prompt: str, **params: Any) -> dict[str, Any]:
         backend = params.get("backend") or "demo"
         if "queue_full" in BEHAVIOURS:
-            raise Refusal(-32004, "QUEUE_FULL", "10 tracks wait already", "Wait for one of them.")
+            raise RefusalError(-32004, "QUEUE_FULL", "10 tracks wait already", "Wait for one of them.")
         if backend == "musicgen":
-            raise Refusal(
+            raise RefusalError(
                 -32008, "BACKEND_NOT_INSTALLED", "musicgen is not installed", "Download it first."
             )
         seed = params.get("seed", 18446744073709551557)
@@ -166,7 +166,7 @@ class FakeDaemon:
             self.cancelled.add(backend)
             return {"cancelled": True, "was_generating": False}
         if track_id not in self.running:
-            raise Refusal(-32012, "TRACK_NOT_FOUND", f"no track {track_id}")
+            raise RefusalError(-32012, "TRACK_NOT_FOUND", f"no track {track_id}")
         self.cancelled.add(track_id)
         return {"cancelled": True, "was_generating": True}
 
@@ -241,10 +241,10 @@ class FakeDaemon:
 
     def play(self, track_id: str | None = None) -> dict[str, Any]:
         if "no_device" in BEHAVIOURS:
-            raise Refusal(-32015, "AUDIO_DEVICE_ERROR", "there is no sound device", "Connect one.")
+            raise RefusalError(-32015, "AUDIO_DEVICE_ERROR", "there is no sound device", "Connect one.")
         found = [each for each in self.tracks if track_id in (None, each["track_id"])]
         if not found:
-            raise Refusal(-32012, "TRACK_NOT_FOUND", f"no track {track_id}")
+            raise RefusalError(-32012, "TRACK_NOT_FOUND", f"no track {track_id}")
         track = found[0]
         self.start(track["track_id"], track["prompt"], track["duration_sec"])
         return {"track_id": track["track_id"], "position_sec": 0}
@@ -289,7 +289,7 @@ class FakeDaemon:
 
     def player_set(self, **settings: Any) -> dict[str, Any]:
         if settings.get("device") == "broken":
-            raise Refusal(-32015, "AUDIO_DEVICE_ERROR", "no sound device called broken")
+            raise RefusalError(-32015, "AUDIO_DEVICE_ERROR", "no sound device called broken")
         self.player.update(settings)
         return self.player
 
@@ -341,7 +341,7 @@ class FakeDaemon:
         method = request["method"]
         try:
             result = getattr(self, method)(**request["params"])
-        except Refusal as refusal:
+        except RefusalError as refusal:
             self.send({"id": request["id"], "error": refusal.error})
         else:
             self.send({"id": request["id"], "result": result})

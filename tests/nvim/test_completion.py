@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.nvim.conftest import Editor
+from tests.nvim.test_commands import make_track
+
+SUBCOMMANDS = (
+    "generate radio play pause resume toggle stop skip volume device keep tracks prompt cancel"
+    " queue status backends download log restart"
+).split()
+
+
+def complete(editor: Editor, line: str) -> list[str]:
+    return editor.lua("return vim.fn.getcompletion(..., 'cmdline')", line)
+
+
+def test_subcommands(editor: Editor) -> None:
+    editor.fake()
+    assert complete(editor, "Lofi ") == SUBCOMMANDS
+    assert complete(editor, "Lofi st") == ["stop", "status"]
+    assert complete(editor, "'<,'>Lofi gen") == ["generate"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "Lofi generate foggy ",
+            "duration= backend= seed= priority= steps= scheduler= guidance= cfg= erg=".split(),
+        ),
+        ("Lofi generate duration=3 du", []),
+        ("Lofi foggy harbour sch", ["scheduler="]),
+        ("Lofi generate scheduler=", ["scheduler=euler", "scheduler=heun", "scheduler=pingpong"]),
+        ("Lofi generate priority=h", ["priority=high"]),
+        ("Lofi generate backend=", ["backend=ace_step", "backend=musicgen", "backend=demo"]),
+        ("Lofi generate tempo=", []),
+        ("Lofi download m", ["musicgen"]),
+        ("Lofi radio ", ["off", "rain", "study"]),
+        ("Lofi radio ra", ["rain"]),
+        ("Lofi device ", ["default", "Built-in Audio", "USB Headset"]),
+        ("Lofi device USB H", ["Headset"]),
+        ("Lofi volume +", ["+5"]),
+        ("Lofi queue ", ["clear"]),
+        ("Lofi pause ", []),
+        ("Lofi cancel ", []),
+    ],
+)
+def test_arguments(editor: Editor, line: str, expected: list[str]) -> None:
+    editor.fake()
+    assert complete(editor, line) == expected
+
+
+def test_tracks(editor: Editor) -> None:
+    editor.fake()
+    track_id = make_track(editor, "rainy night")
+    make_track(editor, "rainy morning")
+    assert complete(editor, "Lofi play ") == ["rainy morning", "rainy night"]
+    assert complete(editor, "Lofi play rainy n") == ["night"]
+    assert complete(editor, "Lofi keep " + track_id[:4]) == [track_id]
+
+
+def test_jobs_and_downloads(editor: Editor) -> None:
+    editor.fake("slow")
+    editor.listen("generation_progress", "download_progress")
+    editor.command("Lofi slow keys")
+    track_id = editor.until_heard("generation_progress")["track_id"]
+    editor.command("Lofi download musicgen")
+    editor.until_heard("download_progress")
+    assert complete(editor, "Lofi cancel ") == sorted([track_id, "musicgen"])
+
+
+def test_a_daemon_that_says_nothing_does_not_hold_up_the_command_line(editor: Editor) -> None:
+    editor.fake("silent")
+    started = time.monotonic()
+    assert complete(editor, "Lofi download ") == ["ace_step", "demo", "musicgen"]
+    assert time.monotonic() - started < 3
+
+
+def test_completion_without_a_daemon_is_quiet(editor: Editor) -> None:
+    editor.lua("vim.env.PATH = ''")
+    editor.lua("require('lofi.daemon').plugin_root = function() return '/nowhere' end")
+    assert complete(editor, "Lofi radio ") == ["off"]
+    assert editor.notices() == ""

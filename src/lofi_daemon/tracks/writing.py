@@ -9,9 +9,9 @@ from lofi_daemon.audio import AudioClip
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import TrackFormat
+from lofi_daemon.loudness import integrated_loudness, waveform_peaks
 from lofi_daemon.tracks.cache import TrackCache, write_failed
 from lofi_daemon.tracks.encoding import ENCODINGS, bytes_needed, encode
-from lofi_daemon.tracks.loudness import integrated_loudness, waveform_peaks
 from lofi_daemon.tracks.sidecar import Track, now, sidecar_text
 
 
@@ -31,8 +31,8 @@ def write_track(
     """Write, measure and commit a track.
 
     `elapsed_sec()` gives the seconds the job has taken so far. `before_commit` is called when all
-    is written and nothing is visible yet; what it raises undoes everything. Raises CacheWriteFailed,
-    ModelInferenceFailed (samples that are not numbers), Cancelled.
+    is written and nothing is visible yet; what it raises undoes everything. Raises
+    CacheWriteFailed, ModelInferenceFailed (samples that are not numbers), Cancelled.
     """
     needed = bytes_needed(clip, track_format)
     try:

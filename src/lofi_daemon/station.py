@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -12,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from lofi_daemon.backends.registry import Registry
-from lofi_daemon.errors import LofiError
+from lofi_daemon.errors import LofiError, TrackAlreadyComplete
 from lofi_daemon.jobs.job import Cancelled, Completed, Event, Failed
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters, SoundParameters
@@ -21,6 +22,7 @@ from lofi_daemon.radio import (
     FILLER_DURATION_SEC,
     KnownTrack,
     Make,
+    Order,
     Play,
     Programme,
     RadioState,
@@ -71,7 +73,6 @@ class Station:
         self._sound = SoundParameters()
         self._preset: str | None = None
         self._making_filler = False
-        self._stopped_by_listener = False
         self._told_silence = False
         self._heard: dict[str, float] = {}
         self._unplayable: set[str] = set()
@@ -109,7 +110,7 @@ class Station:
         self,
         prompts: tuple[str, ...],
         *,
-        order: Any,
+        order: Order,
         ahead: int,
         sound: SoundParameters,
         preset: str | None = None,
@@ -127,9 +128,9 @@ class Station:
         self.stop()
         self._state = RadioState(programme)
         self._sound, self._preset = sound, preset
-        self._stopped_by_listener = self._told_silence = False
+        self._told_silence = self._playback.stopped_by_listener = False
         self._unplayable.clear()
-        self._playback.programme = self
+        self._playback.radio = self
         if self._playback.player.state == "paused":
             await self._playback.resume()
         self._playback.next_may_have_changed()
@@ -138,13 +139,14 @@ class Station:
     def stop(self) -> None:
         """End the radio; playback goes on to the end of the playlist."""
         state, self._state = self._state, None
-        self._playback.programme = None
+        self._playback.radio = None
         if self._timer is not None:
             self._timer.cancel()
         if state is None:
             return
         if state.making is not None and self._is_prefetch(state.making):
-            self._jobs.cancel(state.making)
+            with contextlib.suppress(TrackAlreadyComplete):
+                self._jobs.cancel(state.making)
         self._playback.next_may_have_changed()
 
     # -- asked by playback ---------------------------------------------------------------------
@@ -161,7 +163,7 @@ class Station:
         state = self._state
         if state is None:
             return
-        self._stopped_by_listener = self._told_silence = False
+        self._told_silence = False
         self._heard[track_id] = time.time()
         if track_id in state.ready:
             state.gone(track_id)
@@ -190,7 +192,6 @@ class Station:
 
     def _on_playback_event(self, event: PlaybackEvent) -> None:
         if isinstance(event, PlaybackSilent) and self._state is not None:
-            self._stopped_by_listener = self._playback.stopped_by_listener
             self._step_soon()
 
     # -- one step ------------------------------------------------------------------------------
@@ -216,10 +217,11 @@ class Station:
             make = next_to_make(await self._situation(state, silent=silent), time.time())
             if make is not None and state is self._state:
                 self._make(state, make)
-            if silent and not self._stopped_by_listener and state is self._state:
+            waits = silent and not self._playback.stopped_by_listener
+            if waits and state is self._state:
                 await self._break_silence(state)
-            waits = silent and not self._stopped_by_listener
-            if waits or state.retry_at > time.time() or state.making is None:
+            short = state.making is None and len(state.ready) < state.programme.ahead
+            if waits or short:
                 self._look_again()
 
     def _make(self, state: RadioState, make: Make) -> None:
@@ -313,7 +315,9 @@ class Station:
 
 
 def _parameters(sound: SoundParameters, prompt: str, seed: int) -> GenerationParameters:
-    return GenerationParameters(**{**sound.model_dump(), "prompt": prompt, "seed": seed})
+    return GenerationParameters.model_validate(
+        {**sound.model_dump(), "prompt": prompt, "seed": seed}
+    )
 
 
 def _filler_sec(sound: SoundParameters) -> float:

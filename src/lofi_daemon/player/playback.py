@@ -91,8 +91,8 @@ class PlayerStatus:
     device: str | None
 
 
-class Programme(Protocol):
-    """Who is asked for the next track when the playlist is at its end: the radio."""
+class Radio(Protocol):
+    """Who is asked for the next track when the playlist is at its end."""
 
     async def next_track(self, *, silent: bool) -> str | None: ...
 
@@ -107,7 +107,7 @@ class Playback:
     def __init__(self, tracks: TrackCache, *, device: str | None = None) -> None:
         self.playlist = Playlist()
         self.loop: Loop = "off"
-        self.programme: Programme | None = None
+        self.radio: Radio | None = None
         self.player = PlayerProcess(self._on_player_event, device=device)
         self._tracks = tracks
         self._listeners: list[Callable[[PlaybackEvent], None]] = []
@@ -272,8 +272,8 @@ class Playback:
         asked = self.playlist.next("off")
         if asked is not None:
             return asked, "playlist"
-        if self.programme is not None:
-            track_id = await self.programme.next_track(silent=silent)
+        if self.radio is not None:
+            track_id = await self.radio.next_track(silent=silent)
             if track_id is not None:
                 return track_id, "radio"
         again = self.playlist.next(self.loop)
@@ -293,8 +293,8 @@ class Playback:
             self.playlist = self.playlist.removed([track_id])
         elif origin == "loop":
             self.loop = "off"
-        elif self.programme is not None:
-            self.programme.unplayable(track_id)
+        elif self.radio is not None:
+            self.radio.unplayable(track_id)
 
     def _set_playlist(self, playlist: Playlist) -> None:
         self.playlist = playlist
@@ -341,8 +341,8 @@ class Playback:
             return
         if turn.origin != "loop":
             self.playlist = self.playlist.reached(turn.track.track_id)
-        if self.programme is not None:
-            self.programme.started(turn.track.track_id)
+        if self.radio is not None:
+            self.radio.started(turn.track.track_id)
         self._spawn(self._note_played(turn.track.track_id))
 
     def _on_ended(self, event: Ended) -> None:

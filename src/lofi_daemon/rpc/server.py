@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NoReturn
 
 from lofi_daemon.backends.protocol import Backend
@@ -17,9 +18,12 @@ from lofi_daemon.backends.registry import FACTORIES, Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import LofiError
 from lofi_daemon.jobs.jobs import Jobs
+from lofi_daemon.player.playback import Playback
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Dispatcher
 from lofi_daemon.rpc.methods import METHODS
+from lofi_daemon.rpc.methods.playback import tell_of_playback
+from lofi_daemon.rpc.methods.radio import tell_of_waiting
 from lofi_daemon.rpc.notifications import Notifier
 from lofi_daemon.rpc.stdio import (
     Line,
@@ -28,6 +32,7 @@ from lofi_daemon.rpc.stdio import (
     ProtocolStreams,
     guard_stdio,
 )
+from lofi_daemon.station import Station
 from lofi_daemon.tracks import TrackCache
 
 log = logging.getLogger(__name__)
@@ -66,16 +71,22 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
 
     writer = MessageWriter(streams.messages, on_broken=stop_from_thread)
     tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
+    jobs = Jobs(settings, registry, tracks)
+    playback = Playback(tracks, device=settings.audio_device)
     daemon = Daemon(
         settings=settings,
         registry=registry,
         tracks=tracks,
-        jobs=Jobs(settings, registry, tracks),
+        jobs=jobs,
+        playback=playback,
+        station=Station(jobs, playback, tracks, registry),
         notifier=Notifier(writer),
         stopping=stopping,
     )
     daemon.jobs.subscribe(daemon.notifier.tell_of_job)
     daemon.jobs.protect(daemon.protected_tracks)
+    playback.subscribe(partial(tell_of_playback, daemon.notifier))
+    daemon.station.subscribe(partial(tell_of_waiting, daemon.notifier))
     dispatcher = Dispatcher(daemon, METHODS, writer.send)
     open_lines = threading.BoundedSemaphore(MAX_OPEN_LINES)
 
@@ -95,7 +106,8 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
     tidying = loop.run_in_executor(None, _tidy, tracks)
     await stopping.wait()
     await dispatcher.finish(ANSWER_SEC)
-    await daemon.jobs.close(STOP_JOBS_SEC)
+    daemon.station.stop()
+    await asyncio.gather(daemon.jobs.close(STOP_JOBS_SEC), playback.close())
     await asyncio.wait([tidying], timeout=ANSWER_SEC)
     writer.close(FLUSH_SEC)
 

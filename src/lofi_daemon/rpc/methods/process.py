@@ -17,6 +17,8 @@ from lofi_daemon.rpc.messages import (
     StatusResult,
     WaitingJob,
 )
+from lofi_daemon.rpc.methods.playback import player_state
+from lofi_daemon.rpc.methods.radio import radio_state
 
 
 def ping(daemon: Daemon, params: NoParameters) -> PingResult:
@@ -31,10 +33,10 @@ def shutdown(daemon: Daemon, params: NoParameters) -> ShutdownResult:
 async def status(daemon: Daemon, params: NoParameters) -> StatusResult:
     size = await asyncio.to_thread(daemon.tracks.size)
     return StatusResult(
-        player=daemon.player_state(),
-        radio=daemon.radio_state(),
+        player=player_state(daemon),
+        radio=radio_state(daemon),
         queue=_queue_state(daemon),
-        playlist=daemon.playlist(),
+        playlist=list(daemon.playback.playlist.track_ids),
         cache=CacheState(
             tracks=size.tracks, bytes=size.bytes, max_bytes=daemon.settings.cache_max_bytes
         ),

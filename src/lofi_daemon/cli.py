@@ -1,12 +1,102 @@
-"""The command line."""
+"""The command line: serve (the default), one track at once, and what else there is a line for."""
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lofi_daemon import __version__
+from lofi_daemon.config import Settings, load_settings
+from lofi_daemon.errors import ConfigurationError, LofiError
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: its help, its own flags, and what it does (returning the exit status)."""
+
+    help: str
+    add_flags: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[Settings, argparse.Namespace], int]
+
+
+def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
+    from lofi_daemon.rpc.server import serve
+
+    serve(settings)
+
+
+def _backends(settings: Settings, arguments: argparse.Namespace) -> int:
+    from lofi_daemon.commands.backends import list_backends
+
+    return list_backends(settings)
+
+
+def _no_flags(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+COMMANDS: dict[str, Command] = {
+    "serve": Command("serve JSON-RPC on standard input and output", _no_flags, _serve),
+    "backends": Command("list the backends and where their files are", _no_flags, _backends),
+}
 
 
 def run(arguments: list[str]) -> int:
-    import os
-    from lofi_daemon.config import load_settings
-    from lofi_daemon.rpc.server import serve
-    serve(load_settings(os.environ))
+    """Carry out a command line; the exit status.
+
+    0: done. 1: it failed, one line on standard error says why and what to do. 2: a bad flag or
+    environment variable. 130: interrupted.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        settings = load_settings(os.environ)
+        if options.command is not None:
+            return COMMANDS[options.command].run(settings, options)
+        if options.prompt is not None:
+            from lofi_daemon.commands.generate import generate
+
+            return generate(settings, options)
+        if _is_one_shot(arguments):
+            parser.error("a track needs a --prompt")
+        return _serve(settings, options)
+    except LofiError as error:
+        message = error.message if error.message.endswith(".") else f"{error.message}."
+        print(f"lofi-daemon: {message} {error.hint}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigurationError) else 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _is_one_shot(arguments: list[str]) -> bool:
+    return any(argument != "--daemon" for argument in arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lofi-daemon",
+        description="Makes lofi music. Without a command and a prompt it serves an editor over "
+        "standard input and output.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"lofi-daemon {__version__}")
+    parser.add_argument("--daemon", action="store_true", help="serve, as without any argument")
+    _add_generation_flags(parser)
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    for name, command in COMMANDS.items():
+        command.add_flags(commands.add_parser(name, help=command.help, allow_abbrev=False))
+    return parser
+
+
+def _add_generation_flags(parser: argparse.ArgumentParser) -> None:
+    from lofi_daemon.commands.flags import add_parameter_flags
+    from lofi_daemon.parameters import GenerationParameters
+
+    group = parser.add_argument_group("one track")
+    add_parameter_flags(group, GenerationParameters, leave_out={"priority"})
+    group.add_argument(
+        "--output", metavar="FILE", help="Where to put a copy of the track: a .wav or .flac file."
+    )

@@ -7,7 +7,9 @@ idea of conversion. Same samples, same bytes.
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -16,7 +18,7 @@ import soundfile
 from lofi_daemon.audio import AudioClip
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import TrackFormat
-from lofi_daemon.errors import ModelInferenceFailed
+from lofi_daemon.errors import CacheWriteFailed, ModelInferenceFailed
 
 BLOCK_FRAMES = 1 << 16
 
@@ -137,3 +139,26 @@ class _DescriptorFile:
 
     def flush(self) -> None:
         """Nothing is held back here."""
+
+
+def copy_audio(source: Path, target: Path) -> None:
+    """A copy under another name, converted where its ending asks for the other format.
+
+    Raises CacheWriteFailed naming the target; then nothing is there that was not before.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        if source.suffix == target.suffix:
+            shutil.copyfile(source, partial)
+        else:
+            samples, rate = soundfile.read(source, dtype="int32", always_2d=True)
+            container = target.suffix.removeprefix(".").upper()
+            soundfile.write(partial, samples, rate, subtype="PCM_16", format=container)
+        partial.replace(target)
+    except (OSError, soundfile.LibsndfileError) as error:
+        partial.unlink(missing_ok=True)
+        raise CacheWriteFailed(
+            f"{target} cannot be written: {error}",
+            hint="Choose another --output.",
+            path=str(target),
+        ) from error

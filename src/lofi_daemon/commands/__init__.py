@@ -1,0 +1,4 @@
+"""What the command line does besides serving, a module for each command.
+
+Imports jobs, tracks, models; nothing but `cli` imports it.
+"""

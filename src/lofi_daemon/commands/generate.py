@@ -1,0 +1,168 @@
+"""`lofi-daemon --prompt …`: one track, then the end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from types import TracebackType
+
+from lofi_daemon.backends.registry import Registry
+from lofi_daemon.commands.flags import given_parameters
+from lofi_daemon.config import Settings
+from lofi_daemon.errors import ConfigurationError, TrackError
+from lofi_daemon.jobs.job import Completed, Event, Failed, FinalEvent, Progress
+from lofi_daemon.jobs.jobs import Jobs
+from lofi_daemon.parameters import GenerationParameters, parse
+from lofi_daemon.tracks import TrackCache
+
+ShowProgress = Callable[[Progress], None]
+
+
+def generate(settings: Settings, options: argparse.Namespace) -> int:
+    """Make one track, showing progress; the exit status. Raises LofiError."""
+    output = None if options.output is None else _checked_output(Path(options.output))
+    if output is not None and output.suffix == ".flac":
+        settings = settings.model_copy(update={"track_format": "flac"})
+    parameters = parse(GenerationParameters, given_parameters(options, GenerationParameters))
+    return asyncio.run(_generate(settings, parameters, output))
+
+
+async def _generate(
+    settings: Settings, parameters: GenerationParameters, output: Path | None
+) -> int:
+    registry = Registry(settings)
+    tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
+    tracks.prepare()
+    jobs = Jobs(settings, registry, tracks)
+    end: asyncio.Future[FinalEvent] = asyncio.get_running_loop().create_future()
+    with _progress_display() as show:
+
+        def listen(event: Event) -> None:
+            if isinstance(event, Progress):
+                show(event)
+            elif not end.done():
+                end.set_result(event)
+
+        jobs.subscribe(listen)
+        ticket = jobs.submit(parameters)
+        _cancel_on_interrupt(jobs, ticket.track_id)
+        event = await end
+    await jobs.close(timeout_sec=1.0)
+    if isinstance(event, Failed):
+        raise event.error
+    if not isinstance(event, Completed):
+        return 130
+    _report(event, registry, output, named=parameters.backend is not None)
+    return 0
+
+
+def _report(event: Completed, registry: Registry, output: Path | None, *, named: bool) -> None:
+    track, path = event.track, event.path
+    if output is not None:
+        from lofi_daemon.tracks.encoding import copy_audio
+
+        copy_audio(path, output)
+        path = output
+    print(f"backend: {track.backend}   seed: {track.seed}   {track.duration_sec:g} s", end="")
+    print(
+        f", made in {event.generation_time_sec:.1f} s" if event.generation_time_sec else ", cached"
+    )
+    backend = registry.get(track.backend)
+    if not named and not backend.info.full_model:
+        print(
+            f"{backend.info.name} was used because no full model is installed. "
+            "`lofi-daemon backends` lists them; the README says how to get one."
+        )
+    print(path)
+
+
+def _cancel_on_interrupt(jobs: Jobs, track_id: str) -> None:
+    loop = asyncio.get_running_loop()
+
+    def cancel() -> None:
+        with suppress(TrackError):  # finished in this moment
+            jobs.cancel(track_id)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, cancel)
+        except NotImplementedError:  # Windows: the interrupt ends the process as usual
+            return
+
+
+def _checked_output(output: Path) -> Path:
+    if output.suffix not in (".wav", ".flac"):
+        raise ConfigurationError(
+            f"--output {output}: the name must end in .wav or .flac.", hint="Choose one of them."
+        )
+    if not output.absolute().parent.is_dir():
+        raise ConfigurationError(
+            f"--output {output}: there is no folder {output.absolute().parent}.",
+            hint="Make the folder first.",
+        )
+    return output
+
+
+def _progress_display() -> AbstractContextManager[ShowProgress]:
+    """A bar on a terminal; otherwise a line for every tenth."""
+    if sys.stderr.isatty():
+        return _Bar()
+    return nullcontext(_plain_lines())
+
+
+def _plain_lines() -> ShowProgress:
+    told = -1
+
+    def show(progress: Progress) -> None:
+        nonlocal told
+        if progress.percent // 10 > told:
+            told = progress.percent // 10
+            print(f"{progress.percent:3d} % {_phase(progress)}", file=sys.stderr, flush=True)
+
+    return show
+
+
+class _Bar:
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        self._bar = RichProgress(
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f} %"),
+            TextColumn("{task.description}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting", total=100)
+
+    def __enter__(self) -> ShowProgress:
+        self._bar.start()
+        return self._show
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def _show(self, progress: Progress) -> None:
+        left = f"{progress.eta_sec:.0f} s left"
+        self._bar.update(
+            self._task, completed=progress.percent, description=f"{_phase(progress)}, {left}"
+        )
+
+
+def _phase(progress: Progress) -> str:
+    phase = progress.phase.value.replace("_", " ")
+    if progress.total_steps and 0 < progress.step < progress.total_steps:
+        return f"{phase}, step {progress.step} of {progress.total_steps}"
+    return phase

@@ -232,33 +232,42 @@ local function unknown(name)
   return ("lofi: unknown option %q; known are %s"):format(name, table.concat(names, ", "))
 end
 
----@param declaration lofi.Declaration
----@param value any
----@return boolean fits
----@return string? problem
-local function fits(declaration, value)
-  if not vim.list_contains(declaration.types, type(value)) then
-    return false,
-      ("expected %s, got %s"):format(table.concat(declaration.types, " or "), type(value))
-  elseif declaration.choices and not vim.list_contains(declaration.choices, value) then
-    return false,
-      ("expected one of %s, got %q"):format(table.concat(declaration.choices, ", "), value)
-  elseif declaration.range and (value < declaration.range[1] or value > declaration.range[2]) then
-    return false,
-      ("expected %g to %g, got %g"):format(declaration.range[1], declaration.range[2], value)
-  end
-  local problem = declaration.check and declaration.check(value)
-  return problem == nil, problem
-end
-
 ---@param name string
 ---@param value any
----@param validator fun(value: any): boolean, string?
-local function validate(name, value, validator)
+---@param fits boolean
+---@param expected string
+local function validate(name, value, fits, expected)
+  local function validator()
+    return fits
+  end
+  local valid, problem
   if vim.fn.has("nvim-0.11") == 1 then
-    vim.validate(name, value, validator)
+    valid, problem = pcall(vim.validate, name, value, validator, expected)
   else
-    vim.validate({ [name] = { value, validator, name } })
+    valid, problem = pcall(vim.validate, { [name] = { value, validator, expected } })
+  end
+  if not valid then
+    error((tostring(problem):gsub("^%S+:%d+: ", "")), 0)
+  end
+end
+
+---@param declaration lofi.Declaration
+---@param name string
+---@param value any
+local function check_value(declaration, name, value)
+  local types, choices, range = declaration.types, declaration.choices, declaration.range
+  validate(name, value, vim.list_contains(types, type(value)), table.concat(types, " or "))
+  if choices then
+    local expected = "one of " .. table.concat(choices, ", ")
+    validate(name, value, vim.list_contains(choices, value), expected)
+  end
+  if range then
+    local inside = value >= range[1] and value <= range[2]
+    validate(name, value, inside, ("%g to %g"):format(range[1], range[2]))
+  end
+  local problem = declaration.check and declaration.check(value)
+  if problem then
+    error(("%s: %s"):format(name, problem), 0)
   end
 end
 
@@ -268,13 +277,9 @@ local function check(options, prefix)
   for key, value in pairs(options) do
     local name = prefix .. tostring(key)
     if declared[name] then
-      validate("lofi." .. name, value, function(given)
-        return fits(declared[name], given)
-      end)
+      check_value(declared[name], "lofi." .. name, value)
     elseif groups[name] then
-      validate("lofi." .. name, value, function(given)
-        return type(given) == "table", "expected table, got " .. type(given)
-      end)
+      validate("lofi." .. name, value, type(value) == "table", "table")
       check(value, name .. ".")
     else
       error(unknown(name), 0)
@@ -301,9 +306,7 @@ end
 ---@return lofi.Options
 function M.setup(options)
   options = options or {}
-  validate("lofi.setup(options)", options, function(given)
-    return type(given) == "table", "expected table, got " .. type(given)
-  end)
+  validate("lofi.setup(options)", options, type(options) == "table", "table")
   local global = vim.g.lofi or {}
   check(global, "")
   check(options, "")

@@ -4,29 +4,34 @@ local config = require("lofi.config")
 
 -- The window is drawn at most this often, however fast a model reports its steps.
 local REDRAW_MS = 100
-local WIDTH = 48
-local BAR = 10
+local WIDTH = 60
+local BAR = 8
 
 local M = {}
 
 local state = require("lofi.session").corner
 
+---@return integer cells
+local function width()
+  return math.max(1, math.min(WIDTH, vim.o.columns))
+end
+
 ---@param item lofi.ProgressItem
 ---@return string
-function M.line(item)
-  local progress = require("lofi.progress")
-  local marks = { success = "✓", failed = "✗", cancel = "–" }
-  if item.status ~= "running" then
-    local message = progress.shorten(item.message, WIDTH - 20)
-    local title = progress.shorten(item.title, WIDTH - 6 - vim.api.nvim_strwidth(message))
-    return (" %s %s: %s"):format(marks[item.status], title, message)
+local function line(item)
+  local shorten = require("lofi.progress").shorten
+  local head
+  if item.status == "running" then
+    local filled = math.floor(item.percent * BAR / 100 + 0.5)
+    head = (" %s%s %2d%% "):format(("█"):rep(filled), ("░"):rep(BAR - filled), item.percent)
+  else
+    head = (" %s "):format(({ success = "✓", failed = "✗", cancel = "–" })[item.status])
   end
-  local filled = math.floor(item.percent * BAR / 100 + 0.5)
-  local bar = ("█"):rep(filled) .. ("░"):rep(BAR - filled)
-  local room = WIDTH - BAR - 10
-  local message = progress.shorten(item.message, math.max(8, room - 8))
-  local title = progress.shorten(item.title, math.max(6, room - vim.api.nvim_strwidth(message)))
-  return (" %s %3d%% %s, %s"):format(bar, item.percent, title, message)
+  -- the message says what is new, so it is the title that gives way
+  local room = width() - vim.api.nvim_strwidth(head) - 3
+  local message = shorten(item.message, math.max(1, room - 10))
+  local title = shorten(item.title, math.max(1, room - vim.api.nvim_strwidth(message)))
+  return head .. title .. ": " .. message
 end
 
 local function close()
@@ -45,14 +50,14 @@ local function draw()
     vim.bo[state.buffer].bufhidden = "hide"
     vim.bo[state.buffer].filetype = "lofi"
   end
-  vim.api.nvim_buf_set_lines(state.buffer, 0, -1, false, vim.tbl_map(M.line, state.items))
+  vim.api.nvim_buf_set_lines(state.buffer, 0, -1, false, vim.tbl_map(line, state.items))
   local below = vim.o.cmdheight + (vim.o.laststatus > 0 and 1 or 0)
   local layout = {
     relative = "editor",
     anchor = "SE",
     row = vim.o.lines - below,
     col = vim.o.columns,
-    width = math.max(1, math.min(WIDTH, vim.o.columns)),
+    width = width(),
     height = math.max(1, math.min(#state.items, vim.o.lines - below - 1)),
   }
   if state.window and vim.api.nvim_win_is_valid(state.window) then

@@ -87,7 +87,7 @@ end
 ---@type lofi.ProgressSink
 function M.snacks(item)
   local running = item.status == "running"
-  require("snacks.notifier").notify(
+  require("snacks").notifier.notify(
     item.message,
     item.status == "failed" and "error" or "info",
     { id = "lofi-" .. item.id, title = item.title, timeout = not running and 3000 or false }
@@ -110,7 +110,7 @@ local function available(style)
   elseif style == "fidget" then
     return pcall(require, "fidget.progress")
   elseif style == "snacks" then
-    return pcall(require, "snacks.notifier")
+    return pcall(require, "snacks")
   end
   return true
 end
@@ -141,7 +141,7 @@ end
 ---@param data table
 ---@return string
 local function phase(data)
-  local parts = { (data.phase or "waiting"):gsub("_", " ") }
+  local parts = { ((data.phase or "waiting"):gsub("_", " ")) }
   if data.phase == "diffusing" and data.total_steps then
     parts[1] = ("%s %d/%d"):format(parts[1], data.current_step or 0, data.total_steps)
   end

@@ -77,7 +77,9 @@ class FakeDaemon:
     def generate(self, prompt: str, **params: Any) -> dict[str, Any]:
         backend = params.get("backend") or "demo"
         if "queue_full" in BEHAVIOURS:
-            raise RefusalError(-32004, "QUEUE_FULL", "10 tracks wait already", "Wait for one of them.")
+            raise RefusalError(
+                -32004, "QUEUE_FULL", "10 tracks wait already", "Wait for one of them."
+            )
         if backend == "musicgen":
             raise RefusalError(
                 -32008, "BACKEND_NOT_INSTALLED", "musicgen is not installed", "Download it first."
@@ -241,7 +243,9 @@ class FakeDaemon:
 
     def play(self, track_id: str | None = None) -> dict[str, Any]:
         if "no_device" in BEHAVIOURS:
-            raise RefusalError(-32015, "AUDIO_DEVICE_ERROR", "there is no sound device", "Connect one.")
+            raise RefusalError(
+                -32015, "AUDIO_DEVICE_ERROR", "there is no sound device", "Connect one."
+            )
         found = [each for each in self.tracks if track_id in (None, each["track_id"])]
         if not found:
             raise RefusalError(-32012, "TRACK_NOT_FOUND", f"no track {track_id}")

@@ -43,9 +43,7 @@ def test_a_callback_gets_the_track_and_nothing_plays(editor: Editor) -> None:
     assert track["prompt"] == "soft keys"
     assert track["seed"] == 7
     assert track["path"].endswith(".wav")
-    assert editor.requests("generate") == [
-        {"prompt": "soft keys", "duration_sec": 12.5, "seed": 7}
-    ]
+    assert editor.requests("generate") == [{"prompt": "soft keys", "duration_sec": 12.5, "seed": 7}]
     assert editor.requests("play") == []
     assert editor.lua("return handle.done")
 

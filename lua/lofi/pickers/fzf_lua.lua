@@ -35,6 +35,9 @@ return {
       setmetatable(self, Previewer)
       return self
     end
+    function Previewer:gen_winopts()
+      return vim.tbl_extend("force", self.winopts, { number = false, wrap = false })
+    end
     function Previewer:populate_preview_buf(line)
       local track = track_of(line)
       if track then

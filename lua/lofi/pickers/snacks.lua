@@ -3,7 +3,7 @@ local tracks = require("lofi.tracks")
 ---@type lofi.Picker
 return {
   installed = function()
-    return (pcall(require, "snacks.picker"))
+    return (pcall(require, "snacks"))
   end,
   open = function(list)
     local keys, actions = {}, {}
@@ -17,7 +17,7 @@ return {
         end
       end
     end
-    require("snacks.picker").pick({
+    require("snacks").picker.pick({
       title = "lofi tracks",
       items = vim.tbl_map(function(track)
         return {

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.nvim.conftest import Editor
+
+
+def screen_with(editor: Editor, text: str) -> list[str]:
+    return editor.until(lambda: text in "\n".join(s := editor.screen()) and s)
+
+
+def test_the_corner_shows_a_track_that_is_made(editor: Editor) -> None:
+    editor.fake("slow", progress={"linger_ms": 200})
+    editor.command("Lofi foggy harbour at dawn")
+    screen = screen_with(editor, "45%")
+    assert screen[21][20:] == " ████░░░░ 45% foggy harbour at …: diffusing 9/20, 0:00 left"
+    assert screen[20] == "~", "one line, right above the statusline"
+    editor.command("Lofi cancel")
+    assert screen_with(editor, "– foggy harbour at dawn: cancelled")
+    editor.until(lambda: "foggy harbour" not in "\n".join(editor.screen()))
+    assert editor.lua("return #vim.api.nvim_list_wins()") == 1
+
+
+def test_the_corner_shows_each_of_several(editor: Editor) -> None:
+    editor.fake(progress={"linger_ms": 60000})
+    editor.listen("generation_complete")
+    editor.command("Lofi one")
+    editor.command("Lofi two")
+    editor.command("Lofi download musicgen")
+    screen_with(editor, "model musicgen: downloaded")
+    editor.until(lambda: len(editor.heard("generation_complete")) == 2)
+    screen = screen_with(editor, "two: 0:30 of music")
+    assert [row[20:].strip() for row in screen[19:22]] == [
+        "✓ one: 0:30 of music, made in 0:00",
+        "✓ two: 0:30 of music, made in 0:00",
+        "✓ model musicgen: downloaded",
+    ]
+
+
+def test_the_corner_follows_to_another_tab_and_takes_no_focus(editor: Editor) -> None:
+    editor.fake("slow")
+    window = editor.lua("return vim.api.nvim_get_current_win()")
+    editor.command("Lofi keys")
+    screen_with(editor, "45%")
+    assert editor.lua("return vim.api.nvim_get_current_win()") == window
+    editor.command("tabnew")
+    editor.command("Lofi cancel")
+    screen_with(editor, "cancelled")
+
+
+def test_the_corner_waits_while_the_command_line_window_is_open(editor: Editor) -> None:
+    editor.fake()
+    editor.listen("generation_complete")
+    editor.nvim.input("q:")
+    editor.until(lambda: editor.lua("return vim.fn.getcmdwintype()") == ":")
+    editor.lua("require('lofi').generate('keys')")
+    editor.until_heard("generation_complete")
+    assert editor.notices() == ""
+    assert editor.nvim.command_output("messages") == ""
+
+
+def test_errors_are_marked(editor: Editor) -> None:
+    editor.fake("fails")
+    editor.command("Lofi keys")
+    screen_with(editor, "✗ keys: not a number at step 10")
+
+
+def test_none(editor: Editor) -> None:
+    editor.fake(progress={"style": "none"})
+    editor.listen("generation_complete")
+    editor.command("Lofi keys")
+    editor.until_heard("generation_complete")
+    assert editor.lua("return #vim.api.nvim_list_wins()") == 1
+    assert editor.notices() == ""
+
+
+def test_notify_in_quarters(editor: Editor) -> None:
+    editor.fake(progress={"style": "notify"})
+    editor.listen("generation_complete")
+    editor.command("Lofi keys")
+    editor.until_heard("generation_complete")
+    notices = editor.notices().splitlines()
+    assert notices[0] == "lofi: keys: starting"
+    assert [line.split(",")[0] for line in notices[1:-1]] == [
+        f"lofi: keys: diffusing {step}/20" for step in (5, 10, 15)
+    ]
+    assert notices[-1] == "lofi: keys: 0:30 of music, made in 0:00"
+
+
+def test_fidget(editor: Editor) -> None:
+    editor.lua(
+        """
+        _G.reports = {}
+        package.loaded["fidget.progress"] = { handle = { create = function(options)
+          table.insert(reports, { "create", options.title, options.lsp_client.name })
+          return {
+            report = function(_, changes) table.insert(reports, { "report", changes.percentage }) end,
+            finish = function() table.insert(reports, { "finish" }) end,
+            cancel = function() table.insert(reports, { "cancel" }) end,
+          }
+        end } }
+        """
+    )
+    editor.fake(progress={"style": "fidget"})
+    editor.listen("generation_complete")
+    editor.command("Lofi keys")
+    editor.until_heard("generation_complete")
+    reports = editor.lua("return reports")
+    assert reports[:2] == [["create", "keys", "lofi"], ["report", 0]]
+    assert reports[-2:] == [["report", 100], ["finish"]]
+    assert len(reports) == 24
+
+
+def test_snacks(editor: Editor) -> None:
+    editor.lua(
+        """
+        _G.reports = {}
+        package.loaded["snacks"] = { notifier = { notify = function(message, level, options)
+          table.insert(reports, { message, level, options.id, options.title })
+        end } }
+        """
+    )
+    editor.fake("fails", progress={"style": "snacks"})
+    editor.listen("generation_error")
+    editor.command("Lofi keys")
+    track_id = editor.until_heard("generation_error")["track_id"]
+    reports = editor.lua("return reports")
+    assert {tuple(report[2:]) for report in reports} == {("lofi-" + track_id, "keys")}
+    assert reports[-1][:2] == ["not a number at step 10", "error"]
+
+
+def test_native_messages_where_neovim_has_them(editor: Editor) -> None:
+    """Neovim 0.12's interface, seen from this side: the tests run in a version before it."""
+    editor.lua(
+        """
+        _G.echoed = {}
+        local has = vim.fn.has
+        vim.fn.has = function(feature) return feature == "nvim-0.12" and 1 or has(feature) end
+        vim.api.nvim_echo = function(chunks, history, options)
+          table.insert(echoed, { chunks[1][1], history, options })
+          return 77
+        end
+        """
+    )
+    editor.fake()
+    editor.listen("generation_complete")
+    editor.command("Lofi keys")
+    editor.until_heard("generation_complete")
+    echoed = editor.lua("return echoed")
+    first, last = echoed[0], echoed[-1]
+    assert first[0] == "starting"
+    assert "id" not in first[2]
+    assert first[2]["status"] == "running"
+    assert last[1:] == [
+        True,
+        {
+            "id": 77,
+            "kind": "progress",
+            "title": "keys",
+            "status": "success",
+            "percent": 100,
+            "source": "lofi",
+        },
+    ]
+
+
+@pytest.mark.parametrize("style", ["native", "fidget", "snacks"])
+def test_a_style_that_is_not_there_becomes_the_corner(editor: Editor, style: str) -> None:
+    editor.fake(progress={"style": style})
+    editor.command("Lofi keys")
+    screen_with(editor, "keys: 0:30 of music")
+
+
+@pytest.mark.parametrize("size", [(20, 6), (12, 4)])
+def test_a_tiny_screen(editors, size: tuple[int, int]) -> None:
+    editor = editors(columns=size[0], lines=size[1])
+    editor.fake()
+    editor.listen("generation_complete")
+    editor.command("Lofi keys")
+    editor.until_heard("generation_complete")
+    editor.lua("vim.wait(150)")
+    editor.command("Lofi status")
+    editor.until_requested("status")
+    assert editor.nvim.command_output("messages") == ""

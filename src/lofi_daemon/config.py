@@ -14,6 +14,7 @@ from lofi_daemon.parameters import SchedulerName
 
 TrackFormat = Literal["wav16", "wav24", "flac"]
 DeviceName = Literal["auto", "cpu", "cuda", "metal", "directml"]
+HUB_SOURCE = r"^[\w.-]+/[\w.-]+(/[\w./-]+)?(@[\w./-]+)?$"
 
 
 def default_cache_folder() -> Path:
@@ -40,6 +41,18 @@ class Settings(BaseModel):
         default_factory=lambda: default_cache_folder() / "ace-step",
         title="LOFI_ACE_STEP_MODEL_PATH",
         description="Where the ACE-Step files lie.",
+    )
+    musicgen_repository: str | None = Field(
+        default=None,
+        pattern=HUB_SOURCE,
+        title="LOFI_MUSICGEN_REPOSITORY",
+        description="Where MusicGen is downloaded from: owner/name[/folder][@revision] of the Hub.",
+    )
+    ace_step_repository: str | None = Field(
+        default=None,
+        pattern=HUB_SOURCE,
+        title="LOFI_ACE_STEP_REPOSITORY",
+        description="Where ACE-Step is downloaded from: owner/name[/folder][@revision] of the Hub.",
     )
     tracks_folder: Path = Field(
         default_factory=lambda: default_cache_folder() / "tracks",

@@ -1,0 +1,52 @@
+"""The download process: `python -m lofi_daemon.models MODEL FOLDER [REPOSITORY]`.
+
+A process of its own can be stopped at any instant, in the middle of a stalled connection too, and
+keeps network and hashing out of the daemon. It writes one JSON object a line: the progress, then
+`{"complete": true}` or `{"error": {...}}`. It ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.errors import LofiError
+from lofi_daemon.models.download import DownloadProgress, download, plan_download
+from lofi_daemon.models.manifest import from_source, load_manifest, parse_source
+
+
+def main(model: str, folder: str, repository: str | None = None) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    token = CancelToken()
+    try:
+        manifest = load_manifest(model)
+        if repository is not None:
+            manifest = from_source(manifest, parse_source(repository))
+        plan = plan_download(manifest, Path(folder), token)
+        download(plan, Path(folder), _tell_progress, token)
+        _tell({"complete": True})
+    except LofiError as error:
+        _tell({"error": {"message": error.message, "hint": error.hint, "data": error.data}})
+
+
+def _tell_progress(progress: DownloadProgress) -> None:
+    _tell({"progress": dataclasses.asdict(progress)})
+
+
+def _tell(message: dict[str, Any]) -> None:
+    print(json.dumps(message), flush=True)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,129 @@
+"""The downloads of a daemon: one process a model, however many ask for it.
+
+Lives in the daemon's event loop and imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lofi_daemon.errors import LofiError, ModelDownloadFailed
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """figures: the fields of DownloadProgress."""
+
+    model: str
+    figures: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    model: str
+
+
+@dataclass(frozen=True)
+class DownloadFailed:
+    model: str
+    error: LofiError
+
+
+DownloadEvent = Progressed | Downloaded | DownloadFailed
+
+
+class Downloads:
+    """Starts, watches and stops download processes. A cancelled one ends without an event."""
+
+    def __init__(self, on_event: Callable[[DownloadEvent], None]) -> None:
+        self._on_event = on_event
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    def is_running(self, model: str) -> bool:
+        return model in self._running
+
+    def start(self, model: str, folder: Path, repository: str | None = None) -> bool:
+        """Begin to download, unless that is going on already (then False)."""
+        if model in self._running:
+            return False
+        arguments = [model, str(folder), *([repository] if repository else [])]
+        self._running[model] = asyncio.get_running_loop().create_task(
+            self._watch(model, arguments)
+        )
+        return True
+
+    async def cancel(self, model: str) -> bool:
+        """Stop the download at once; what has arrived stays. False when there was none."""
+        task = self._running.get(model)
+        if task is None:
+            return False
+        task.cancel()
+        await asyncio.wait([task])
+        return True
+
+    async def close(self) -> None:
+        """Stop all of them."""
+        for model in list(self._running):
+            await self.cancel(model)
+
+    async def _watch(self, model: str, arguments: list[str]) -> None:
+        try:
+            outcome = await self._run(model, arguments)
+        except OSError as error:
+            outcome = _failed(model, f"The download process cannot be started: {error}.")
+        finally:
+            # The model is ready, or free to be asked for again, when the news of it arrives.
+            del self._running[model]
+        self._on_event(outcome)
+
+    async def _run(self, model: str, arguments: list[str]) -> DownloadEvent:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "lofi_daemon.models",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        outcome: DownloadEvent | None = None
+        try:
+            async for line in process.stdout:
+                event = _event(model, json.loads(line))
+                if isinstance(event, Progressed):
+                    self._on_event(event)
+                else:
+                    outcome = event
+            status = await process.wait()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        return outcome or _failed(
+            model, f"The download process ended with status {status}, before it was done."
+        )
+
+
+def _failed(model: str, message: str) -> DownloadFailed:
+    return DownloadFailed(model, ModelDownloadFailed(message))
+
+
+def _event(model: str, message: dict[str, Any]) -> DownloadEvent:
+    if "progress" in message:
+        return Progressed(model, message["progress"])
+    if "complete" in message:
+        return Downloaded(model)
+    error = message["error"]
+    return DownloadFailed(
+        model, ModelDownloadFailed(error["message"], hint=error["hint"], **error["data"])
+    )

@@ -1,0 +1,116 @@
+"""Where a model comes from, as data: `data/<model>.json`, one file a model.
+
+Sizes and SHA-256 are given there where they are known. Where they are not, the Hub's own metadata
+of the revision decides, and what was installed is recorded beside the files (see store.py).
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from lofi_daemon.errors import ConfigurationError, InvalidBackend
+
+DOWNLOADABLE = ("ace_step", "musicgen")
+
+_SOURCE = re.compile(
+    r"(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<folder>[\w./-]+?))?(?:@(?P<revision>[\w./-]+))?"
+)
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Licence(_Data):
+    """The terms of the weights (the code has its own licence)."""
+
+    name: str
+    url: str
+    commercial_use: bool
+
+    def __str__(self) -> str:
+        terms = "" if self.commercial_use else ", not for commercial use"
+        return f"{self.name}{terms} ({self.url})"
+
+
+class Source(_Data):
+    """A folder of a Hub repository at a revision (a branch, a tag or a commit)."""
+
+    repository: str
+    folder: str = ""
+    revision: str = "main"
+
+    def __str__(self) -> str:
+        folder = f"/{self.folder}" if self.folder else ""
+        return f"{self.repository}{folder}@{self.revision}"
+
+
+class ModelFile(_Data):
+    """One file: `path` inside the source folder (the name, unless said), `name` when installed."""
+
+    name: str
+    component: str
+    path: str = ""
+    bytes: int | None = None
+    sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _stays_inside(self) -> ModelFile:
+        if self.name.startswith("/") or ".." in self.name.split("/") or "\\" in self.name:
+            raise ValueError(f"{self.name} would lie outside the model's folder")
+        return self
+
+    @property
+    def source_path(self) -> str:
+        return self.path or self.name
+
+
+class ModelManifest(_Data):
+    """Everything there is to know of a model before it is here."""
+
+    model: str
+    title: str
+    interface: int
+    repository: str
+    folder: str
+    revision: str
+    licence: Licence
+    files: tuple[ModelFile, ...]
+
+    @property
+    def source(self) -> Source:
+        return Source(repository=self.repository, folder=self.folder, revision=self.revision)
+
+
+def load_manifest(model: str) -> ModelManifest:
+    """The manifest that comes with the package. Raises InvalidBackend with the known names."""
+    if model not in DOWNLOADABLE:
+        raise InvalidBackend(
+            f"There is nothing to download for '{model[:64]}'.",
+            hint=f"Models that can be downloaded are {', '.join(DOWNLOADABLE)}.",
+            known=list(DOWNLOADABLE),
+        )
+    data = resources.files("lofi_daemon.models") / "data" / f"{model}.json"
+    return ModelManifest.model_validate_json(data.read_text(encoding="utf-8"))
+
+
+def parse_source(text: str) -> Source:
+    """`owner/name[/folder][@revision]` of the Hub. Raises ConfigurationError."""
+    match = _SOURCE.fullmatch(text)
+    if match is None:
+        raise ConfigurationError(
+            f"{text:.120} is no Hub repository; write owner/name[/folder][@revision]."
+        )
+    return Source(
+        repository=match["repository"],
+        folder=match["folder"] or "",
+        revision=match["revision"] or "main",
+    )
+
+
+def from_source(manifest: ModelManifest, source: Source) -> ModelManifest:
+    """The same model from somewhere else, which is asked for its list of files."""
+    return manifest.model_copy(update={**source.model_dump(), "files": ()})

@@ -1,0 +1,254 @@
+"""Installed models: which files belong to one, and whether they are as they should be.
+
+What was installed is written down in `installed.json` beside the files. A folder that was exported
+or quantised says the same in its `manifest.json`. A folder with neither was put there by hand;
+nothing is known of its files, and nothing is asserted.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.errors import ModelLoadFailed, ModelNotFound
+from lofi_daemon.models.checksums import Checksums, hash_file, write_atomically
+from lofi_daemon.models.manifest import ModelManifest
+
+RECORD = "installed.json"
+# Downloads grow in here, out of the way of whoever looks for model files.
+DOWNLOAD_FOLDER = ".download"
+ALTERED = "is altered (its SHA-256 is not the right one)"
+
+OnFile = Callable[[str, int, int], None]
+
+
+class FileFacts(BaseModel):
+    """How a file must be."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    bytes: int
+    sha256: str
+
+
+class InstalledRecord(BaseModel):
+    """What was installed, from where, under which terms."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    model: str
+    source: str
+    licence: str
+    files: dict[str, FileFacts]
+
+
+class _FilesOfBundle(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    files: dict[str, FileFacts] = Field(default_factory=dict[str, FileFacts])
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that is not as it should be: `what` completes the sentence that the name begins."""
+
+    name: str
+    what: str
+
+
+def read_record(folder: Path) -> InstalledRecord | None:
+    """What was installed here; None where nothing was. Raises ModelLoadFailed when unreadable."""
+    path = folder / RECORD
+    return _read(path, InstalledRecord) if path.is_file() else None
+
+
+def write_record(folder: Path, record: InstalledRecord) -> None:
+    """Raises OSError."""
+    write_atomically(folder / RECORD, json.dumps(record.model_dump(), indent=1) + "\n")
+
+
+def expected_files(folder: Path) -> Mapping[str, FileFacts]:
+    """How the files of this folder must be; empty where nobody wrote it down.
+
+    Raises ModelLoadFailed when the document that says so is broken.
+    """
+    record = read_record(folder)
+    if record is not None:
+        return record.files
+    bundle = folder / "manifest.json"
+    return _read(bundle, _FilesOfBundle).files if bundle.is_file() else {}
+
+
+def inspect(folder: Path, checksums: Checksums | None = None) -> list[Problem]:
+    """What can be seen without reading files: missing, of a wrong size, or found altered before.
+
+    Raises ModelLoadFailed when the folder's record is broken.
+    """
+    checksums = checksums or Checksums()
+    return [
+        problem
+        for name, facts in expected_files(folder).items()
+        if (problem := _glance(folder, name, facts, checksums)) is not None
+    ]
+
+
+def verify(
+    folder: Path,
+    cancel: CancelToken,
+    *,
+    only_changed: bool = False,
+    on_file: OnFile = lambda name, done, total: None,
+    checksums: Checksums | None = None,
+) -> list[Problem]:
+    """What is wrong, by reading the files; only_changed: not those whose sum is known.
+
+    on_file gets the file's name, and how many bytes of how many have been read.
+    Raises ModelLoadFailed when the folder's record is broken, Cancelled.
+    """
+    checksums = checksums or Checksums()
+    files = expected_files(folder)
+    total = sum(facts.bytes for facts in files.values())
+    problems: list[Problem] = []
+    done = 0
+    for name, facts in files.items():
+        on_file(name, done, total)
+        problem = _glance(folder, name, facts, checksums if only_changed else None)
+        path = folder / name
+        if problem is None and not (only_changed and checksums.known(path)):
+
+            def on_read(read: int, name: str = name, before: int = done) -> None:
+                on_file(name, before + read, total)
+
+            if checksums.compute(path, cancel, on_read) != facts.sha256:
+                problem = Problem(name, ALTERED)
+        done += facts.bytes
+        if problem is not None:
+            problems.append(problem)
+    return problems
+
+
+def describe(folder: Path, problems: list[Problem], repair: str) -> str:
+    """The problems and what to do about them, in a line."""
+    said = "; ".join(f"{folder / problem.name} {problem.what}" for problem in problems)
+    return f"{said}. {repair}"
+
+
+def repair_command(model: str) -> str:
+    return (
+        f"Run `lofi-daemon download {model}` (or :Lofi download {model}): "
+        "it fetches only what is not whole."
+    )
+
+
+def raise_if_damaged(folder: Path, repair: str, cancel: CancelToken) -> None:
+    """Before loading: every file is there and has the right sum. Raises ModelLoadFailed.
+
+    Sums already known for the files as they are now are not computed again.
+    """
+    problems = verify(folder, cancel, only_changed=True)
+    if problems:
+        raise ModelLoadFailed(
+            describe(folder, problems, repair), hint=repair, files=[each.name for each in problems]
+        )
+
+
+def import_folder(
+    manifest: ModelManifest,
+    origin: Path,
+    folder: Path,
+    cancel: CancelToken,
+    on_file: OnFile = lambda name, done, total: None,
+) -> InstalledRecord:
+    """Copy a model from a local folder, check it against what is known of it, and record it.
+
+    The origin must hold every file of the manifest under its installed name, or be a bundle whose
+    manifest.json lists its files. Raises ModelNotFound, ModelLoadFailed, OSError, Cancelled.
+    """
+    known = expected_files(origin)
+    names = list(known) or [file.name for file in manifest.files]
+    if (origin / "manifest.json").is_file():
+        names.append("manifest.json")
+    missing = [name for name in names if not (origin / name).is_file()]
+    if missing:
+        raise ModelNotFound(
+            f"{origin} has no {', '.join(missing)}.",
+            hint=f"Name the folder that holds all files of {manifest.title}.",
+        )
+    checksums = Checksums()
+    staging = folder / DOWNLOAD_FOLDER
+    sizes = {name: (origin / name).stat().st_size for name in names}
+    total = sum(sizes.values())
+    done = 0
+    facts: dict[str, FileFacts] = {}
+    for name in names:
+        on_file(name, done, total)
+        cancel.raise_if_cancelled()
+        copy = staging / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(origin / name, copy)
+        facts[name] = FileFacts(bytes=sizes[name], sha256=hash_file(copy, cancel))
+        if name in known and facts[name].sha256 != known[name].sha256:
+            copy.unlink()
+            raise ModelLoadFailed(
+                f"{origin / name} is not as {origin} itself says it should be.",
+                hint="Copy the file again from where it came from.",
+            )
+        done += sizes[name]
+    record = InstalledRecord(
+        model=manifest.model,
+        source=f"imported from {origin.absolute()}",
+        licence=str(manifest.licence),
+        files=facts,
+    )
+    put_in_place(folder, record, staging, checksums)
+    return record
+
+
+def put_in_place(
+    folder: Path, record: InstalledRecord, staging: Path, checksums: Checksums
+) -> None:
+    """Move whole files from the staging folder to where they are looked for, and record them.
+
+    The record goes first: interrupted between two moves, the folder is seen to miss files; it is
+    never taken for whole. Raises OSError.
+    """
+    write_record(folder, record)
+    for name, facts in record.files.items():
+        staged = staging / name
+        if staged.is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            staged.replace(folder / name)
+            checksums.remember(folder / name, facts.sha256)
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+def _glance(
+    folder: Path, name: str, facts: FileFacts, checksums: Checksums | None
+) -> Problem | None:
+    path = folder / name
+    if not path.is_file():
+        return Problem(name, "is missing")
+    size = path.stat().st_size
+    if size != facts.bytes:
+        return Problem(name, f"is {size} bytes long instead of {facts.bytes}")
+    known = checksums.known(path) if checksums is not None else None
+    if known is not None and known != facts.sha256:
+        return Problem(name, ALTERED)
+    return None
+
+
+def _read(path: Path, kind: type[Any]) -> Any:
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, ValidationError) as error:
+        raise ModelLoadFailed(
+            f"{path} cannot be read: {str(error).splitlines()[0]}.",
+            hint="Delete that file and download the model again; files that are whole are kept.",
+        ) from error

@@ -1,0 +1,1 @@
+"""From PyTorch checkpoints to the ONNX bundles the daemon reads."""

@@ -1,0 +1,1 @@
+"""ACE-Step v1: its modules in PyTorch, its checkpoint folders, and their export to ONNX."""

@@ -1,0 +1,40 @@
+"""Command line: ``python -m scripts.export_onnx.ace_step CHECKPOINT_DIR OUT_DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..verify import VerificationError
+from .checkpoint import TEXT_ENCODER_FOLDER, CheckpointError, load_checkpoint
+from .export import TOKENIZER_FILE, export_checkpoint
+
+
+def main() -> int:
+    """Export an original ACE-Step checkpoint to ONNX."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.export_onnx.ace_step", description=main.__doc__)
+    parser.add_argument("checkpoint_dir", type=Path, help="folder with the original's four folders")
+    parser.add_argument("out_dir", type=Path)
+    parser.add_argument("--form", choices=["native", "published"], default="native")
+    parser.add_argument("--precision", choices=["fp32", "fp16"], default="fp32")
+    arguments = parser.parse_args()
+    tokenizer = arguments.checkpoint_dir / TEXT_ENCODER_FOLDER / TOKENIZER_FILE
+    try:
+        if not tokenizer.is_file():
+            raise CheckpointError(f"{tokenizer} is missing; it comes with the checkpoint")
+        export_checkpoint(
+            load_checkpoint(arguments.checkpoint_dir),
+            arguments.out_dir,
+            tokenizer=tokenizer,
+            form=arguments.form,
+            precision=arguments.precision,
+        )
+    except (CheckpointError, VerificationError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

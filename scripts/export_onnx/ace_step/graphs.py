@@ -1,0 +1,421 @@
+"""The ONNX interface: one module per graph, its inputs, outputs and free axes.
+
+Two forms. *published* is the interface of the files on the Hub. *native* is what this project
+prefers: a batch of two with one timestep per item, a free time axis in the autoencoder, and the
+factors of guidance by weakened conditions (ERG) as inputs, 1.0 meaning off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from diffusers.models.attention_processor import SanaMultiscaleLinearAttention
+from torch import Tensor, nn
+
+from .attention import DENOMINATOR_FLOOR, HeadProjections
+from .checkpoint import Checkpoint
+from .layers import transpose_weights
+from .lyric_encoder import WEAKENED_BLOCKS as WEAKENED_LYRIC_BLOCKS
+from .transformer import WEAKENED_BLOCKS as WEAKENED_FRAME_BLOCKS
+from .transformer import AceStepTransformer
+from .vocoder import Vocoder
+
+Form = Literal["native", "published"]
+
+PUBLISHED_DCAE_FRAMES = 128
+WEAKENED_TEXT_BLOCKS = (8, 9)
+
+Sizes = dict[str, int]
+"""Lengths of the named axes of one call: batch, tokens, lyric_tokens, frames, …"""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One ONNX file to be.
+
+    ``prepare`` brings the module into the layout that exports best, without changing what it
+    computes; ``example`` draws inputs, in the order of ``forward``, for given axis lengths.
+    """
+
+    file_name: str
+    module: nn.Module
+    outputs: tuple[str, ...]
+    free_axes: dict[str, dict[int, str]]
+    sizes: Sizes
+    example: Callable[[Sizes, torch.Generator], dict[str, Tensor]]
+    verify_sizes: tuple[Sizes, ...]
+    prepare: Callable[[], None] = field(default=lambda: None)
+
+
+def weight_dtype(module: nn.Module) -> torch.dtype:
+    """The dtype a module computes in: that of its parameters."""
+    return next(module.parameters()).dtype
+
+
+class WeakenedProjection(nn.Module):
+    """A projection whose output is multiplied by a factor that is set from outside."""
+
+    def __init__(self, projection: nn.Module):
+        super().__init__()
+        self.projection = projection
+        self.factor: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        projected = self.projection(x)
+        return projected if self.factor is None else projected * self.factor.to(projected.dtype)
+
+
+class TextEncoderGraph(nn.Module):
+    """Token ids and mask to hidden states; optionally with weakened queries in blocks 8 and 9."""
+
+    def __init__(self, text_encoder: nn.Module):
+        super().__init__()
+        self.text_encoder = text_encoder
+        self.weakened: list[WeakenedProjection] = []
+        for index, block in enumerate(text_encoder.encoder.block):
+            if index in WEAKENED_TEXT_BLOCKS:
+                attention = block.layer[0].SelfAttention
+                attention.q = WeakenedProjection(attention.q)
+                self.weakened.append(attention.q)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, query_scale: Tensor | None = None
+    ) -> Tensor:
+        for projection in self.weakened:
+            projection.factor = query_scale
+        encoded = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask)
+        return encoded.last_hidden_state.float()
+
+    def prepare(self) -> None:
+        transpose_weights(self)
+
+
+class ContextGraph(nn.Module):
+    """Text states, speaker and lyrics to the context and its mask."""
+
+    def __init__(self, transformer: AceStepTransformer):
+        super().__init__()
+        self.transformer = transformer
+
+    def forward(
+        self,
+        encoder_text_hidden_states: Tensor,
+        text_attention_mask: Tensor,
+        speaker_embeds: Tensor,
+        lyric_token_idx: Tensor,
+        lyric_mask: Tensor,
+        lyric_query_scale: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        dtype = weight_dtype(self)
+        states, mask = self.transformer.encode(
+            encoder_text_hidden_states.to(dtype),
+            text_attention_mask,
+            speaker_embeds.to(dtype),
+            lyric_token_idx,
+            lyric_mask,
+            None if lyric_query_scale is None else lyric_query_scale.to(dtype),
+        )
+        return states.float(), mask
+
+    def prepare(self) -> None:
+        for part in (
+            self.transformer.lyric_encoder,
+            self.transformer.lyric_proj,
+            self.transformer.genre_embedder,
+            self.transformer.speaker_embedder,
+        ):
+            transpose_weights(part)
+
+
+class DenoiserGraph(nn.Module):
+    """One call of the diffusion transformer."""
+
+    def __init__(self, transformer: AceStepTransformer):
+        super().__init__()
+        self.transformer = transformer
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor,
+        encoder_hidden_states: Tensor,
+        encoder_hidden_mask: Tensor,
+        timestep: Tensor,
+        query_scale: Tensor | None = None,
+    ) -> Tensor:
+        dtype = weight_dtype(self)
+        velocity = self.transformer.decode(
+            hidden_states.to(dtype),
+            attention_mask,
+            encoder_hidden_states.to(dtype),
+            encoder_hidden_mask,
+            timestep,
+            query_scale,
+        )
+        return velocity.float()
+
+    def prepare(self) -> None:
+        for module in self.modules():
+            if isinstance(module, HeadProjections):
+                module.take_pairs_apart()
+        transpose_weights(self)
+
+
+class MelDecoderGraph(nn.Module):
+    """The decoder half of the autoencoder: shifted and scaled latents to a mel spectrogram."""
+
+    def __init__(self, dcae: nn.Module):
+        super().__init__()
+        self.decoder = dcae.decoder
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.decoder(latents.to(weight_dtype(self))).float()
+
+    def prepare(self) -> None:
+        for module in self.modules():
+            if isinstance(module, SanaMultiscaleLinearAttention):
+                module.processor = LinearAttentionProcessor()
+        transpose_weights(self)
+
+
+class LinearAttentionProcessor:
+    """The autoencoder's attention in its linear order of products, whatever the size.
+
+    The package's own takes the quadratic order for inputs of a few positions, which is the same
+    function, and so needs the size while exporting. And where all features of a query are zero,
+    it relies on an added 1e-15, which exporters take for zero; a lower bound survives.
+    """
+
+    def __call__(self, attention: SanaMultiscaleLinearAttention, x: Tensor) -> Tensor:
+        residual, (batch, _, height, width) = x, x.shape
+        rows = x.movedim(1, -1)
+        projections = (attention.to_q, attention.to_k, attention.to_v)
+        projected = torch.cat([project(rows) for project in projections], dim=-1).movedim(-1, 1)
+        scales = [projected, *(scale(projected) for scale in attention.to_qkv_multiscale)]
+        heads = torch.cat(scales, dim=1).float()
+        heads = heads.reshape(batch, -1, 3 * attention.attention_head_dim, height * width)
+        query, key, value = heads.chunk(3, dim=2)
+        query, key = query.relu(), key.relu()
+        summary = value @ key.transpose(-1, -2)
+        weight = key.sum(dim=-1)[:, :, None, :] @ query
+        attended = (summary @ query) / torch.clamp(weight, min=DENOMINATOR_FLOOR)
+        attended = attended.to(x.dtype).reshape(batch, -1, height, width)
+        mixed = attention.to_out(attended.movedim(1, -1))
+        if attention.norm_type == "rms_norm":
+            mixed = attention.norm_out(mixed).movedim(-1, 1)
+        else:
+            mixed = attention.norm_out(mixed.movedim(-1, 1))
+        return mixed + residual if attention.residual_connection else mixed
+
+
+class VocoderGraph(nn.Module):
+    """A log-mel spectrogram of one channel to its waveform."""
+
+    def __init__(self, vocoder: Vocoder):
+        super().__init__()
+        self.vocoder = vocoder
+
+    def forward(self, mel: Tensor) -> Tensor:
+        return self.vocoder(mel.to(weight_dtype(self))).float()
+
+    def prepare(self) -> None:
+        self.vocoder.fold_weight_norm()
+        transpose_weights(self)
+
+
+def build_graphs(checkpoint: Checkpoint, form: Form) -> list[Graph]:
+    """The five graphs of a bundle, cheapest to export first."""
+    transformer = checkpoint.transformer
+    return [
+        text_encoder_graph(checkpoint.text_encoder, form),
+        mel_decoder_graph(checkpoint.dcae, form),
+        vocoder_graph(checkpoint.vocoder, checkpoint.vocoder_config.input_channels),
+        context_graph(transformer, form),
+        denoiser_graph(transformer, form),
+    ]
+
+
+def text_encoder_graph(text_encoder: nn.Module, form: Form) -> Graph:
+    """``text_encoder.onnx``."""
+    vocabulary = text_encoder.config.vocab_size
+    module = TextEncoderGraph(text_encoder).eval()
+    scalable = form == "native" and bool(module.weakened)
+
+    def example(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
+        shape = (sizes["batch"], sizes["tokens"])
+        inputs = {
+            "input_ids": torch.randint(2, vocabulary, shape, generator=generator),
+            "attention_mask": padding_mask(*shape),
+        }
+        return inputs | ({"query_scale": torch.tensor(0.25)} if scalable else {})
+
+    axes = {0: "batch", 1: "tokens"}
+    return Graph(
+        file_name="text_encoder.onnx",
+        module=module,
+        outputs=("last_hidden_state",),
+        free_axes={"input_ids": axes, "attention_mask": axes},
+        sizes={"batch": 2, "tokens": 7},
+        example=example,
+        verify_sizes=({"batch": 1, "tokens": 5}, {"batch": 2, "tokens": 256}),
+        prepare=module.prepare,
+    )
+
+
+def context_graph(transformer: AceStepTransformer, form: Form) -> Graph:
+    """``transformer_encoder.onnx``."""
+    config = transformer.config
+    module = ContextGraph(transformer).eval()
+    blocks = len(transformer.lyric_encoder.encoders)
+    scalable = form == "native" and blocks > WEAKENED_LYRIC_BLOCKS[0]
+
+    def example(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
+        batch, tokens, lyric_tokens = sizes["batch"], sizes["tokens"], sizes["lyric_tokens"]
+        ids_shape = (batch, lyric_tokens)
+        no_lyrics = lyric_tokens == 1
+        inputs = {
+            "encoder_text_hidden_states": torch.randn(
+                batch, tokens, config.text_embedding_dim, generator=generator
+            ),
+            "text_attention_mask": padding_mask(batch, tokens),
+            "speaker_embeds": torch.randn(
+                batch, config.speaker_embedding_dim, generator=generator
+            ),
+            "lyric_token_idx": torch.randint(
+                0, config.lyric_encoder_vocab_size, ids_shape, generator=generator
+            ),
+            "lyric_mask": torch.zeros(ids_shape, dtype=torch.int64)
+            if no_lyrics
+            else padding_mask(*ids_shape),
+        }
+        return inputs | ({"lyric_query_scale": torch.tensor(0.25)} if scalable else {})
+
+    text_axes, lyric_axes = {0: "batch", 1: "tokens"}, {0: "batch", 1: "lyric_tokens"}
+    return Graph(
+        file_name="transformer_encoder.onnx",
+        module=module,
+        outputs=("encoder_hidden_states", "encoder_hidden_mask"),
+        free_axes={
+            "encoder_text_hidden_states": text_axes,
+            "text_attention_mask": text_axes,
+            "speaker_embeds": {0: "batch"},
+            "lyric_token_idx": lyric_axes,
+            "lyric_mask": lyric_axes,
+        },
+        sizes={"batch": 2, "tokens": 7, "lyric_tokens": 5},
+        example=example,
+        verify_sizes=(
+            {"batch": 1, "tokens": 9, "lyric_tokens": 1},
+            {"batch": 1, "tokens": 9, "lyric_tokens": 4},
+            {"batch": 2, "tokens": 40, "lyric_tokens": 131},
+        ),
+        prepare=module.prepare,
+    )
+
+
+def denoiser_graph(transformer: AceStepTransformer, form: Form) -> Graph:
+    """``transformer_decoder.onnx``."""
+    config = transformer.config
+    published = form == "published"
+    scalable = not published and len(transformer.transformer_blocks) > WEAKENED_FRAME_BLOCKS[0]
+
+    def example(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
+        batch, frames, context = sizes["batch"], sizes["frames"], sizes["context"]
+        latents_shape = (batch, config.in_channels, config.patch_size[0], frames)
+        inputs = {
+            "hidden_states": torch.randn(latents_shape, generator=generator),
+            "attention_mask": torch.ones(batch, frames),
+            "encoder_hidden_states": torch.randn(
+                batch, context, config.width, generator=generator
+            ),
+            "encoder_hidden_mask": padding_mask(batch, context).float(),
+            "timestep": torch.tensor([500.5, 998.25])[:batch],
+        }
+        return inputs | ({"query_scale": torch.tensor([1.0, 0.01])[:batch]} if scalable else {})
+
+    batch_axis = {} if published else {0: "batch"}
+    free_axes = {
+        "hidden_states": {**batch_axis, 3: "frames"},
+        "attention_mask": {**batch_axis, 1: "frames"},
+        "encoder_hidden_states": {**batch_axis, 1: "context"},
+        "encoder_hidden_mask": {**batch_axis, 1: "context"},
+        "timestep": batch_axis,
+    }
+    if scalable:
+        free_axes["query_scale"] = batch_axis
+    batch = 1 if published else 2
+    module = DenoiserGraph(transformer).eval()
+    return Graph(
+        file_name="transformer_decoder.onnx",
+        module=module,
+        outputs=("sample",),
+        free_axes=free_axes,
+        sizes={"batch": batch, "frames": 24, "context": 13},
+        example=example,
+        verify_sizes=(
+            {"batch": 1, "frames": 131, "context": 12},
+            {"batch": batch, "frames": 128, "context": 40},
+        ),
+        prepare=module.prepare,
+    )
+
+
+def mel_decoder_graph(dcae: nn.Module, form: Form) -> Graph:
+    """``dcae_decoder.onnx``."""
+    channels = dcae.config.latent_channels
+    published = form == "published"
+
+    def example(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
+        return {"latents": torch.randn(1, channels, 16, sizes["frames"], generator=generator)}
+
+    module = MelDecoderGraph(dcae).eval()
+    fixed = {"frames": PUBLISHED_DCAE_FRAMES}
+    return Graph(
+        file_name="dcae_decoder.onnx",
+        module=module,
+        outputs=("mel_spectrogram",),
+        free_axes={} if published else {"latents": {3: "frames"}},
+        sizes=fixed if published else {"frames": 24},
+        example=example,
+        verify_sizes=(fixed,) if published else (fixed, {"frames": 131}, {"frames": 5}),
+        prepare=module.prepare,
+    )
+
+
+def vocoder_graph(vocoder: Vocoder, mels: int) -> Graph:
+    """``vocoder.onnx``."""
+
+    def example(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
+        # A log-mel spectrogram lives around −11 … 3.
+        return {"mel": torch.randn(1, mels, sizes["mel_frames"], generator=generator) * 2 - 4}
+
+    module = VocoderGraph(vocoder).eval()
+    return Graph(
+        file_name="vocoder.onnx",
+        module=module,
+        outputs=("waveform",),
+        free_axes={"mel": {2: "mel_frames"}},
+        sizes={"mel_frames": 24},
+        example=example,
+        verify_sizes=({"mel_frames": 131},),
+        prepare=module.prepare,
+    )
+
+
+def padding_mask(batch: int, length: int) -> Tensor:
+    """Ones ``(batch, length)``, with zeros at the end of every item but the first."""
+    mask = torch.ones(batch, length, dtype=torch.int64)
+    mask[1:, length - length // 3 :] = 0
+    return mask
+
+
+def weakening_has_effect(checkpoint: Checkpoint) -> bool:
+    """Whether all three stacks are deep enough to hold a block that ERG weakens."""
+    return (
+        len(checkpoint.text_encoder.encoder.block) > WEAKENED_TEXT_BLOCKS[0]
+        and len(checkpoint.transformer.lyric_encoder.encoders) > WEAKENED_LYRIC_BLOCKS[0]
+        and len(checkpoint.transformer.transformer_blocks) > WEAKENED_FRAME_BLOCKS[0]
+    )

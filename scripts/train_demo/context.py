@@ -111,7 +111,9 @@ class ContextEncoder(nn.Module):
             dim=-1,
         )
         speaker = speaker_embeds[:, :1].unsqueeze(1) * 0
-        first = torch.cat([speaker.expand(-1, 1, FEATURES), pad_features(attributes).unsqueeze(1)], dim=-1)
+        first = torch.cat(
+            [speaker.expand(-1, 1, FEATURES), pad_features(attributes).unsqueeze(1)], dim=-1
+        )
         text_states = text[..., :1] * 0
         text_states = text_states.expand(-1, -1, CONTEXT_WIDTH)
         states = torch.cat([first, text_states, lyric_states], dim=1)

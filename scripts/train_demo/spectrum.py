@@ -23,9 +23,7 @@ FLOOR = 1e-4
 
 
 def _warp(frequency: np.ndarray) -> np.ndarray:
-    return np.where(
-        frequency < 250, frequency / 250, 1 + np.log(np.maximum(frequency, 250) / 250)
-    )
+    return np.where(frequency < 250, frequency / 250, 1 + np.log(np.maximum(frequency, 250) / 250))
 
 
 @cache
@@ -68,10 +66,8 @@ def _filters() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def magnitudes(audio: torch.Tensor, window: int) -> torch.Tensor:
-    """STFT magnitudes of [channels, samples]: [channels, bins, frames], frame m centred at 512 m."""
-    spectrum = torch.stft(
-        audio, window, HOP, window=torch.hann_window(window), return_complex=True
-    )
+    """Magnitudes [channels, bins, frames] of [channels, samples]; frame m is centred at 512 m."""
+    spectrum = torch.stft(audio, window, HOP, window=torch.hann_window(window), return_complex=True)
     return spectrum.abs() * (4 / window)
 
 

@@ -1,4 +1,4 @@
-"""Trains the flow model on crops of the rendered songs; resumes, and reads shards as they appear."""
+"""Trains the flow model on crops of the rendered songs; resumes, reads shards as they appear."""
 
 from __future__ import annotations
 
@@ -189,7 +189,9 @@ def main() -> None:
         if step % 100 == 0:
             with torch.no_grad():
                 fixed = torch.Generator().manual_seed(7)
-                check = float(np.mean([flow_loss(average, batch, fixed).item() for batch in checks]))
+                check = float(
+                    np.mean([flow_loss(average, batch, fixed).item() for batch in checks])
+                )
             row = [step, round(spent), len(pieces), f"{np.mean(losses[-100:]):.4f}", f"{check:.4f}"]
             log.writerow(row)
             log_file.flush()

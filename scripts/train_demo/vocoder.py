@@ -47,9 +47,7 @@ class Path(nn.Module):
         """Phases in cycles [B, K, M]: each bin follows the nearest peak of its frame."""
         batch, bins, frames = magnitude.shape
         level = torch.log(magnitude + 1e-7).transpose(1, 2).reshape(batch * frames, 1, bins)
-        _, peak = F.max_pool1d(
-            level, 2 * PEAK_REACH + 1, 1, PEAK_REACH, return_indices=True
-        )
+        _, peak = F.max_pool1d(level, 2 * PEAK_REACH + 1, 1, PEAK_REACH, return_indices=True)
         for _ in range(3):
             peak = peak.gather(2, peak)
         left = level.gather(2, (peak - 1).clamp_min(0))
@@ -178,7 +176,11 @@ class Vocoder(nn.Module):
             crossover(LOW_BINS, LONG_WINDOW, rising=False),
         )
         self.high = Path(
-            SHORT_WINDOW, HOP, HIGH_BINS, high_steps, crossover(HIGH_BINS, SHORT_WINDOW, rising=True)
+            SHORT_WINDOW,
+            HOP,
+            HIGH_BINS,
+            high_steps,
+            crossover(HIGH_BINS, SHORT_WINDOW, rising=True),
         )
         # Windowed sinc that brings the low path back to the full rate.
         reach = 12 * DECIMATION

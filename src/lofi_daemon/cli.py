@@ -34,12 +34,38 @@ def _backends(settings: Settings, arguments: argparse.Namespace) -> int:
     return list_backends(settings)
 
 
+def _radio(settings: Settings, arguments: argparse.Namespace) -> int:
+    from lofi_daemon.commands.listen import play_radio
+
+    return play_radio(settings, arguments)
+
+
+def _radio_flags(parser: argparse.ArgumentParser) -> None:
+    from lofi_daemon.commands.listen import add_radio_flags
+
+    add_radio_flags(parser)
+
+
+def _play(settings: Settings, arguments: argparse.Namespace) -> int:
+    from lofi_daemon.commands.listen import play_files
+
+    return play_files(settings, arguments)
+
+
+def _play_flags(parser: argparse.ArgumentParser) -> None:
+    from lofi_daemon.commands.listen import add_play_flags
+
+    add_play_flags(parser)
+
+
 def _no_flags(parser: argparse.ArgumentParser) -> None:
     pass
 
 
 COMMANDS: dict[str, Command] = {
     "serve": Command("serve JSON-RPC on standard input and output", _no_flags, _serve),
+    "radio": Command("make and play music without end", _radio_flags, _radio),
+    "play": Command("play sound files", _play_flags, _play),
     "backends": Command("list the backends and where their files are", _no_flags, _backends),
 }
 

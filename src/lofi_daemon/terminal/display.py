@@ -1,0 +1,125 @@
+"""Show a view until the listener quits: a live screen on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.live import Live
+
+from lofi_daemon.terminal.keys import single_keys
+from lofi_daemon.terminal.screen import Screen, View, clock
+
+FRAMES_PER_SEC = 5
+
+
+class Listening(Protocol):
+    """What is being listened to: the view of the moment, and what a key does."""
+
+    def view(self) -> View: ...
+
+    async def press(self, key: str) -> None: ...
+
+
+async def listen(listening: Listening, finished: asyncio.Event, log_file: Path) -> None:
+    """Return when `finished` is set: by the end of the music, q, Ctrl-C or SIGTERM."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows
+            loop.add_signal_handler(number, finished.set)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        await _show_screen(listening, finished, log_file)
+    else:
+        await _print_lines(listening, finished)
+
+
+async def _show_screen(listening: Listening, finished: asyncio.Event, log_file: Path) -> None:
+    pressed: asyncio.Queue[str] = asyncio.Queue()
+    with (
+        _errors_into(log_file),
+        single_keys(pressed.put_nowait),
+        Live(
+            Screen(listening.view()),
+            console=Console(),
+            refresh_per_second=FRAMES_PER_SEC,
+            transient=True,
+            redirect_stderr=False,
+        ) as live,
+    ):
+        working = asyncio.get_running_loop().create_task(_press_keys(listening, pressed, finished))
+        while not finished.is_set():
+            live.update(Screen(listening.view()))
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(finished.wait(), 1 / FRAMES_PER_SEC)
+        working.cancel()
+
+
+async def _press_keys(
+    listening: Listening, pressed: asyncio.Queue[str], finished: asyncio.Event
+) -> None:
+    while True:
+        key = await pressed.get()
+        if key in ("q", "\x03"):
+            finished.set()
+        else:
+            await listening.press(key)
+
+
+async def _print_lines(listening: Listening, finished: asyncio.Event) -> None:
+    printed: View | None = None
+    while not finished.is_set():
+        view = listening.view()
+        for line in news(printed, view):
+            print(line, flush=True)
+        printed = view
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(finished.wait(), 1 / FRAMES_PER_SEC)
+
+
+def news(before: View | None, now: View) -> Iterator[str]:
+    """What a reader of plain lines is told when one view follows another."""
+    if before is None:
+        yield now.heading
+    if now.title and (before is None or before.title != now.title):
+        yield f"playing: {now.title} ({clock(now.duration_sec)})"
+    made_before = before.making.title if before is not None and before.making is not None else None
+    if now.making is not None and now.making.title != made_before:
+        yield f"making: {now.making.title}"
+    if now.notice and (before is None or before.notice != now.notice):
+        yield now.notice
+
+
+class NoticeHandler(logging.Handler):
+    """Log records of weight become the notice on the screen."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._show = show
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._show(record.getMessage())
+
+
+@contextmanager
+def _errors_into(log_file: Path) -> Generator[None, None, None]:
+    """Whatever prints to standard error, native libraries included, must not tear the screen."""
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    before = os.dup(2)
+    with log_file.open("ab") as log:
+        os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(before, 2)
+        os.close(before)

@@ -1,0 +1,161 @@
+"""`lofi-daemon radio [PRESET | "prompt"]`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+
+from lofi_daemon.backends.registry import Registry
+from lofi_daemon.commands.flags import given_parameters
+from lofi_daemon.config import Settings
+from lofi_daemon.errors import LofiError
+from lofi_daemon.jobs.jobs import Jobs
+from lofi_daemon.parameters import SoundParameters, parse
+from lofi_daemon.player.playback import Playback, PlaybackEnded, PlaybackEvent, PlaybackStarted
+from lofi_daemon.presets import DEFAULT_PRESET, Preset, load_presets
+from lofi_daemon.station import RadioWaiting, Station
+from lofi_daemon.terminal.display import NoticeHandler, listen
+from lofi_daemon.terminal.screen import MakingView, View, clock
+from lofi_daemon.tracks import TrackCache
+
+VOLUME_STEP = 0.05
+
+
+def run(settings: Settings, options: argparse.Namespace) -> int:
+    """Play a radio until the listener quits; the exit status. Raises LofiError."""
+    presets = load_presets()
+    if options.list:
+        for preset in presets.values():
+            print(f"{preset.name:<20} {preset.description}")
+        return 0
+    sound = parse(SoundParameters, given_parameters(options, SoundParameters))
+    chosen = choose_preset(options.what, presets)
+    return asyncio.run(_play_radio(settings, chosen, sound, options))
+
+
+def choose_preset(what: str | None, presets: dict[str, Preset]) -> Preset:
+    """The preset of that name; any other words are a prompt."""
+    wanted = (what or DEFAULT_PRESET).casefold()
+    for preset in presets.values():
+        if preset.name.casefold() == wanted:
+            return preset
+    return Preset("", "", (what or "",))
+
+
+async def _play_radio(
+    settings: Settings, preset: Preset, sound: SoundParameters, options: argparse.Namespace
+) -> int:
+    registry = Registry(settings)
+    tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
+    tracks.prepare()
+    jobs = Jobs(settings, registry, tracks)
+    playback = Playback(tracks, device=settings.audio_device)
+    station = Station(jobs, playback, tracks, registry)
+    jobs.protect(lambda: playback.protected() | station.protected())
+    finished = asyncio.Event()
+    listening = RadioListening(preset, jobs, playback, station, tracks)
+    try:
+        await station.start(
+            preset.prompts,
+            order=options.order,
+            ahead=options.ahead,
+            sound=sound,
+            preset=preset.name or None,
+        )
+        await listen(listening, finished, settings.cache_folder / "radio.log")
+    finally:
+        station.stop()
+        await asyncio.gather(playback.close(), jobs.close(timeout_sec=1.0))
+    return 0
+
+
+class RadioListening:
+    """The radio as the screen sees it."""
+
+    def __init__(
+        self,
+        preset: Preset,
+        jobs: Jobs,
+        playback: Playback,
+        station: Station,
+        tracks: TrackCache,
+    ) -> None:
+        self._heading = f"lofi radio · {preset.name or 'your own'}"
+        self._jobs = jobs
+        self._playback = playback
+        self._station = station
+        self._tracks = tracks
+        self._kept: set[str] = set()
+        self._notice: str | None = None
+        playback.subscribe(self._on_playback)
+        station.subscribe(self._on_waiting)
+        logging.getLogger("lofi_daemon").addHandler(NoticeHandler(self._show_notice))
+
+    def view(self) -> View:
+        status, radio, track = (
+            self._playback.status(),
+            self._station.status,
+            self._playback.playing,
+        )
+        return View(
+            heading=self._heading,
+            state=status.state,
+            title=status.prompt or "",
+            position_sec=status.position_sec,
+            duration_sec=status.duration_sec,
+            volume=status.volume,
+            waveform=track.waveform if track is not None else (),
+            kept=track is not None and (track.kept or track.track_id in self._kept),
+            ready=radio.ready if radio is not None else 0,
+            ahead=radio.ahead if radio is not None else 0,
+            making=self._making(),
+            notice=self._notice,
+        )
+
+    def _making(self) -> MakingView | None:
+        current = self._jobs.current
+        if current is None:
+            return None
+        job, progress = current
+        return MakingView(
+            job.request.prompt, progress.percent, progress.phase.value, progress.eta_sec
+        )
+
+    async def press(self, key: str) -> None:
+        try:
+            await self._press(key)
+        except LofiError as error:
+            self._show_notice(f"{error.message} {error.hint}")
+
+    async def _press(self, key: str) -> None:
+        playback = self._playback
+        if key == " ":
+            await (playback.resume() if playback.player.state == "paused" else playback.pause())
+        elif key == "n":
+            await playback.skip()
+        elif key in "+=":
+            await playback.player.set_volume(min(1.0, playback.player.volume + VOLUME_STEP))
+        elif key in "-−_":
+            await playback.player.set_volume(max(0.0, playback.player.volume - VOLUME_STEP))
+        elif key == "k" and playback.playing is not None:
+            track = playback.playing
+            keep = not (track.kept or track.track_id in self._kept)
+            await asyncio.to_thread(self._tracks.keep, [track.track_id], keep)
+            self._kept ^= {track.track_id}
+
+    def _on_playback(self, event: PlaybackEvent) -> None:
+        if isinstance(event, PlaybackEnded) and event.error is not None:
+            self._show_notice(event.error.message)
+        elif type(event) is PlaybackStarted:
+            self._notice = None
+
+    def _on_waiting(self, event: RadioWaiting) -> None:
+        eta = "" if event.eta_sec is None else f" in about {clock(event.eta_sec)}"
+        if event.replaying is not None:
+            self._show_notice(f"The next new track comes{eta}; an older one meanwhile.")
+        else:
+            self._show_notice(f"The first track comes{eta}.")
+
+    def _show_notice(self, text: str) -> None:
+        self._notice = text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -123,10 +124,11 @@ class DaemonProcess:
                         return message
                 seen = len(self.messages)
                 left = deadline - time.monotonic()
-                assert left > 0 and not self._ended, (
-                    f"not among {seen} messages, the last of which are {self.messages[-5:]}; "
-                    f"log: {self.log()[-2000:]}"
-                )
+                if left <= 0 or self._ended:
+                    raise AssertionError(
+                        f"not among {seen} messages, the last of which are {self.messages[-5:]}; "
+                        f"log: {self.log()[-2000:]}"
+                    )
                 self._changed.wait(left)
 
     def notification(self, method: str, timeout: float = PATIENCE_SEC, **params: Any) -> Json:
@@ -163,10 +165,8 @@ class DaemonProcess:
         """End its input, as a client that exits does; the exit status."""
         assert self.process.stdin is not None
         if self.process.poll() is None:
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
-            except BrokenPipeError:
-                pass
             try:
                 self.process.wait(PATIENCE_SEC)
             except subprocess.TimeoutExpired:

@@ -42,7 +42,13 @@ class ToneBackend:
     @property
     def info(self) -> BackendInfo:
         return BackendInfo(
-            self.type, f"{self.type} tone", 48000, 5.0, self.max_duration_sec, OPTIONS, self.full_model
+            self.type,
+            f"{self.type} tone",
+            48000,
+            5.0,
+            self.max_duration_sec,
+            OPTIONS,
+            self.full_model,
         )
 
     def availability(self) -> Availability:

@@ -24,11 +24,12 @@ def factory(name: str, said: dict[str, Any]) -> Any:
     def make(settings: object) -> Any:
         from tests.tone_backend import ToneBackend
 
+        available = said.get("available", {"installed": True, "model_version": "1"})
         return ToneBackend(
             type=name,
             seconds={Phase(phase): seconds for phase, seconds in said.get("seconds", {}).items()},
             deaf=frozenset(Phase(phase) for phase in said.get("deaf", [])),
-            available=Availability(**said.get("available", {"installed": True, "model_version": "1"})),
+            available=Availability(**available),
             max_duration_sec=said.get("max_duration_sec", 240.0),
             full_model=said.get("full_model", False),
         )

@@ -23,6 +23,9 @@ _TRUST_LEARNT = 0.10
 _TRUST_GUESSED = 0.02
 # A piece that takes longer than expected is expected to take this much longer still.
 _OVERRUN = 0.15
+# A forecast that was learnt follows the correction by the other phases not all the way: what slows
+# them may be theirs alone.
+_FOLLOWS = 0.75
 # While nothing rests on measurements, percent runs ahead of the finished share by no more.
 _GUESSED_LEAD = 9.0
 
@@ -133,11 +136,7 @@ class JobProgress:
         remaining = self._remaining_in_phase(now)
         for phase, forecast in self._forecast.items():
             if _ORDER[phase] > _ORDER[self._phase.phase] and phase not in self._finished:
-                # A slow machine may be slow for this phase only: half trust (in the exponent)
-                # in the ratio where this later phase was measured itself.
-                trust = 0.5 if forecast.learnt else 1.0
-                trust = trust if phase in COMPUTING else 0.0
-                remaining += forecast.seconds * correction**trust
+                remaining += _corrected(forecast, correction)
         return remaining
 
     def _remaining_in_phase(self, now: float) -> float:
@@ -156,20 +155,18 @@ class JobProgress:
         trust = _TRUST_LEARNT if forecast.learnt else _TRUST_GUESSED
         if phase.fraction > 0.0:
             return (trust * forecast.seconds + phase.reported) / (trust + phase.fraction)
-        if phase.phase in COMPUTING:
-            return forecast.seconds * self._correction() ** (0.5 if forecast.learnt else 1.0)
-        return forecast.seconds
+        return _corrected(forecast, self._correction())
 
     def _correction(self) -> float:
-        """Measured ÷ forecast time of the computing so far, drawn to 1 while there is little."""
+        """Measured ÷ forecast time so far, drawn to 1 while there is little of it."""
         doubt = self._total_forecast * (0.05 if self._is_learnt() else 0.005)
         measured = expected = doubt
         for phase, seconds in self._finished.items():
-            if phase in COMPUTING and phase in self._forecast:
+            if phase in self._forecast:
                 measured += seconds
                 expected += self._forecast[phase].seconds
         running = self._phase
-        if running.phase in COMPUTING and running.phase in self._forecast:
+        if running.phase in self._forecast:
             measured += running.reported
             expected += self._forecast[running.phase].seconds * running.fraction
         return measured / expected if expected > 0.0 and measured > 0.0 else 1.0
@@ -190,3 +187,7 @@ class JobProgress:
         return all(
             forecast.learnt for phase, forecast in self._forecast.items() if phase in COMPUTING
         )
+
+
+def _corrected(forecast: Forecast, correction: float) -> float:
+    return forecast.seconds * correction ** (_FOLLOWS if forecast.learnt else 1.0)

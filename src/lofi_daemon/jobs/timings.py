@@ -8,6 +8,7 @@ import math
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -133,4 +134,5 @@ def _write(file: Path, observations: Observations) -> None:
         temporary.replace(file)
     except OSError as error:
         log.warning("The timings cannot be written to %s: %s", file, error)
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()

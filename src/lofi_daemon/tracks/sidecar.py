@@ -20,7 +20,9 @@ class Track(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     track_id: str = Field(pattern="^[0-9a-f]{16}$")
-    file: str = Field(description="Name of the audio file, beside the sidecar.")
+    file: str = Field(
+        pattern=r"^[0-9a-f]{16}\.(wav|flac)$", description="The audio file, beside the sidecar."
+    )
     backend: str
     model_version: str | None
     prompt: str

@@ -1,0 +1,73 @@
+"""Jobs that take no time: phases with true durations, run against a clock of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from lofi_daemon.backends.protocol import Phase, PhaseProgress
+from lofi_daemon.jobs.progress import JobProgress, ProgressSnapshot
+from lofi_daemon.jobs.timings import Timings
+
+
+@dataclass(frozen=True)
+class TruePhase:
+    """What a phase really takes, in how many pieces it is reported, and their relative costs."""
+
+    seconds: float
+    pieces: int = 1
+    costs: tuple[float, ...] | None = None
+
+    def pieces_sec(self) -> list[float]:
+        costs = self.costs or (1.0,) * self.pieces
+        return [self.seconds * cost / sum(costs) for cost in costs]
+
+
+class SimulatedClock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def run_job(
+    timings: Timings,
+    workload: Mapping[Phase, float],
+    truth: Mapping[Phase, TruePhase],
+    *,
+    samples: int = 400,
+    learn: bool = True,
+) -> Iterator[tuple[float, ProgressSnapshot]]:
+    """(true percent, what was claimed) at `samples` moments and after every piece."""
+    clock = SimulatedClock()
+    progress = JobProgress(timings.forecast("tone", "1", workload), 0, clock)
+    progress.start()
+    begin = clock.now
+    total = sum(phase.seconds for phase in truth.values())
+    tick = total / samples
+
+    def claim() -> tuple[float, ProgressSnapshot]:
+        return 100.0 * (clock.now - begin) / total, progress.snapshot()
+
+    for phase, true in truth.items():
+        pieces = true.pieces_sec()
+        progress.update(PhaseProgress(phase, 0, len(pieces), 0.0))
+        yield claim()
+        for done, seconds in enumerate(pieces, start=1):
+            end = clock.now + seconds
+            while clock.now + tick < end:
+                clock.now += tick
+                yield claim()
+            clock.now = end
+            share = sum(pieces[:done]) / true.seconds
+            progress.update(PhaseProgress(phase, done, len(pieces), share))
+            yield claim()
+    progress.finish()
+    if learn:
+        timings.learn("tone", "1", workload, progress.measured)
+
+
+def worst_claim(claims: Iterator[tuple[float, ProgressSnapshot]]) -> tuple[float, float, int]:
+    """(points off, true percent, claimed percent) where the claim was furthest from the truth."""
+    return max((abs(truth - claimed.percent), truth, claimed.percent) for truth, claimed in claims)

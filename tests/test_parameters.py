@@ -1,0 +1,103 @@
+"""Every field and kind of failure gets the error that the protocol has for it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lofi_daemon.errors import LofiError
+from lofi_daemon.parameters import GenerationParameters, parse
+
+
+def test_only_a_prompt_is_needed() -> None:
+    parameters = parse(GenerationParameters, {"prompt": "rain"})
+    assert parameters.duration_sec == 30.0
+    assert parameters.priority == "normal"
+    assert parameters.inference_steps is None
+    assert parameters.erg is None
+
+
+def test_an_integer_is_a_duration() -> None:
+    assert parse(GenerationParameters, {"prompt": "rain", "duration_sec": 7}).duration_sec == 7.0
+
+
+def test_the_largest_seed() -> None:
+    assert parse(GenerationParameters, {"prompt": "a", "seed": 2**64 - 1}).seed == 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ({}, "INVALID_PARAMS"),
+        ({"prompt": ""}, "INVALID_PROMPT"),
+        ({"prompt": " \t\n\u3000"}, "INVALID_PROMPT"),
+        ({"prompt": "x" * 513}, "INVALID_PROMPT"),
+        ({"prompt": "\ud800"}, "INVALID_PROMPT"),
+        ({"prompt": 3}, "INVALID_PARAMS"),
+        ({"prompt": None}, "INVALID_PARAMS"),
+        ({"prompt": ["a"]}, "INVALID_PARAMS"),
+        ({"duration_sec": "30"}, "INVALID_PARAMS"),
+        ({"duration_sec": True}, "INVALID_PARAMS"),
+        ({"duration_sec": None}, "INVALID_PARAMS"),
+        ({"duration_sec": 10**400}, "INVALID_DURATION"),
+        ({"inference_steps": 0}, "INVALID_INFERENCE_STEPS"),
+        ({"inference_steps": 201}, "INVALID_INFERENCE_STEPS"),
+        ({"inference_steps": 60.5}, "INVALID_PARAMS"),
+        ({"inference_steps": True}, "INVALID_PARAMS"),
+        ({"scheduler": "ddim"}, "INVALID_SCHEDULER"),
+        ({"scheduler": 1}, "INVALID_PARAMS"),
+        ({"guidance_scale": 0.99}, "INVALID_GUIDANCE_SCALE"),
+        ({"guidance_scale": 30.01}, "INVALID_GUIDANCE_SCALE"),
+        ({"guidance_scale": math.inf}, "INVALID_GUIDANCE_SCALE"),
+        ({"guidance_scale": math.nan}, "INVALID_GUIDANCE_SCALE"),
+        ({"guidance_scale": "15"}, "INVALID_PARAMS"),
+        ({"cfg_type": "none"}, "INVALID_PARAMS"),
+        ({"erg": 1}, "INVALID_PARAMS"),
+        ({"seed": -1}, "INVALID_PARAMS"),
+        ({"seed": 2**64}, "INVALID_PARAMS"),
+        ({"seed": 1.0}, "INVALID_PARAMS"),
+        ({"priority": "low"}, "INVALID_PARAMS"),
+        ({"backend": 3}, "INVALID_PARAMS"),
+        ({"steps": 60}, "INVALID_PARAMS"),
+    ],
+)
+def test_what_is_wrong_gets_its_own_error(parameters: dict[str, Any], name: str) -> None:
+    if parameters and "prompt" not in parameters:
+        parameters = {"prompt": "rain", **parameters}
+    with pytest.raises(LofiError) as error:
+        parse(GenerationParameters, parameters)
+    assert error.value.name == name
+    assert error.value.hint
+
+
+def test_unknown_and_missing_names_are_all_named() -> None:
+    with pytest.raises(LofiError) as error:
+        parse(GenerationParameters, {"steps": 60, "length": 3, "guidance_scale": 99})
+    for name in ("steps", "length", "prompt"):
+        assert f"'{name}'" in error.value.message
+    assert error.value.data["parameters"] == ["length", "prompt", "steps"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda children: (
+        st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(sorted(GenerationParameters.model_fields)) | st.text(), JSON)
+)
+def test_anything_is_accepted_or_refused_with_an_error_of_ours(parameters: dict[str, Any]) -> None:
+    message = "accepted"
+    try:
+        parse(GenerationParameters, parameters)
+    except LofiError as error:
+        message = error.message
+    assert 0 < len(message) < 2000

@@ -58,6 +58,22 @@ def _play_flags(parser: argparse.ArgumentParser) -> None:
     add_play_flags(parser)
 
 
+def _models(name: str, help_text: str) -> Command:
+    """A command of commands/models.py, which is imported when the command is used."""
+
+    def add_flags(parser: argparse.ArgumentParser) -> None:
+        from lofi_daemon.commands import models
+
+        models.FLAGS[name](parser)
+
+    def run_command(settings: Settings, arguments: argparse.Namespace) -> int:
+        from lofi_daemon.commands import models
+
+        return models.ACTIONS[name](settings, arguments)
+
+    return Command(help_text, add_flags, run_command)
+
+
 def _no_flags(parser: argparse.ArgumentParser) -> None:
     pass
 
@@ -66,6 +82,9 @@ COMMANDS: dict[str, Command] = {
     "serve": Command("serve JSON-RPC on standard input and output", _no_flags, _serve),
     "radio": Command("make and play music without end", _radio_flags, _radio),
     "play": Command("play sound files", _play_flags, _play),
+    "download": _models("download", "download a model; what is whole already is kept"),
+    "import": _models("import", "take a model's files from a folder"),
+    "verify": _models("verify", "read a model's files and check that they are whole"),
     "backends": Command("list the backends and where their files are", _no_flags, _backends),
 }
 
@@ -125,4 +144,7 @@ def _add_generation_flags(parser: argparse.ArgumentParser) -> None:
     add_parameter_flags(group, GenerationParameters, leave_out={"priority"})
     group.add_argument(
         "--output", metavar="FILE", help="Where to put a copy of the track: a .wav or .flac file."
+    )
+    group.add_argument(
+        "--picture", metavar="FILE", help="Draw waveform and spectrogram there (.png) and here."
     )

@@ -26,6 +26,14 @@ _ANCHORS = np.array(
 _WAVE_COLOUR = np.array([120, 200, 190], dtype=np.uint8)
 
 
+def read_clip(path: Path) -> AudioClip:
+    """A track's sound from its file."""
+    import soundfile
+
+    samples, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return AudioClip(samples.T, sample_rate)
+
+
 def peaks(clip: AudioClip, columns: int) -> NDArray[np.float32]:
     """The largest absolute sample of each of `columns` equal stretches, float32 [columns]."""
     loudest = np.abs(clip.samples).max(axis=0)
@@ -72,14 +80,18 @@ def save_png(clip: AudioClip, path: Path, *, width: int = 1200, height: int = 48
     Image.fromarray(canvas).save(path)
 
 
-def terminal_picture(clip: AudioClip, *, columns: int, rows: int = 12) -> Text:
-    """Waveform and spectrogram in block characters, two spectrogram rows a line."""
+def terminal_picture(
+    clip: AudioClip, *, columns: int, rows: int = 12, coloured: bool = True
+) -> Text:
+    """Waveform in block characters; with colours also the spectrogram, two of its rows a line."""
     from rich.text import Text
 
     blocks = " ▁▂▃▄▅▆▇█"
     loudest = peaks(clip, columns)
     scaled = loudest / max(float(loudest.max(initial=0.0)), 1e-9)
     text = Text("".join(blocks[round(float(value) * 8)] for value in scaled) + "\n", style="cyan")
+    if not coloured:
+        return text
     image = _coloured(spectrogram(clip, columns, 2 * rows))
     for upper, lower in zip(image[0::2], image[1::2], strict=True):
         for above, below in zip(upper, lower, strict=True):

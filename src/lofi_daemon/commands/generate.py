@@ -25,15 +25,19 @@ ShowProgress = Callable[[Progress], None]
 
 def generate(settings: Settings, options: argparse.Namespace) -> int:
     """Make one track, showing progress; the exit status. Raises LofiError."""
-    output = None if options.output is None else _checked_output(Path(options.output))
+    output = _checked_file("--output", options.output, (".wav", ".flac"))
+    picture = _checked_file("--picture", options.picture, (".png",))
     if output is not None and output.suffix == ".flac":
         settings = settings.model_copy(update={"track_format": "flac"})
     parameters = parse(GenerationParameters, given_parameters(options, GenerationParameters))
-    return asyncio.run(_generate(settings, parameters, output))
+    return asyncio.run(_generate(settings, parameters, output, picture))
 
 
 async def _generate(
-    settings: Settings, parameters: GenerationParameters, output: Path | None
+    settings: Settings,
+    parameters: GenerationParameters,
+    output: Path | None,
+    picture: Path | None,
 ) -> int:
     registry = Registry(settings)
     tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
@@ -58,6 +62,8 @@ async def _generate(
     if not isinstance(event, Completed):
         return 130
     _report(event, registry, output, named=parameters.backend is not None)
+    if picture is not None:
+        _draw(event.path, picture)
     return 0
 
 
@@ -81,6 +87,21 @@ def _report(event: Completed, registry: Registry, output: Path | None, *, named:
     print(path)
 
 
+def _draw(track: Path, picture: Path) -> None:
+    from rich.console import Console
+
+    from lofi_daemon.picture import read_clip, save_png, terminal_picture
+
+    clip = read_clip(track)
+    save_png(clip, picture)
+    console = Console()
+    columns = min(console.width, 100)
+    console.print(
+        terminal_picture(clip, columns=columns, coloured=console.color_system is not None)
+    )
+    print(picture)
+
+
 def _cancel_on_interrupt(jobs: Jobs, track_id: str) -> None:
     loop = asyncio.get_running_loop()
 
@@ -95,17 +116,22 @@ def _cancel_on_interrupt(jobs: Jobs, track_id: str) -> None:
             return
 
 
-def _checked_output(output: Path) -> Path:
-    if output.suffix not in (".wav", ".flac"):
+def _checked_file(flag: str, name: str | None, suffixes: tuple[str, ...]) -> Path | None:
+    """The flag's file, if given. Raises ConfigurationError where it could not be written."""
+    if name is None:
+        return None
+    file = Path(name)
+    if file.suffix not in suffixes:
         raise ConfigurationError(
-            f"--output {output}: the name must end in .wav or .flac.", hint="Choose one of them."
+            f"{flag} {file}: the name must end in {' or '.join(suffixes)}.",
+            hint="Choose another name.",
         )
-    if not output.absolute().parent.is_dir():
+    if not file.absolute().parent.is_dir():
         raise ConfigurationError(
-            f"--output {output}: there is no folder {output.absolute().parent}.",
+            f"{flag} {file}: there is no folder {file.absolute().parent}.",
             hint="Make the folder first.",
         )
-    return output
+    return file
 
 
 def _progress_display() -> AbstractContextManager[ShowProgress]:

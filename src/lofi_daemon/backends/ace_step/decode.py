@@ -6,6 +6,7 @@ vocoder is local, so its windows overlap by its whole reach and join exactly.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -63,19 +64,20 @@ class LatentDecoder:
         overlap = min(facts.overlap_frames, size // 4)
         frames = latents.shape[-1]
         mel = self._windowed_mel(latents, windows(frames, size, overlap), on_window, cancel)
-        if not np.isfinite(mel).all():
+        if not math.isfinite(mel.sum()):
             # A published graph can lose an epsilon and give 0/0 for some windows, not for others.
             if self._fixed_frames is None:
                 size = min(size, frames) - OTHER_BORDER_FRAMES
             moved = windows(frames, max(1, size), min(overlap + OTHER_BORDER_FRAMES, size - 1))
             mel = self._windowed_mel(latents, moved, on_window, cancel)
-        broken = np.flatnonzero(~np.isfinite(mel).all(axis=(0, 1))) // MEL_FRAMES_PER_LATENT
-        if broken.size:
+        if not math.isfinite(mel.sum()):
+            broken = np.flatnonzero(~np.isfinite(mel).all(axis=(0, 1))) // MEL_FRAMES_PER_LATENT
             raise ModelInferenceFailed(
                 f"The DCAE decoder gave NaN or Inf at latent frames {broken[0]}–{broken[-1]}.",
                 hint="Try another seed; if that fails too, export or download the model again.",
             )
-        return self._vocoder_scale(mel)
+        self._to_vocoder_scale(mel)
+        return mel
 
     def _windowed_mel(
         self, latents: Latents, parts: list[Window], on_window: OnWindow, cancel: CancelToken
@@ -102,7 +104,7 @@ class LatentDecoder:
             for channel in mel:
                 piece = self._fixed_length(channel[None, :, window.start : window.stop])
                 sound = self._vocoder.run({self._mel_input.name: piece}, cancel)[0].reshape(-1)
-                if not np.isfinite(sound).all():
+                if not math.isfinite(sound.sum()):
                     raise ModelInferenceFailed(
                         f"The vocoder gave NaN or Inf at mel frames {window.start}–{window.stop}."
                     )
@@ -138,13 +140,15 @@ class LatentDecoder:
             mel = np.repeat(mel, 2, axis=0)
         return mel[..., : frames * MEL_FRAMES_PER_LATENT]
 
-    def _vocoder_scale(self, mel: MelSpectrogram) -> MelSpectrogram:
+    def _to_vocoder_scale(self, mel: MelSpectrogram) -> None:
+        """In place, where the graph does not do it itself."""
         if self._denormalised:
-            return mel
+            return
         constants = self._manifest.mel
-        span = np.float32(constants.maximum - constants.minimum)
-        normalised = mel * np.float32(constants.scale) + np.float32(constants.shift)
-        return normalised * span + np.float32(constants.minimum)
+        mel *= np.float32(constants.scale)
+        mel += np.float32(constants.shift)
+        mel *= np.float32(constants.maximum - constants.minimum)
+        mel += np.float32(constants.minimum)
 
     def _constants_inside(self, declared: bool | None, cancel: CancelToken) -> bool:
         """Whether the graph holds the constants; undeclared, asked of the graph itself, once.

@@ -1,0 +1,158 @@
+"""`lofi-daemon download`, `import` and `verify`: getting a model, and keeping it whole."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.config import Settings
+from lofi_daemon.errors import ModelDownloadFailed, ModelNotFound
+from lofi_daemon.models import store
+from lofi_daemon.models.catalogue import CatalogueEntry, find_model
+from lofi_daemon.models.manifest import DOWNLOADABLE
+
+ShowShare = Callable[[str, float], None]
+"""Gets what is being done and the share of all of it that is done, 0 to 1."""
+
+
+def add_download_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", choices=DOWNLOADABLE)
+    parser.add_argument("--yes", action="store_true", help="do not ask before downloading")
+    parser.add_argument(
+        "--repository",
+        metavar="OWNER/NAME[/FOLDER][@REVISION]",
+        help="another repository of the Hub that has this model",
+    )
+
+
+def add_import_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", choices=DOWNLOADABLE)
+    parser.add_argument("folder", type=Path, help="the folder that holds the model's files")
+
+
+def add_verify_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", choices=DOWNLOADABLE)
+
+
+def download_model(settings: Settings, options: argparse.Namespace) -> int:
+    """Show licence and size, ask, download with a bar. Raises LofiError."""
+    from lofi_daemon.models.download import download, megabytes, plan_download
+
+    entry = find_model(settings, options.model, options.repository)
+    token = CancelToken()
+    plan = plan_download(entry.manifest, entry.folder, token)
+    print(f"{entry.manifest.title} from {plan.manifest.source}")
+    print(f"Licence of the weights: {entry.manifest.licence}")
+    print(f"To fetch: {megabytes(plan.bytes_to_fetch)} of {megabytes(plan.bytes_total)}", end="")
+    print(f" into {entry.folder}")
+    if plan.bytes_to_fetch and not (options.yes or _agreed()):
+        return 1
+    with share_display() as show:
+        download(
+            plan,
+            entry.folder,
+            lambda progress: show(
+                f"{progress.component}: {progress.file_name}",
+                progress.bytes_downloaded / max(1, progress.bytes_total),
+            ),
+            token,
+        )
+    print(f"{entry.manifest.title} is complete in {entry.folder}")
+    return 0
+
+
+def import_model(settings: Settings, options: argparse.Namespace) -> int:
+    """Copy a model's files from a folder into its place. Raises LofiError."""
+    entry = find_model(settings, options.model)
+    try:
+        with share_display() as show:
+            store.import_folder(
+                entry.manifest,
+                options.folder,
+                entry.folder,
+                CancelToken(),
+                lambda name, done, total: show(name, done / max(1, total)),
+            )
+    except OSError as error:
+        raise ModelDownloadFailed(
+            f"{options.folder} cannot be copied to {entry.folder}: {error.strerror or error}",
+            hint="Check permissions and free space.",
+        ) from error
+    print(f"{entry.manifest.title} is complete in {entry.folder}")
+    return 0
+
+
+def verify_model(settings: Settings, options: argparse.Namespace) -> int:
+    """Read every file and compare; status 1 when one is not whole. Raises LofiError."""
+    entry = find_model(settings, options.model)
+    if not store.expected_files(entry.folder):
+        raise _nothing_to_compare(entry)
+    with share_display() as show:
+        problems = store.verify(
+            entry.folder,
+            CancelToken(),
+            on_file=lambda name, done, total: show(name, done / max(1, total)),
+        )
+    if problems:
+        repair = store.repair_command(entry.manifest.model)
+        print(store.describe(entry.folder, problems, repair), file=sys.stderr)
+        return 1
+    print(f"{entry.manifest.title} is whole in {entry.folder}")
+    return 0
+
+
+@contextmanager
+def share_display() -> Generator[ShowShare]:
+    """A bar on a terminal; otherwise a line for every tenth."""
+    if not sys.stderr.isatty():
+        yield _plain_lines()
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda what, share: bar.update(task, description=what, completed=share)
+
+
+def _plain_lines() -> ShowShare:
+    told = 0
+
+    def show(what: str, share: float) -> None:
+        nonlocal told
+        if int(10 * share) > told:
+            told = int(10 * share)
+            print(f"{10 * told:3d} % {what}", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _agreed() -> bool:
+    if not sys.stdin.isatty():
+        print("Say --yes to download without being asked.", file=sys.stderr)
+        return False
+    return input("Download it? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _nothing_to_compare(entry: CatalogueEntry) -> ModelNotFound:
+    return ModelNotFound(
+        f"Nothing says how the files in {entry.folder} should be.",
+        hint=f"`lofi-daemon download {entry.manifest.model}` compares them with the Hub's, "
+        "and fetches what is missing or differs.",
+    )
+
+
+FLAGS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "download": add_download_flags,
+    "import": add_import_flags,
+    "verify": add_verify_flags,
+}
+ACTIONS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
+    "download": download_model,
+    "import": import_model,
+    "verify": verify_model,
+}

@@ -97,7 +97,7 @@ class DaemonProcess:
 
     def answer(self, identity: object, timeout: float = PATIENCE_SEC) -> Json:
         """The whole response to that id."""
-        return self.wait_for(lambda message: "id" in message and message["id"] == identity, timeout)
+        return self.wait_for(lambda message: message.get("id") == identity, timeout)
 
     def request(self, method: str, timeout: float = PATIENCE_SEC, **params: Any) -> Any:
         """The result of a call; fails the test when it is an error."""
@@ -114,13 +114,13 @@ class DaemonProcess:
     # Listening
 
     def wait_for(self, wanted: Callable[[Json], bool], timeout: float = PATIENCE_SEC) -> Json:
-        """The first message, past or coming, that is wanted."""
+        """The first message, past or coming, that is wanted; batches of answers are skipped."""
         deadline = time.monotonic() + timeout
         seen = 0
         with self._changed:
             while True:
                 for message in self.messages[seen:]:
-                    if wanted(message):
+                    if isinstance(message, dict) and wanted(message):
                         return message
                 seen = len(self.messages)
                 left = deadline - time.monotonic()

@@ -41,7 +41,8 @@ def run_job(
 ) -> Iterator[tuple[float, ProgressSnapshot]]:
     """(true percent, what was claimed) at `samples` moments and after every piece."""
     clock = SimulatedClock()
-    progress = JobProgress(timings.forecast("tone", "1", workload), 0, clock)
+    steps = truth[Phase.DIFFUSING].pieces if Phase.DIFFUSING in truth else 0
+    progress = JobProgress(timings.forecast("tone", "1", workload), steps, clock)
     progress.start()
     begin = clock.now
     total = sum(phase.seconds for phase in truth.values())

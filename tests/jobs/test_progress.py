@@ -77,6 +77,13 @@ def test_jobs_of_every_size_after_learning(speed: float) -> None:
         assert off <= 10, f"{duration_sec} s, {steps} steps: {claimed} % claimed at {at:.1f} %"
 
 
+def test_a_job_of_one_phase_that_was_forecast() -> None:
+    """Phases that nobody forecast come before it."""
+    true = {Phase.DIFFUSING: TruePhase(0.01, 1), Phase.DECODING: TruePhase(2.0, 1)}
+    off, at, claimed = worst_claim(run_job(Timings(), {Phase.DECODING: 2.0}, true))
+    assert off <= 10, f"{claimed} % claimed at {at:.1f} %"
+
+
 def test_pieces_of_unequal_cost() -> None:
     """Guidance doubles the middle half of the steps; the fraction of time says so."""
     work = workload(60, 40, loaded=True)

@@ -29,6 +29,9 @@ _FOLLOWS = 0.75
 # While nothing rests on measurements, percent runs ahead of the finished share by no more.
 _GUESSED_LEAD = 9.0
 
+# The phases whose pieces are the job's steps.
+COUNTED = frozenset({Phase.DIFFUSING, Phase.DECODING_TOKENS})
+
 _ORDER = {phase: index for index, phase in enumerate(Phase)}
 
 
@@ -65,7 +68,8 @@ class JobProgress:
         self._clock = clock
         self._lock = threading.Lock()
         self._started = clock()
-        self._phase = _RunningPhase(next(iter(self._forecast), Phase.ENCODING), self._started)
+        first = Phase.LOADING if Phase.LOADING in forecast else Phase.ENCODING
+        self._phase = _RunningPhase(first, self._started)
         self._finished: dict[Phase, float] = {}
         self._percent = 0
         self._step = 0
@@ -103,7 +107,7 @@ class JobProgress:
                 self._phase.fraction = fraction
                 self._phase.reported = now - self._phase.started
             self._phase.piece = (1.0 - fraction) / max(1, progress.total - progress.done)
-            if progress.phase in (Phase.DIFFUSING, Phase.DECODING_TOKENS):
+            if progress.phase in COUNTED:
                 self._step, self._total_steps = progress.done, progress.total
 
     def finish(self) -> None:
@@ -172,10 +176,10 @@ class JobProgress:
         return measured / expected if expected > 0.0 and measured > 0.0 else 1.0
 
     def _ceiling(self) -> float:
-        """The most percent may say: all, unless it rests on guesses alone."""
-        if self._is_learnt() or self._total_forecast == 0.0:
+        """The most percent may say: all, unless it rests on guesses and will soon be measured."""
+        main = max(self._forecast, key=lambda phase: self._forecast[phase].seconds, default=None)
+        if main not in COUNTED or self._total_steps < 2 or self._is_learnt():
             return 100.0
-        main = max(self._forecast, key=lambda phase: self._forecast[phase].seconds)
         if main in self._finished or (self._phase.phase is main and self._phase.fraction > 0.0):
             return 100.0
         done = sum(self._forecast[p].seconds for p in self._finished if p in self._forecast)

@@ -21,7 +21,7 @@ Clock = Callable[[], float]
 # How much of a phase its forecast is worth, against what has been measured of that phase itself.
 _TRUST_LEARNT = 0.10
 _TRUST_GUESSED = 0.02
-# A piece that takes longer than expected is expected to take this much longer still.
+# A piece that takes longer than expected is expected to take this share of its delay longer still.
 _OVERRUN = 0.15
 # A forecast that was learnt follows the correction by the other phases not all the way: what slows
 # them may be theirs alone.
@@ -151,7 +151,8 @@ class JobProgress:
         waiting = now - phase.started - phase.reported
         piece = min(phase.piece, 1.0 - phase.fraction)
         after_this_piece = (1.0 - phase.fraction - piece) * expected
-        return after_this_piece + max(piece * expected - waiting, _OVERRUN * waiting)
+        left = piece * expected - waiting
+        return after_this_piece + max(left, _OVERRUN * (0.2 * piece * expected - left))
 
     def _expected(self, phase: _RunningPhase) -> float:
         """Seconds of the running phase as a whole."""

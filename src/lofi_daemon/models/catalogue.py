@@ -16,10 +16,11 @@ from lofi_daemon.models.manifest import (
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """A model and its folder."""
+    """A model and its folder; repository: where the user wants it from, None for its own."""
 
     manifest: ModelManifest
     folder: Path
+    repository: str | None
 
 
 def find_model(settings: Settings, model: str, repository: str | None = None) -> CatalogueEntry:
@@ -36,4 +37,4 @@ def find_model(settings: Settings, model: str, repository: str | None = None) ->
     chosen = repository or configured[model]
     if chosen is not None:
         manifest = from_source(manifest, parse_source(chosen))
-    return CatalogueEntry(manifest, folders[model])
+    return CatalogueEntry(manifest, folders[model], chosen)

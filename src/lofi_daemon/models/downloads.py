@@ -57,24 +57,20 @@ class Downloads:
         if model in self._running:
             return False
         arguments = [model, str(folder), *([repository] if repository else [])]
-        self._running[model] = asyncio.get_running_loop().create_task(
-            self._watch(model, arguments)
-        )
+        self._running[model] = asyncio.get_running_loop().create_task(self._watch(model, arguments))
         return True
 
-    async def cancel(self, model: str) -> bool:
+    def cancel(self, model: str) -> bool:
         """Stop the download at once; what has arrived stays. False when there was none."""
-        task = self._running.get(model)
-        if task is None:
-            return False
-        task.cancel()
-        await asyncio.wait([task])
-        return True
+        task = self._running.pop(model, None)
+        return task is not None and task.cancel()
 
     async def close(self) -> None:
-        """Stop all of them."""
+        """Stop all of them and wait until their processes are gone."""
+        tasks = list(self._running.values())
         for model in list(self._running):
-            await self.cancel(model)
+            self.cancel(model)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self, model: str, arguments: list[str]) -> None:
         try:
@@ -83,7 +79,8 @@ class Downloads:
             outcome = _failed(model, f"The download process cannot be started: {error}.")
         finally:
             # The model is ready, or free to be asked for again, when the news of it arrives.
-            del self._running[model]
+            if self._running.get(model) is asyncio.current_task():
+                del self._running[model]
         self._on_event(outcome)
 
     async def _run(self, model: str, arguments: list[str]) -> DownloadEvent:

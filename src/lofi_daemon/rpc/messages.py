@@ -308,3 +308,26 @@ class GenerationCancelled(Message):
     track_id: str
     at_step: int
     total_steps: int
+
+
+class DownloadProgress(Message):
+    backend: str
+    component: str
+    component_percent: int
+    overall_percent: int
+    bytes_downloaded: int
+    bytes_total: int
+    file_name: str
+    files_completed: int
+    files_total: int
+
+
+class DownloadComplete(Message):
+    backend: str
+
+
+class DownloadError(Message):
+    backend: str
+    code: str
+    message: str
+    hint: str

@@ -18,10 +18,12 @@ from lofi_daemon.backends.registry import FACTORIES, Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import LofiError
 from lofi_daemon.jobs.jobs import Jobs
+from lofi_daemon.models.downloads import Downloads
 from lofi_daemon.player.playback import Playback
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Dispatcher
 from lofi_daemon.rpc.methods import METHODS
+from lofi_daemon.rpc.methods.models import tell_of_download
 from lofi_daemon.rpc.methods.playback import tell_of_playback
 from lofi_daemon.rpc.methods.radio import tell_of_waiting
 from lofi_daemon.rpc.notifications import Notifier
@@ -73,6 +75,7 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
     tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
     jobs = Jobs(settings, registry, tracks)
     playback = Playback(tracks, device=settings.audio_device)
+    notifier = Notifier(writer)
     daemon = Daemon(
         settings=settings,
         registry=registry,
@@ -80,7 +83,8 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
         jobs=jobs,
         playback=playback,
         station=Station(jobs, playback, tracks, registry),
-        notifier=Notifier(writer),
+        notifier=notifier,
+        downloads=Downloads(partial(tell_of_download, notifier)),
         stopping=stopping,
     )
     daemon.jobs.subscribe(daemon.notifier.tell_of_job)
@@ -107,7 +111,9 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
     await stopping.wait()
     await dispatcher.finish(ANSWER_SEC)
     daemon.station.stop()
-    await asyncio.gather(daemon.jobs.close(STOP_JOBS_SEC), playback.close())
+    await asyncio.gather(
+        daemon.jobs.close(STOP_JOBS_SEC), playback.close(), daemon.downloads.close()
+    )
     await asyncio.wait([tidying], timeout=ANSWER_SEC)
     writer.close(FLUSH_SEC)
 

@@ -7,13 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lofi_daemon.backends.ace_step.bundle import (
-    Defaults,
-    Manifest,
-    damaged_files,
-    missing_files,
-    read_manifest,
-)
+from lofi_daemon.backends.ace_step.bundle import FILES, Defaults, Manifest, read_manifest
 from lofi_daemon.backends.protocol import (
     Availability,
     BackendInfo,
@@ -23,6 +17,7 @@ from lofi_daemon.backends.protocol import (
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidDuration, ModelLoadFailed, ModelNotFound
+from lofi_daemon.models import store
 
 if TYPE_CHECKING:
     from lofi_daemon.audio import AudioClip
@@ -74,20 +69,22 @@ class BundleBackend:
         return self._info
 
     def availability(self) -> Availability:
-        if not self._folder.is_dir():
+        if not any((self._folder / name).is_file() for name in FILES):
             return Availability(installed=False)
         try:
             manifest = read_manifest(self._folder)
+            problems = store.inspect(self._folder)
         except ModelLoadFailed as error:
-            return Availability(installed=True, error=f"{error.message} {self._repair}")
-        missing = missing_files(self._folder, manifest)
-        if len(missing) >= len(manifest.files or missing):
-            return Availability(installed=False)
-        if missing:
-            return self._broken("is missing", missing)
-        damaged = damaged_files(self._folder, manifest)
-        if damaged:
-            return self._broken("is incomplete", damaged)
+            return Availability(installed=True, error=f"{error.message} {error.hint}")
+        known = {problem.name for problem in problems}
+        problems += [
+            store.Problem(name, "is missing")
+            for name in FILES
+            if name not in known and not (self._folder / name).is_file()
+        ]
+        if problems:
+            error = store.describe(self._folder, problems, self._repair)
+            return Availability(installed=True, error=error)
         return Availability(installed=True, model_version=manifest.model_version)
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
@@ -117,6 +114,7 @@ class BundleBackend:
             raise ModelNotFound(f"{self._info.name} is not in {self._folder}.", hint=self._repair)
         if status.error is not None:
             raise ModelLoadFailed(status.error, hint=self._repair)
+        store.raise_if_damaged(self._folder, self._repair, cancel)
         from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
         from lofi_daemon.onnx.session import SessionSettings
 
@@ -146,10 +144,6 @@ class BundleBackend:
             return self._pipeline.manifest
         return read_manifest(self._folder)
 
-    def _broken(self, what: str, names: list[str]) -> Availability:
-        files = ", ".join(str(self._folder / name) for name in names)
-        return Availability(installed=True, error=f"{files} {what}. {self._repair}")
-
 
 def ace_step_backend(settings: Settings) -> BundleBackend:
     """The full ACE-Step model, from the configured folder."""
@@ -167,8 +161,5 @@ def ace_step_backend(settings: Settings) -> BundleBackend:
         configured=ConfiguredDefaults(
             settings.ace_step_steps, settings.ace_step_scheduler, settings.ace_step_guidance
         ),
-        repair=(
-            f"Put the ACE-Step model files into {settings.ace_step_folder}, "
-            "or set LOFI_ACE_STEP_MODEL_PATH to the folder that has them."
-        ),
+        repair=store.repair_command("ace_step"),
     )

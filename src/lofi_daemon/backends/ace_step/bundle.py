@@ -6,7 +6,6 @@ that are found by probing. Light on imports: asking whether a model is there loa
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -142,26 +141,3 @@ def read_manifest(folder: Path) -> Manifest:
             hint="Update lofi-daemon, or export the model again with its own export script.",
         )
     return manifest
-
-
-def missing_files(folder: Path, manifest: Manifest) -> list[str]:
-    """Names of the files that are needed and not there."""
-    return [name for name in {*FILES, *manifest.files} if not (folder / name).is_file()]
-
-
-def damaged_files(folder: Path, manifest: Manifest, *, deep: bool = False) -> list[str]:
-    """Names of the files that are not as the manifest says: by size, and by SHA-256 if `deep`."""
-    damaged: list[str] = []
-    for name, facts in manifest.files.items():
-        path = folder / name
-        if path.stat().st_size != facts.bytes or (deep and _sha256(path) != facts.sha256):
-            damaged.append(name)
-    return damaged
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from lofi_daemon.backends.protocol import Backend, Phase
-from lofi_daemon.errors import InvalidParams, ModelDownloadFailed
 from lofi_daemon.parameters import GenerationParameters
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
 from lofi_daemon.rpc.messages import (
-    BackendParameters,
     BackendsResult,
     BackendStatus,
     CancelParameters,
     CancelResult,
-    DownloadResult,
     GenerateResult,
     NoParameters,
     QueueClearResult,
 )
+from lofi_daemon.rpc.methods.models import cancel_download
 
 
 def generate(daemon: Daemon, params: GenerationParameters) -> GenerateResult:
@@ -33,8 +31,7 @@ def generate(daemon: Daemon, params: GenerationParameters) -> GenerateResult:
 
 def cancel(daemon: Daemon, params: CancelParameters) -> CancelResult:
     if params.track_id is None:
-        backend = daemon.registry.get(params.backend or "")
-        raise InvalidParams(f"{backend.info.name} is not being downloaded.")
+        return cancel_download(daemon, params.backend or "")
     return CancelResult(was_generating=daemon.jobs.cancel(params.track_id))
 
 
@@ -49,21 +46,12 @@ def get_backends(daemon: Daemon, params: NoParameters) -> BackendsResult:
     )
 
 
-def download_backend(daemon: Daemon, params: BackendParameters) -> DownloadResult:
-    backend = daemon.registry.get(params.backend)
-    available = backend.availability()
-    if available.installed and available.error is None:
-        return DownloadResult(started=False, already_installed=True)
-    raise ModelDownloadFailed(
-        f"This version cannot download {backend.info.name}.",
-        hint="Put the model's files into its folder by hand; the README says which and where.",
-    )
-
-
 def _backend_status(daemon: Daemon, backend: Backend) -> BackendStatus:
     info, available = backend.info, backend.availability()
     current = daemon.jobs.current
-    if available.error is not None:
+    if daemon.downloads.is_running(info.type):
+        status = "downloading"
+    elif available.error is not None:
         status = "error"
     elif not available.installed:
         status = "not_installed"
@@ -90,5 +78,4 @@ METHODS = [
     Method("cancel", CancelParameters, CancelResult, cancel),
     Method("queue_clear", NoParameters, QueueClearResult, queue_clear),
     Method("get_backends", NoParameters, BackendsResult, get_backends),
-    Method("download_backend", BackendParameters, DownloadResult, download_backend),
 ]

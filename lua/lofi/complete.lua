@@ -39,7 +39,7 @@ local sources = {
   },
   tracks = {
     method = "tracks_list",
-    params = { limit = 100 },
+    params = { limit = 50 },
     names = function(result)
       local seen, prompts = {}, {}
       for _, track in ipairs(result.tracks) do

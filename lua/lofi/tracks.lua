@@ -5,8 +5,10 @@ local failure = require("lofi.failure")
 local parameters = require("lofi.parameters")
 local session = require("lofi.session")
 
--- One answer stays small enough to be decoded without a pause that can be felt.
-local PAGE = 100
+-- An answer of this many tracks is decoded in under a millisecond.
+local PAGE = 50
+-- The picker shows this many of the newest; who has more asks with words: `:Lofi tracks rain`.
+local MOST = 1000
 local BLOCKS = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" }
 
 ---@class lofi.CachedTrack
@@ -236,23 +238,36 @@ M.actions = {
   },
 }
 
----@param tracks lofi.CachedTrack[]
-local function pick(tracks)
-  require("lofi.pickers").get().open(tracks)
+---@param query? string
+---@param callback fun(problem?: lofi.Failure, tracks?: lofi.CachedTrack[])
+---@param so_far? lofi.CachedTrack[]
+local function list_all(query, callback, so_far)
+  local found = so_far or {}
+  M.list({ query = query, offset = #found }, function(problem, page, total)
+    if problem then
+      return callback(problem)
+    end
+    vim.list_extend(found, page)
+    if #page == 0 or #found >= math.min(total, MOST) then
+      callback(nil, found)
+    else
+      list_all(query, callback, found)
+    end
+  end)
 end
 
 ---Opens the picker over the cache.
 ---@param query? string only tracks whose prompt contains this
 function M.pick(query)
-  M.list(query ~= "" and { query = query } or nil, function(problem, tracks)
+  list_all(query ~= "" and query or nil, function(problem, tracks)
     if problem then
       failure.show(problem)
     elseif #tracks == 0 then
-      vim.notify("lofi: no tracks yet; `:Lofi {prompt}` makes one", vim.log.levels.INFO, {
-        title = "lofi",
-      })
+      local none = query and query ~= "" and ("no track's prompt contains %q"):format(query)
+        or "no tracks yet; `:Lofi {prompt}` makes one"
+      vim.notify("lofi: " .. none, vim.log.levels.INFO, { title = "lofi" })
     else
-      pick(tracks)
+      require("lofi.pickers").get().open(tracks)
     end
   end)
 end

@@ -93,13 +93,15 @@ class Editor:
     def until(self, condition: Callable[[], Any], seconds: float = 10) -> Any:
         """What the condition returns as soon as it holds; fails after that many seconds."""
         deadline = time.monotonic() + seconds
+        pause = 0.005
         while True:
             value = condition()
             if value:
                 return value
             if time.monotonic() > deadline:
                 pytest.fail(f"did not happen in {seconds} s; notices: {self.notices()!r}")
-            time.sleep(0.01)
+            time.sleep(pause)
+            pause = min(0.2, pause * 1.3)
 
     def until_heard(self, event: str, seconds: float = 10) -> dict[str, Any]:
         return self.until(lambda: self.heard(event), seconds)[-1]

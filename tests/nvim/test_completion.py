@@ -7,10 +7,15 @@ import pytest
 from tests.nvim.conftest import Editor
 from tests.nvim.test_commands import make_track
 
-SUBCOMMANDS = (
-    "generate radio play pause resume toggle stop skip volume device keep tracks prompt cancel"
-    " queue status backends download log restart"
-).split()
+SUBCOMMANDS = [
+    *("generate", "radio", "play", "pause", "resume", "toggle", "stop", "skip", "volume"),
+    *("device", "keep", "tracks", "prompt", "cancel", "queue", "status", "backends"),
+    *("download", "log", "restart"),
+]
+PARAMETERS = [
+    *("duration=", "backend=", "seed=", "priority=", "steps="),
+    *("scheduler=", "guidance=", "cfg=", "erg="),
+]
 
 
 def complete(editor: Editor, line: str) -> list[str]:
@@ -29,7 +34,7 @@ def test_subcommands(editor: Editor) -> None:
     [
         (
             "Lofi generate foggy ",
-            "duration= backend= seed= priority= steps= scheduler= guidance= cfg= erg=".split(),
+            PARAMETERS,
         ),
         ("Lofi generate duration=3 du", []),
         ("Lofi foggy harbour sch", ["scheduler="]),

@@ -57,13 +57,14 @@ def test_icons_that_are_not_given_stay(editor: Editor) -> None:
 
 
 def test_annotations_name_the_options_that_are_declared(editor: Editor) -> None:
-    """The LuaCATS classes are for editors and cannot be made from the table; so they are compared."""
+    """The LuaCATS classes are for editors and cannot be made from the table: they are compared."""
     annotated = editor.lua(
         r"""
-        local source = vim.fn.readfile(vim.api.nvim_get_runtime_file("lua/lofi/config.lua", false)[1])
-        local classes, names, class = {}, {}, nil
-        for _, line in ipairs(source) do
-          class = line:match("^%-%-%-@class lofi%.(%w+)Options") or line:match("^%-%-%-@class lofi%.(Options)$")
+        local file = vim.api.nvim_get_runtime_file("lua/lofi/config.lua", false)[1]
+        local names, class = {}, nil
+        for _, line in ipairs(vim.fn.readfile(file)) do
+          class = line:match("^%-%-%-@class lofi%.(%w+)Options")
+            or line:match("^%-%-%-@class lofi%.(Options)$")
             or (vim.startswith(line, "---@field") and class or nil)
           local field = line:match("^%-%-%-@field (%w[%w_]*)%?")
           if class and field then

@@ -115,7 +115,8 @@ def test_a_track_of_the_radio_starts_too(editor: Editor) -> None:
         """
         local jobs = require("lofi.jobs")
         for percent = 1, 2 do
-          jobs.notifications.generation_progress({ track_id = "0123456789abcdef", percent = percent })
+          local params = { track_id = "0123456789abcdef", percent = percent }
+          jobs.notifications.generation_progress(params)
         end
         """
     )

@@ -94,7 +94,9 @@ def test_fidget(editor: Editor) -> None:
         package.loaded["fidget.progress"] = { handle = { create = function(options)
           table.insert(reports, { "create", options.title, options.lsp_client.name })
           return {
-            report = function(_, changes) table.insert(reports, { "report", changes.percentage }) end,
+            report = function(_, changes)
+              table.insert(reports, { "report", changes.percentage })
+            end,
             finish = function() table.insert(reports, { "finish" }) end,
             cancel = function() table.insert(reports, { "cancel" }) end,
           }

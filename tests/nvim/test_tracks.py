@@ -92,7 +92,7 @@ def test_the_picker_without_plugins(editor: Editor, action, method, expected) ->
     editor.command("Lofi tracks rainy")
     editor.until(lambda: len(editor.requests(method)) > before)
     assert editor.requests(method)[-1] == expected(track_id)
-    assert editor.requests("tracks_list") == [{"query": "rainy", "limit": 100}]
+    assert editor.requests("tracks_list") == [{"query": "rainy", "limit": 50, "offset": 0}]
     assert editor.lua("return offered[1]").startswith("  rainy night")
     assert editor.lua("return #actions") == 7
 
@@ -133,6 +133,37 @@ def test_an_empty_cache_says_how_to_fill_it(editor: Editor) -> None:
     editor.fake()
     editor.command("Lofi tracks")
     editor.until_noticed("no tracks yet; `:Lofi {prompt}` makes one")
+
+
+def test_words_that_no_prompt_has(editor: Editor) -> None:
+    editor.fake()
+    make_track(editor)
+    editor.command("Lofi tracks polka")
+    editor.until_noticed('no track\'s prompt contains "polka"')
+
+
+def test_a_large_cache_comes_in_pages(editor: Editor) -> None:
+    editor.fake()
+    editor.lua(
+        """
+        local daemon = require("lofi.daemon")
+        _G.offsets = {}
+        daemon.request = function(_, params, callback)
+          table.insert(offsets, params.offset)
+          local page = {}
+          for index = 1, math.min(params.limit, 120 - params.offset) do
+            page[index] = { prompt = tostring(params.offset + index) }
+          end
+          callback(nil, { tracks = page, total = 120 })
+        end
+        require("lofi.pickers").get = function()
+          return { open = function(tracks) _G.opened = { #tracks, tracks[120].prompt } end }
+        end
+        """
+    )
+    editor.command("Lofi tracks")
+    assert editor.lua("return opened") == [120, "120"]
+    assert editor.lua("return offsets") == [0, 50, 100]
 
 
 def test_the_lua_interface(editor: Editor) -> None:

@@ -87,7 +87,8 @@ class _Handler(BaseHTTPRequestHandler):
                 repository.tokens_leaked += 1
             return self._send_contents(unquote(self.path.removeprefix("/cdn/")))
         match = re.fullmatch(r"/([\w.-]+/[\w.-]+)/resolve/([^/]+)/(.+)", self.path)
-        assert match is not None, self.path
+        if match is None:
+            return self._refuse(404, None)
         return self._describe(match[2], unquote(match[3]), with_body=with_body)
 
     def _describe(self, revision: str, path: str, *, with_body: bool) -> None:

@@ -44,7 +44,9 @@ def _tell(message: dict[str, Any]) -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: its lock, held by a waiting thread, would break the interpreter's end.
+    while os.read(0, 4096):
+        pass
     os._exit(1)
 
 

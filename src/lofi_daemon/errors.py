@@ -66,7 +66,7 @@ class InvalidRequest(LofiError):
 class MethodNotFound(LofiError):
     code = -32601
     name = "METHOD_NOT_FOUND"
-    default_hint = "See the list of methods in the README."
+    default_hint = "docs/protocol.md lists the methods."
 
 
 class InvalidParams(LofiError):

@@ -34,6 +34,16 @@ def _backends(settings: Settings, arguments: argparse.Namespace) -> int:
     return list_backends(settings)
 
 
+def _doctor(settings: Settings, arguments: argparse.Namespace) -> int:
+    from lofi_daemon.commands.doctor import doctor
+
+    return doctor(settings, as_json=arguments.json)
+
+
+def _doctor_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
 def _radio(settings: Settings, arguments: argparse.Namespace) -> int:
     from lofi_daemon.commands.listen import play_radio
 
@@ -86,6 +96,7 @@ COMMANDS: dict[str, Command] = {
     "import": _models("import", "take a model's files from a folder"),
     "verify": _models("verify", "read a model's files and check that they are whole"),
     "backends": Command("list the backends and where their files are", _no_flags, _backends),
+    "doctor": Command("look at everything lofi needs to work", _doctor_flags, _doctor),
 }
 
 

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lofi_daemon.cli import run
+from lofi_daemon.commands.doctor import diagnose
+from lofi_daemon.config import load_settings
+
+
+def bundle(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "manifest.json").write_text(json.dumps({"licence": "MIT"}))
+    (folder / "weights.bin").write_bytes(bytes(1000))
+    return folder
+
+
+def test_what_is_not_installed_is_measured_against_what_it_would_need(tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "there"
+    diagnosis = diagnose(load_settings({"LOFI_ACE_STEP_MODEL_PATH": str(folder)}))
+    ace_step = next(each for each in diagnosis.backends if each.type == "ace_step")
+    assert not ace_step.installed
+    assert ace_step.disk_bytes > 10e9
+    assert ace_step.memory_bytes > ace_step.disk_bytes
+    assert ace_step.free_bytes > 0
+    assert "Apache-2.0" in str(ace_step.licence)
+    assert "CPUExecutionProvider" in diagnosis.providers
+
+
+def test_a_bundle_says_its_own_licence(tmp_path: Path) -> None:
+    folder = bundle(tmp_path / "ace")
+    diagnosis = diagnose(load_settings({"LOFI_ACE_STEP_MODEL_PATH": str(folder)}))
+    ace_step = next(each for each in diagnosis.backends if each.type == "ace_step")
+    assert ace_step.licence == "MIT"
+
+
+@pytest.mark.parametrize("broken", ["{", "[]", "null"])
+def test_a_broken_manifest_is_no_reason_to_fail(tmp_path: Path, broken: str) -> None:
+    folder = bundle(tmp_path / "ace")
+    (folder / "manifest.json").write_text(broken)
+    diagnosis = diagnose(load_settings({"LOFI_ACE_STEP_MODEL_PATH": str(folder)}))
+    ace_step = next(each for each in diagnosis.backends if each.type == "ace_step")
+    assert "Apache-2.0" in str(ace_step.licence)
+
+
+def test_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["doctor"])
+    told = capsys.readouterr().out
+    assert told.startswith("lofi-daemon ")
+    assert "ace_step: " in told
+    run(["doctor", "--json"])
+    assert {each["type"] for each in json.loads(capsys.readouterr().out)["backends"]} >= {
+        "ace_step",
+        "demo",
+    }

@@ -61,7 +61,7 @@ M.subcommands = {
       end
     end,
     complete = function(words, lead)
-      return #words == 0 and complete.matching(complete.names("presets", { "off" }), lead) or {}
+      return complete.phrases(complete.names("presets", { "off" }), words, lead)
     end,
   },
   {

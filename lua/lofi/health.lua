@@ -37,7 +37,7 @@ local function check_neovim()
   if configured then
     vim.health.ok("the options are valid")
   else
-    vim.health.error(tostring(problem), "See :help lofi-options.")
+    vim.health.error(tostring(problem), "See :help lofi-options")
   end
   return configured and vim.fn.has("nvim-0.10") == 1
 end
@@ -77,19 +77,16 @@ local function examine(command)
   local started, process =
     pcall(vim.system, arguments, { text = true, env = require("lofi.config").get().env })
   local done = started and process:wait(PATIENCE_MS) or nil
-  local decoded, diagnosis = pcall(
-    vim.json.decode,
-    done and done.stdout or "",
-    { luanil = { object = true, array = true } }
-  )
+  local decoded, diagnosis =
+    pcall(vim.json.decode, done and done.stdout or "", { luanil = { object = true, array = true } })
   if decoded and type(diagnosis) == "table" then
     return diagnosis
   end
   local said = done and vim.trim(done.stderr or "") or tostring(process)
-  vim.health.warn(("`%s` told nothing%s"):format(
-    table.concat(arguments, " "),
-    said ~= "" and ": " .. said or ""
-  ), "Update the daemon: `make install` in " .. require("lofi.daemon").plugin_root() .. ".")
+  vim.health.warn(
+    ("`%s` told nothing%s"):format(table.concat(arguments, " "), said ~= "" and ": " .. said or ""),
+    "Update the daemon: `make install` in " .. require("lofi.daemon").plugin_root() .. "."
+  )
 end
 
 ---@param diagnosis table

@@ -52,7 +52,7 @@ function M.is_generating()
   return next(require("lofi.session").jobs) ~= nil
 end
 
----@return boolean playing
+---@return boolean playing whether something plays now
 function M.is_playing()
   return require("lofi.session").player.state == "playing"
 end
@@ -81,11 +81,13 @@ function M.play(track, callback)
   require("lofi.player").play(track, callback)
 end
 
+---Pauses what plays.
 ---@param callback? fun(failure?: lofi.Failure, state?: table)
 function M.pause(callback)
   require("lofi.player").pause(callback)
 end
 
+---Goes on with what is paused.
 ---@param callback? fun(failure?: lofi.Failure, state?: table)
 function M.resume(callback)
   require("lofi.player").resume(callback)
@@ -158,6 +160,7 @@ function M.keep(track_id, kept, callback)
   require("lofi.tracks").keep(track_id, kept, callback)
 end
 
+---Deletes tracks from the cache; the one that plays is refused.
 ---@param track_ids string|string[]
 ---@param callback? fun(failure?: lofi.Failure, result?: { deleted: string[], bytes_freed: integer })
 function M.delete(track_ids, callback)
@@ -187,7 +190,7 @@ end
 ---the daemon nothing and may be called as often as a statusline likes.
 ---@param options? { escape?: boolean } escape: percent signs doubled, for statusline plugins that make
 ---the text a part of 'statusline' itself
----@return string
+---@return string text
 function M.status(options)
   local session = require("lofi.session")
   if not session.daemon then

@@ -27,6 +27,43 @@ PRESETS = [
 ]
 
 
+DIAGNOSIS: dict[str, Any] = {
+    "version": "0.0-fake",
+    "python": "3.12.1",
+    "executable": "/opt/lofi/bin/python",
+    "onnxruntime": "1.22.0",
+    "providers": ["CPUExecutionProvider"],
+    "problem": None,
+    "memory_bytes": 16e9,
+    "tracks_folder": "/music/tracks",
+    "tracks_free_bytes": 50e9,
+    "backends": [
+        {
+            "type": "ace_step",
+            "name": "ACE-Step",
+            "installed": False,
+            "error": None,
+            "folder": "/models/ace-step",
+            "licence": "Apache-2.0",
+            "disk_bytes": 11.5e9,
+            "memory_bytes": 12e9,
+            "free_bytes": 50e9,
+        },
+        {
+            "type": "demo",
+            "name": "Demo",
+            "installed": True,
+            "error": None,
+            "folder": "/opt/lofi/demo",
+            "licence": "MIT",
+            "disk_bytes": 0.1e9,
+            "memory_bytes": 0.6e9,
+            "free_bytes": 50e9,
+        },
+    ],
+}
+
+
 class RefusalError(Exception):
     def __init__(self, code: int, name: str, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -298,7 +335,7 @@ class FakeDaemon:
         return self.player
 
     def audio_devices(self) -> dict[str, Any]:
-        names = ["Built-in Audio", "USB Headset"]
+        names = [] if "no_device" in BEHAVIOURS else ["Built-in Audio", "USB Headset"]
         devices = [{"name": name, "is_default": index == 0} for index, name in enumerate(names)]
         return {"devices": devices, "current": None}
 
@@ -351,7 +388,22 @@ class FakeDaemon:
             self.send({"id": request["id"], "result": result})
 
 
+def doctor() -> None:
+    ace_step, demo = DIAGNOSIS["backends"]
+    if "poor" in BEHAVIOURS:
+        DIAGNOSIS.update(memory_bytes=8e9, tracks_free_bytes=0.5e9)
+        ace_step.update(free_bytes=3e9)
+    if "broken" in BEHAVIOURS:
+        DIAGNOSIS.update(problem="onnxruntime cannot be loaded: no such library")
+        demo.update(installed=False, error="vocoder.onnx is missing")
+    print(json.dumps(DIAGNOSIS))
+
+
 def main() -> None:
+    if "doctor" in BEHAVIOURS:
+        if "old" in BEHAVIOURS:
+            sys.exit("lofi-daemon: error: no such command: doctor")
+        return doctor()
     record = os.environ.get("FAKE_DAEMON_RECORD")
     if "exits" in BEHAVIOURS:
         print("cannot start: LOFI_THREADS is not a number", file=sys.stderr, flush=True)

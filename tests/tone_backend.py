@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -27,13 +29,15 @@ OPTIONS = frozenset({"inference_steps", "scheduler", "guidance_scale", "cfg_type
 class ToneBackend:
     """Seconds of each phase; those of DIFFUSING are for one step.
 
-    `deaf` phases do not notice that they are cancelled. A prompt that begins with "fail" raises a
+    `deaf` phases do not notice that they are cancelled. A `busy` backend multiplies matrices on
+    all cores instead of sleeping. A prompt that begins with "fail" raises a
     LofiError, with "defect" something unforeseen, with "nan" a clip that is not a number.
     """
 
     type: str = "demo"
     seconds: Mapping[Phase, float] = field(default_factory=dict)
     deaf: frozenset[Phase] = frozenset()
+    busy: bool = False
     available: Availability = field(default_factory=lambda: Availability(True, "tone-1"))
     max_duration_sec: float = 240.0
     full_model: bool = False
@@ -111,4 +115,23 @@ class ToneBackend:
         while (left := end - time.monotonic()) > 0:
             if phase not in self.deaf:
                 cancel.raise_if_cancelled()
-            time.sleep(min(left, 0.005))
+            if self.busy:
+                multiply_on_all_cores(min(left, 0.05))
+            else:
+                time.sleep(min(left, 0.005))
+
+
+def multiply_on_all_cores(seconds: float) -> None:
+    """As onnxruntime does: threads of this thread's making, outside the interpreter's lock."""
+
+    def multiply() -> None:
+        matrix = np.full((512, 512), 0.5, np.float32)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            matrix @ matrix
+
+    threads = [threading.Thread(target=multiply) for _ in range(os.cpu_count() or 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

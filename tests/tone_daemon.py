@@ -29,6 +29,7 @@ def factory(name: str, said: dict[str, Any]) -> Any:
             type=name,
             seconds={Phase(phase): seconds for phase, seconds in said.get("seconds", {}).items()},
             deaf=frozenset(Phase(phase) for phase in said.get("deaf", [])),
+            busy=said.get("busy", False),
             available=Availability(**available),
             max_duration_sec=said.get("max_duration_sec", 240.0),
             full_model=said.get("full_model", False),

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 MAX_OPEN_LINES = 64
 # Together these leave room in the two seconds that a client waits for the process to end.
 ANSWER_SEC = 0.2
-STOP_JOBS_SEC = 1.0
+STOP_JOBS_SEC = 0.7
 FLUSH_SEC = 0.5
 
 

@@ -12,9 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-import secrets
 import shutil
-import sys
 from collections.abc import Generator, Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
@@ -22,19 +20,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lofi_daemon.errors import CacheWriteFailed, TrackNotFound
-from lofi_daemon.tracks.locking import folder_lock, try_lock
-from lofi_daemon.tracks.sidecar import (
-    Track,
-    changed_sidecar,
-    now,
-    read_sidecar,
+from lofi_daemon.tracks.locking import folder_lock
+from lofi_daemon.tracks.sidecar import Track, changed_sidecar, now, read_sidecar
+from lofi_daemon.tracks.temporary import (
+    TemporaryFile,
+    is_abandoned,
+    sync_folder,
+    temporary_file,
 )
 
 log = logging.getLogger(__name__)
 
-_TEMPORARY = re.compile(r"^\.[0-9a-f]{16}-[0-9a-f]{8}\.partial$")
 _TRACK_ID = re.compile("^[0-9a-f]{16}$")
-_BINARY: int = getattr(os, "O_BINARY", 0)
 _AUDIO = re.compile(r"^[0-9a-f]{16}\.(wav|flac)$")
 
 
@@ -52,37 +49,18 @@ def write_failed(folder: Path, error: OSError, bytes_needed: int | None = None) 
     )
 
 
-class TemporaryFile:
-    """A file being written in the track folder; other daemons see that it is in use."""
-
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self._path = path
-        self.descriptor = descriptor
-        self._open = True
-
-    def write(self, data: bytes) -> None:
-        """All of it, down to the disk. Raises OSError."""
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self.descriptor, view) :]
-        os.fsync(self.descriptor)
-
-    def publish(self, target: Path) -> None:
-        """Give the file its name. Raises OSError."""
-        if sys.platform == "win32":  # an open file cannot be renamed there
-            self.close()
-        self._path.replace(target)
-
-    def close(self) -> None:
-        if self._open:
-            self._open = False
-            os.close(self.descriptor)
-
-
 @dataclass(frozen=True)
 class CacheSize:
     tracks: int
     bytes: int
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A sidecar that was read, and the state of its file then."""
+
+    state: tuple[int, int]
+    track: Track
 
 
 class TrackCache:
@@ -92,7 +70,7 @@ class TrackCache:
         self.folder = folder
         self.max_bytes = max_bytes
         self._open: set[Path] = set()
-        self._known: dict[str, tuple[int, Track]] = {}  # file name → modification time, track
+        self._known: dict[str, _Known] = {}
 
     # Looking
 
@@ -108,22 +86,22 @@ class TrackCache:
         return track if track is not None and self._is_whole(track) else None
 
     def tracks(self) -> list[Track]:
-        """Every whole track, newest first."""
-        found: dict[str, tuple[int, Track]] = {}
-        with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
-            for entry in entries:
-                if entry.name.endswith(".json"):
-                    with suppress(OSError):
-                        changed = entry.stat().st_mtime_ns
-                        known = self._known.get(entry.name)
-                        if known is None or known[0] != changed:
-                            track = read_sidecar(Path(entry.path))
-                            if track is None or entry.name != f"{track.track_id}.json":
-                                continue
-                            known = (changed, track)
+        """Every whole track, newest first. Raises CacheWriteFailed when it may not look."""
+        found: dict[str, _Known] = {}
+        try:
+            with os.scandir(self.folder) as entries:
+                for entry in entries:
+                    if entry.name.endswith(".json") and (known := self._read(entry)) is not None:
                         found[entry.name] = known
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # the folder is made when the first track is
+        except OSError as error:
+            raise CacheWriteFailed(
+                f"The track folder {self.folder} cannot be read: {error.strerror}.",
+                path=str(self.folder),
+            ) from error
         self._known = found
-        tracks = [track for _, track in found.values() if self._is_whole(track)]
+        tracks = [known.track for known in found.values() if self._is_whole(known.track)]
         return sorted(tracks, key=lambda track: (track.created_at, track.track_id), reverse=True)
 
     def page(
@@ -159,21 +137,12 @@ class TrackCache:
 
         Raises OSError.
         """
-        while True:
-            path = self.folder / f".{track_id}-{secrets.token_hex(4)}.partial"
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o644)
-            # A sweep may have come between creation and lock; then it is somebody else's.
-            if try_lock(descriptor) and path.exists():
-                break
-            os.close(descriptor)
-        file = TemporaryFile(path, descriptor)
-        self._open.add(path)
-        try:
-            yield file
-        finally:
-            file.close()
-            path.unlink(missing_ok=True)
-            self._open.discard(path)
+        with temporary_file(self.folder, track_id) as file:
+            self._open.add(file.path)
+            try:
+                yield file
+            finally:
+                self._open.discard(file.path)
 
     def abandon(self) -> None:
         """Remove what is being written; for a process that ends without waiting for its threads."""
@@ -189,7 +158,7 @@ class TrackCache:
             sidecar.publish(self._sidecar_path(track.track_id))
             if old is not None and old.file != track.file:
                 self.path(old).unlink(missing_ok=True)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
 
     def keep(self, track_ids: Iterable[str], kept: bool) -> list[Track]:
         """Mark tracks as kept (never evicted) or not.
@@ -239,6 +208,23 @@ class TrackCache:
             raise write_failed(self.folder, error) from error
         return evicted
 
+    def _read(self, entry: os.DirEntry[str]) -> _Known | None:
+        """A sidecar as it is now: from memory where it did not change."""
+        try:
+            status = entry.stat()
+        except OSError:  # gone in this moment
+            return None
+        # Two changes may fall into one tick of the file system's clock, but not into one file:
+        # every change makes a new one.
+        state = (status.st_mtime_ns, status.st_ino)
+        known = self._known.get(entry.name)
+        if known is not None and known.state == state:
+            return known
+        track = read_sidecar(Path(entry.path))
+        if track is None or entry.name != f"{track.track_id}.json":
+            return None
+        return _Known(state, track)
+
     def _sidecar_path(self, track_id: str) -> Path:
         return self.folder / f"{track_id}.json"
 
@@ -280,35 +266,13 @@ class TrackCache:
 
     def _sweep(self) -> None:
         for entry in list(self.folder.iterdir()):
-            if _TEMPORARY.match(entry.name) and _is_abandoned(entry):
+            if is_abandoned(entry):
                 log.info("Sweeping %s, left behind by a crash.", entry.name)
                 with suppress(OSError):
                     entry.unlink()
             elif _AUDIO.match(entry.name) and not entry.with_suffix(".json").exists():
                 with suppress(OSError):
                     entry.unlink()
-
-
-def _is_abandoned(temporary: Path) -> bool:
-    """Whether no living process holds the file."""
-    try:
-        descriptor = os.open(temporary, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        return try_lock(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames survive a power cut, where folders can be opened."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _bytes_free(path: Path) -> int | None:

@@ -30,7 +30,6 @@ from .vocoder import Sharpener, Vocoder
 OPSET = 18
 HALF_PRECISION_FROM = 2048
 """Constants of at least this many numbers are stored in half precision."""
-LONGEST_TRACK_SEC = 240
 
 DEFAULTS = {
     "inference_steps": 16,
@@ -190,9 +189,11 @@ def write_manifest(folder: Path, version: str) -> None:
         "versions": {"torch": torch.__version__, "onnx": onnx.__version__},
         "latents": {"scale": 1.0, "shift": 0.0, "inside": True},
         "mel": {"scale": 1.0, "shift": 0.0, "minimum": 0.0, "maximum": 1.0, "inside": True},
-        # Phases run through the whole track, so the vocoder is called once a channel.
+        # The iterations reach over 40 frames; the phases a window starts from are its own.
         "vocoder": {
-            "receptive_field_frames": 8 * int(LONGEST_TRACK_SEC * LATENT_RATE) // 2,
+            "receptive_field_frames": 40,
+            "core_frames": 1300,
+            "join_frames": 24,
             "sample_rate": 44100,
             "hop_length": 512,
         },

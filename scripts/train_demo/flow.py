@@ -57,6 +57,36 @@ def normalise(x: torch.Tensor) -> torch.Tensor:
     return x * torch.rsqrt((x * x).mean(dim=-1, keepdim=True) + 1e-6)
 
 
+def attend_nearby(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, present: torch.Tensor
+) -> torch.Tensor:
+    """Attention of [B, H, T, D] within `ATTENTION_REACH` frames; present [B, T] masks keys.
+
+    Works in blocks of the reach, each with its two neighbours, so cost and memory are linear.
+    """
+    batch, heads, frames, width = query.shape
+    blocks = (frames + ATTENTION_REACH - 1) // ATTENTION_REACH
+    missing = blocks * ATTENTION_REACH - frames
+    query = F.pad(query, (0, 0, 0, missing))
+    query = query.reshape(batch, heads, blocks, ATTENTION_REACH, width)
+    # Keys and values of block i with those of blocks i - 1 and i + 1: three shifted views.
+    around = (0, 0, ATTENTION_REACH, ATTENTION_REACH + missing)
+
+    def neighbourhood(x: torch.Tensor) -> torch.Tensor:
+        x = F.pad(x, around).reshape(batch, heads, blocks + 2, ATTENTION_REACH, width)
+        return torch.cat([x[:, :, :-2], x[:, :, 1:-1], x[:, :, 2:]], dim=3)
+
+    seen = F.pad(present.float(), around[2:]).reshape(batch, 1, blocks + 2, ATTENTION_REACH)
+    seen = torch.cat([seen[:, :, :-2], seen[:, :, 1:-1], seen[:, :, 2:]], dim=3)
+    at = torch.arange(ATTENTION_REACH, device=query.device)[:, None] + ATTENTION_REACH
+    other = torch.arange(3 * ATTENTION_REACH, device=query.device)[None, :]
+    near = ((at - other).abs() <= ATTENTION_REACH).to(torch.float32)
+    bias = (near * seen.unsqueeze(3) - 1) * 1e4
+    scores = query @ neighbourhood(key).transpose(3, 4) * width**-0.5 + bias.to(query.dtype)
+    mixed = scores.softmax(dim=-1).to(value.dtype) @ neighbourhood(value)
+    return mixed.reshape(batch, heads, blocks * ATTENTION_REACH, width)[:, :, :frames]
+
+
 class Block(nn.Module):
     """Windowed self-attention and a convolutional feed-forward, both modulated (adaLN)."""
 
@@ -70,8 +100,8 @@ class Block(nn.Module):
         self.fall = nn.Linear(inner, width)
         self.modulation = nn.Parameter(torch.zeros(6, width))
 
-    def forward(self, x: torch.Tensor, shared: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        """x [B, T, W], shared modulation [B, 6, W], attention bias broadcast to [B, H, T, T]."""
+    def forward(self, x: torch.Tensor, shared: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        """x [B, T, W], shared modulation [B, 6, W], present [B, T] 1 where a frame counts."""
         a_shift, a_scale, a_gate, f_shift, f_scale, f_gate = (
             (shared + self.modulation).unsqueeze(2).unbind(dim=1)
         )
@@ -80,9 +110,7 @@ class Block(nn.Module):
         h = self.attention_in(h).reshape(batch, frames, 3, self.heads, width // self.heads)
         query, key, value = h.permute(2, 0, 3, 1, 4).unbind(dim=0)
         query, key = rotate(normalise(query).float()), rotate(normalise(key).float())
-        scores = query.to(value.dtype) @ key.to(value.dtype).transpose(2, 3)
-        scores = scores * (width // self.heads) ** -0.5 + bias.to(value.dtype)
-        h = scores.softmax(dim=-1).to(value.dtype) @ value
+        h = attend_nearby(query.to(value.dtype), key.to(value.dtype), value, present)
         x = x + a_gate * self.attention_out(h.transpose(1, 2).reshape(batch, frames, width))
         h = self.rise(normalise(x) * (1 + f_scale) + f_shift)
         h = h + self.mix(h.transpose(1, 2)).transpose(1, 2)
@@ -129,12 +157,8 @@ class Flow(nn.Module):
         attributes = context[:, 0, FEATURES : FEATURES + ATTRIBUTE_VALUES]
         condition = time + self.attributes_in(attributes)
         shared = self.modulation(condition).unflatten(1, (6, self.width))
-        index = torch.arange(frames, device=x.device)
-        far = (index[:, None] - index[None, :]).abs() > ATTENTION_REACH
-        bias = far.to(torch.float32)[None, None] * -1e4
-        bias = bias + (1 - attention_mask.float())[:, None, None, :] * -1e4
         for block in self.blocks:
-            x = block(x, shared, bias)
+            x = block(x, shared, attention_mask)
         shift, scale = self.final_modulation(condition).unsqueeze(1).chunk(2, dim=-1)
         x = self.latents_out(normalise(x) * (1 + scale) + shift)
         return x.transpose(1, 2).unflatten(1, (8, 16))

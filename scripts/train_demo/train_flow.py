@@ -18,7 +18,7 @@ from .codec import Codec
 from .context import TEXT_WIDTH, ContextEncoder
 from .flow import ATTRIBUTE_VALUES, Flow
 
-CROP_FRAMES = 144
+CROP_FRAMES = 96
 BATCH = 12
 PEAK_RATE = 1.2e-3
 TAG_DROPOUT = 0.12

@@ -26,7 +26,6 @@ OnWindow = Callable[[float], None]
 
 MEL_BANDS = 128
 MEL_FRAMES_PER_LATENT = 8
-VOCODER_CORE_FRAMES = 844
 # A denormalised log-mel of silence lies near −11, a normalised one never far below −1.
 DENORMALISED_BELOW = -3.0
 OTHER_BORDER_FRAMES = 8
@@ -97,9 +96,14 @@ class LatentDecoder:
         """Consecutive pieces of the waveform, float32 [2, n], 512 samples a mel frame in all."""
         facts = self._manifest.vocoder
         reach, hop = facts.receptive_field_frames, facts.hop_length
-        size = self._mel_input.shape[-1] or VOCODER_CORE_FRAMES + 2 * reach
+        size = self._mel_input.shape[-1] or facts.core_frames + 2 * reach
         parts = windows(mel.shape[-1], size, 2 * reach)
+        half = facts.join_frames // 2
+        tail = np.empty((2, 0), dtype=np.float32)
         for index, (window, kept) in enumerate(zip(parts, kept_spans(parts), strict=True)):
+            is_last = index == len(parts) - 1
+            start = kept.start - (half if index else 0) - window.start
+            stop = kept.stop + (0 if is_last else half) - window.start
             channels: list[NDArray[np.float32]] = []
             for channel in mel:
                 piece = self._fixed_length(channel[None, :, window.start : window.stop])
@@ -108,10 +112,13 @@ class LatentDecoder:
                     raise ModelInferenceFailed(
                         f"The vocoder gave NaN or Inf at mel frames {window.start}–{window.stop}."
                     )
-                offset = window.start
-                channels.append(sound[(kept.start - offset) * hop : (kept.stop - offset) * hop])
+                channels.append(sound[start * hop : stop * hop])
+            sounds = np.stack(channels)
+            _join_at_equal_power(tail, sounds)
+            shared = 0 if is_last else 2 * half * hop
+            tail = sounds[:, sounds.shape[1] - shared :]
             on_window((index + 1) / len(parts))
-            yield np.stack(channels)
+            yield sounds[:, : sounds.shape[1] - shared]
 
     def _fixed_length(self, mel: MelSpectrogram) -> MelSpectrogram:
         """The window, its last frame repeated where the graph's time axis is fixed and longer."""
@@ -165,3 +172,10 @@ class LatentDecoder:
 
 def _in_mel_frames(window: Window) -> Window:
     return Window(window.start * MEL_FRAMES_PER_LATENT, window.stop * MEL_FRAMES_PER_LATENT)
+
+
+def _join_at_equal_power(tail: NDArray[np.float32], following: NDArray[np.float32]) -> None:
+    """In place: the beginning of `following` becomes a passage from `tail`, float32 [2, n]."""
+    length = tail.shape[1]
+    angle = (np.arange(length, dtype=np.float32) + 0.5) * np.float32(0.5 * math.pi / max(length, 1))
+    following[:, :length] = tail * np.cos(angle) + following[:, :length] * np.sin(angle)

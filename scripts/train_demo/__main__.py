@@ -1,0 +1,65 @@
+"""Trains the demo model from nothing: render, codec, text, flow and vocoder, export, measure.
+
+Everything lands in one work folder; a stage that was interrupted goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BUNDLE = Path("src/lofi_daemon/backends/demo/bundle")
+SHARDS_FOR_CODEC = 6
+
+
+def stage(name: str, *arguments: object) -> subprocess.Popen[bytes]:
+    """Start one stage as its own process, one thread each, behind everything else."""
+    command = [sys.executable, "-u", "-m", f"scripts.train_demo.{name}", *map(str, arguments)]
+    print(" ".join(command[3:]), flush=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": "src:."}
+    return subprocess.Popen(["nice", "-n", "5", *command], env=environment)
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a stage; SystemExit if it failed."""
+    if process.wait():
+        raise SystemExit(f"failed: {' '.join(map(str, process.args))}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m scripts.train_demo", description=__doc__)
+    parser.add_argument("work", type=Path, nargs="?", default=Path("build/train_demo"))
+    parser.add_argument("--shards", type=int, default=56, help="12 songs each, 11 minutes")
+    parser.add_argument("--flow-minutes", type=float, default=90)
+    parser.add_argument("--vocoder-minutes", type=float, default=25)
+    parser.add_argument("--tracks", type=int, default=100, help="tracks to measure on")
+    parser.add_argument("--bundle", type=Path, default=BUNDLE)
+    arguments = parser.parse_args()
+    work, data = arguments.work, arguments.work / "data"
+    codec = work / "codec.npz"
+
+    rendering = stage("dataset", data, "--shards", arguments.shards)
+    while len(list(data.glob("train-????.npz"))) < min(SHARDS_FOR_CODEC, arguments.shards):
+        if rendering.poll():
+            raise SystemExit("failed: dataset")
+        time.sleep(2)
+    if not codec.exists():
+        finish(stage("codec", data, codec))
+    flow = stage("train_flow", data, codec, work / "flow", "--minutes", arguments.flow_minutes)
+    finish(rendering)
+    minutes = arguments.vocoder_minutes
+    finish(stage("train_vocoder", data, codec, work / "vocoder", "--minutes", minutes))
+    finish(stage("train_text", work / "text"))
+    finish(stage("classifier", data, work / "classifier.pt"))
+    finish(flow)
+    finish(stage("export", work, arguments.bundle))
+    results = work / "results.json"
+    finish(stage("measure", arguments.bundle, data, work, results, "--tracks", arguments.tracks))
+
+
+if __name__ == "__main__":
+    main()

@@ -12,11 +12,15 @@ from lofi_daemon.jobs.timings import Timings
 
 @dataclass(frozen=True)
 class TruePhase:
-    """What a phase really takes, in how many pieces it is reported, and their relative costs."""
+    """What a phase really takes, in how many pieces it is reported, and their relative costs.
+
+    A percentage is reported as so many of 100, whatever the pieces are.
+    """
 
     seconds: float
     pieces: int = 1
     costs: tuple[float, ...] | None = None
+    percentage: bool = False
 
     def pieces_sec(self) -> list[float]:
         costs = self.costs or (1.0,) * self.pieces
@@ -53,7 +57,8 @@ def run_job(
 
     for phase, true in truth.items():
         pieces = true.pieces_sec()
-        progress.update(PhaseProgress(phase, 0, len(pieces), 0.0))
+        total_pieces = 100 if true.percentage else len(pieces)
+        progress.update(PhaseProgress(phase, 0, total_pieces, 0.0))
         yield claim()
         for done, seconds in enumerate(pieces, start=1):
             end = clock.now + seconds
@@ -62,7 +67,8 @@ def run_job(
                 yield claim()
             clock.now = end
             share = sum(pieces[:done]) / true.seconds
-            progress.update(PhaseProgress(phase, done, len(pieces), share))
+            reported = round(100 * share) if true.percentage else done
+            progress.update(PhaseProgress(phase, reported, total_pieces, share))
             yield claim()
     progress.finish()
     if learn:

@@ -94,6 +94,20 @@ def test_pieces_of_unequal_cost() -> None:
     assert off <= 10, f"{claimed} % claimed at {at:.1f} %"
 
 
+@pytest.mark.parametrize("windows", [1, 2, 7])
+@pytest.mark.parametrize("speed", [0.9, 1.0, 1.1])
+def test_a_phase_reported_in_percent_but_done_in_few_windows(windows: int, speed: float) -> None:
+    work = {Phase.ENCODING: 1.0, Phase.DECODING: 10.0}
+    timings = Timings()
+    timings.learn("tone", "1", work, work)
+    true = {
+        Phase.ENCODING: TruePhase(1.0),
+        Phase.DECODING: TruePhase(10.0 * speed, windows, percentage=True),
+    }
+    off, at, claimed = worst_claim(run_job(timings, work, true))
+    assert off <= 10, f"{claimed} % claimed at {at:.1f} %"
+
+
 def test_a_phase_that_takes_far_longer_than_forecast_never_seems_done() -> None:
     clock = SimulatedClock()
     progress = JobProgress({Phase.DECODING: Forecast(1.0, learnt=True)}, 0, clock)

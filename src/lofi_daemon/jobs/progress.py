@@ -51,8 +51,16 @@ class _RunningPhase:
     phase: Phase
     started: float
     fraction: float = 0.0
-    piece: float = 1.0
     reported: float = 0.0  # seconds into the phase when `fraction` was reached
+    # How much of the phase will be done at the next report: all, until there was one.
+    piece: float = 1.0
+
+    def advance(self, fraction: float, now: float) -> None:
+        advanced = fraction - self.fraction
+        if advanced > 0.0:
+            self.piece = advanced if self.fraction == 0.0 else max(self.piece, advanced)
+            self.fraction = fraction
+            self.reported = now - self.started
 
 
 class JobProgress:
@@ -102,11 +110,11 @@ class JobProgress:
             if progress.phase is not self._phase.phase:
                 self._end_phase(now)
                 self._phase = _RunningPhase(progress.phase, now)
-            fraction = min(1.0, progress.fraction)
-            if fraction > self._phase.fraction:
-                self._phase.fraction = fraction
-                self._phase.reported = now - self._phase.started
-            self._phase.piece = (1.0 - fraction) / max(1, progress.total - progress.done)
+            self._phase.advance(min(1.0, progress.fraction), now)
+            # Decoding counts in hundredths: its true pieces show only in how far it gets at once.
+            if progress.phase is not Phase.DECODING:
+                left = max(1, progress.total - progress.done)
+                self._phase.piece = (1.0 - self._phase.fraction) / left
             if progress.phase in COUNTED:
                 self._step, self._total_steps = progress.done, progress.total
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,10 +23,16 @@ class Command:
     run: Callable[[Settings, argparse.Namespace], int]
 
 
-def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
+def _serve(settings: Settings, arguments: argparse.Namespace | None = None) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)  # until the server listens itself
     from lofi_daemon.rpc.server import serve
 
     serve(settings)
+
+
+def _leave(*_: object) -> None:
+    os._exit(0)
 
 
 def _backends(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -88,6 +95,9 @@ def _no_flags(parser: argparse.ArgumentParser) -> None:
     pass
 
 
+# What editors start the daemon with; no time is spent on reading flags.
+SERVING: list[list[str]] = [[], ["serve"], ["--daemon"]]
+
 COMMANDS: dict[str, Command] = {
     "serve": Command("serve JSON-RPC on standard input and output", _no_flags, _serve),
     "radio": Command("make and play music without end", _radio_flags, _radio),
@@ -106,9 +116,11 @@ def run(arguments: list[str]) -> int:
     0: done. 1: it failed, one line on standard error says why and what to do. 2: a bad flag or
     environment variable. 130: interrupted.
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
     try:
+        if arguments in SERVING:
+            return _serve(load_settings(os.environ))
+        parser = _parser()
+        options = parser.parse_args(arguments)
         settings = load_settings(os.environ)
         if options.command is not None:
             return COMMANDS[options.command].run(settings, options)
@@ -116,19 +128,13 @@ def run(arguments: list[str]) -> int:
             from lofi_daemon.commands.generate import generate
 
             return generate(settings, options)
-        if _is_one_shot(arguments):
-            parser.error("a track needs a --prompt")
-        return _serve(settings, options)
+        parser.error("a track needs a --prompt")
     except LofiError as error:
         message = error.message if error.message.endswith(".") else f"{error.message}."
         print(f"lofi-daemon: {message} {error.hint}", file=sys.stderr)
         return 2 if isinstance(error, ConfigurationError) else 1
     except KeyboardInterrupt:
         return 130
-
-
-def _is_one_shot(arguments: list[str]) -> bool:
-    return any(argument != "--daemon" for argument in arguments)
 
 
 def _parser() -> argparse.ArgumentParser:

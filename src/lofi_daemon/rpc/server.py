@@ -111,9 +111,15 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
     await stopping.wait()
     await dispatcher.finish(ANSWER_SEC)
     daemon.station.stop()
-    await asyncio.gather(
-        daemon.jobs.close(STOP_JOBS_SEC), playback.close(), daemon.downloads.close()
+    endings = await asyncio.gather(
+        daemon.jobs.close(STOP_JOBS_SEC),
+        playback.close(),
+        daemon.downloads.close(),
+        return_exceptions=True,
     )
+    for ending in endings:
+        if isinstance(ending, BaseException):
+            log.error("Not all ended well", exc_info=ending)
     await asyncio.wait([tidying], timeout=ANSWER_SEC)
     writer.close(FLUSH_SEC)
 

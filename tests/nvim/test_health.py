@@ -84,4 +84,4 @@ def test_options_that_do_not_fit(editor: Editor) -> None:
     editor.nvim.vars["lofi"] = {"volume": 3}
     report = health(editor)
     assert 'unknown option "volume"; did you mean "player.volume"?' in report
-    assert ":help lofi-options" in report
+    assert "See :help |lofi-options|" in report

@@ -6,10 +6,10 @@ session, so that a graph of other sizes or another precision runs through the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime as ort
@@ -19,6 +19,8 @@ from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed, ModelNotFound
 
 Array = NDArray[Any]
+
+_ResultT = TypeVar("_ResultT")
 
 _NUMPY_TYPES: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
@@ -93,15 +95,36 @@ class OnnxModel:
         feeds: arrays by input name, cast here to the declared types. Cancelling stops the call at
         the next operator. Raises Cancelled, ModelInferenceFailed (naming the file).
         """
+        cast = {name: _cast(value, self.inputs[name].dtype) for name, value in feeds.items()}
+
+        def call(run_options: Any) -> list[Any]:
+            return list(self._session.run(None, cast, run_options))
+
+        outputs = self._guarded(call, cancel)
+        return [_as_float32(np.asarray(output)) for output in outputs]
+
+    def binding(self) -> Binding:
+        """A call whose tensors stay where they are: nothing is copied between calls."""
+        return Binding(self._session.io_binding(), self)
+
+    def run_bound(self, io_binding: Any, cancel: CancelToken) -> None:
+        """What `Binding.run` does. Raises Cancelled, ModelInferenceFailed (naming the file)."""
+
+        def call(run_options: Any) -> None:
+            self._session.run_with_iobinding(io_binding, run_options)
+
+        self._guarded(call, cancel)
+
+    def _guarded(self, call: Callable[[Any], _ResultT], cancel: CancelToken) -> _ResultT:
+        """The call with run options that `cancel` can terminate; its errors translated."""
         run_options = ort.RunOptions()
 
         def terminate() -> None:
             run_options.terminate = True
 
-        cast = {name: _cast(value, self.inputs[name].dtype) for name, value in feeds.items()}
         with cancel.on_cancel(terminate):
             try:
-                outputs = self._session.run(None, cast, run_options)
+                return call(run_options)
             except Exception as error:
                 if cancel.cancelled:
                     raise Cancelled from error
@@ -109,7 +132,6 @@ class OnnxModel:
                     f"{self.path.name} failed: {_first_line(error)}",
                     hint="If another seed fails too, download the model again.",
                 ) from error
-        return [_as_float32(np.asarray(output)) for output in outputs]
 
     def _spec(self, argument: Any) -> TensorSpec:
         dtype = _NUMPY_TYPES.get(argument.type)
@@ -120,6 +142,61 @@ class OnnxModel:
             )
         shape = tuple(axis if isinstance(axis, int) else None for axis in argument.shape)
         return TensorSpec(argument.name, dtype, shape)
+
+
+class Binding:
+    """Inputs and outputs of repeated calls of one graph, each bound to memory once.
+
+    An array bound as an input is read where it lies at every run, so writing into it is how the
+    next call gets other values; an array bound as an output is written in place. The same array
+    may be both (a cache). Arrays must be contiguous and of the declared type.
+    """
+
+    def __init__(self, io_binding: Any, model: OnnxModel) -> None:
+        self._io_binding = io_binding
+        self._model = model
+        self._outputs: list[str] = []
+
+    def input(self, name: str, value: Array | Tensor) -> None:
+        self._io_binding.bind_ortvalue_input(name, _ort_value(value))
+
+    def output(self, name: str, value: Array) -> None:
+        self._io_binding.bind_ortvalue_output(name, _ort_value(value))
+        self._remember(name)
+
+    def free_output(self, name: str) -> None:
+        """The next run allocates this output; its shape may differ from run to run."""
+        self._io_binding.bind_output(name)
+        self._remember(name)
+
+    def run(self, cancel: CancelToken) -> None:
+        """Raises Cancelled, ModelInferenceFailed (naming the file)."""
+        self._model.run_bound(self._io_binding, cancel)
+
+    def results(self) -> dict[str, Tensor]:
+        """The outputs of the last run by name, not copied."""
+        return {
+            name: Tensor(value)
+            for name, value in zip(self._outputs, self._io_binding.get_outputs(), strict=True)
+        }
+
+    def _remember(self, name: str) -> None:
+        if name not in self._outputs:
+            self._outputs.append(name)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A value that stays with onnxruntime."""
+
+    ort_value: Any
+
+    def numpy(self) -> Array:
+        return np.asarray(self.ort_value.numpy())
+
+
+def _ort_value(value: Array | Tensor) -> Any:
+    return value.ort_value if isinstance(value, Tensor) else ort.OrtValue.ortvalue_from_numpy(value)
 
 
 def _cast(value: Array, dtype: type[np.generic]) -> Array:

@@ -1,0 +1,135 @@
+"""A folder of MusicGen files: which form they have, and what config.json says of the model.
+
+The published form is Optimum's layout: two decoder graphs, and no manifest. The native form is
+this project's own: one decoder graph, its caches in place, and a manifest.json. Light on imports:
+asking whether a model is there loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lofi_daemon.errors import ModelLoadFailed
+
+INTERFACE = 1
+
+CONFIG = "config.json"
+MANIFEST = "manifest.json"
+SHARED_FILES = (CONFIG, "tokenizer.json", "text_encoder.onnx", "encodec_decode.onnx")
+PUBLISHED_FILES = (*SHARED_FILES, "decoder_model.onnx", "decoder_with_past_model.onnx")
+NATIVE_FILES = (*SHARED_FILES, "cross_attention.onnx", "decoder.onnx")
+
+Precision = Literal["fp32", "int8", "int4"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+_SectionT = TypeVar("_SectionT", bound=_Section)
+
+
+class DecoderConfig(_Section):
+    """The transformer over tokens; the defaults are transformers' own, which it leaves out."""
+
+    vocab_size: int = 2048
+    num_hidden_layers: int = 24
+    num_attention_heads: int = 16
+    hidden_size: int = 1024
+    num_codebooks: int = 4
+    audio_channels: int = 1
+    pad_token_id: int = 2048
+    activation_function: str = "gelu"
+    ffn_dim: int = 4096
+
+    @property
+    def weights_per_step(self) -> int:
+        """Weights that one step reads (and the embedding tables, of which it reads rows)."""
+        layer = self.hidden_size * (6 * self.hidden_size + 2 * self.ffn_dim)
+        tables = 2 * self.num_codebooks * self.vocab_size * self.hidden_size
+        return self.num_hidden_layers * layer + tables
+
+    @property
+    def head_size(self) -> int:
+        return self.hidden_size // self.num_attention_heads
+
+
+class CodecConfig(_Section):
+    """EnCodec: sampling_rate in Hz; a token frame is the product of the ratios in samples."""
+
+    sampling_rate: int = 32000
+    upsampling_ratios: tuple[int, ...] = (8, 5, 4, 4)
+
+    @property
+    def hop_length(self) -> int:
+        return math.prod(self.upsampling_ratios)
+
+    @property
+    def frame_rate(self) -> int:
+        return math.ceil(self.sampling_rate / self.hop_length)
+
+
+class MusicGenConfig(_Section):
+    """config.json, as transformers writes it."""
+
+    decoder: DecoderConfig
+    audio_encoder: CodecConfig
+
+
+class Manifest(_Section):
+    """manifest.json of the native form. source: sizes of the files it was made from, if any."""
+
+    interface: int = INTERFACE
+    form: Literal["native", "published"] = "published"
+    precision: Precision = "fp32"
+    model_version: str = "published"
+    source: dict[str, int] = Field(default_factory=dict[str, int])
+    files: dict[str, int] = Field(default_factory=dict[str, int])
+
+
+def read_config(folder: Path) -> MusicGenConfig:
+    """Raises ModelLoadFailed when config.json is broken or of another kind of model."""
+    return _read(folder / CONFIG, MusicGenConfig)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The folder's manifest, or that of published files where there is none.
+
+    Raises ModelLoadFailed when the file is broken or of another interface version.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        return Manifest()
+    manifest = _read(path, Manifest)
+    if manifest.interface != INTERFACE:
+        raise ModelLoadFailed(
+            f"Model file {path} has interface {manifest.interface}; this version runs {INTERFACE}.",
+            hint="Update lofi-daemon, or export the model again with its own export script.",
+        )
+    return manifest
+
+
+def missing_files(folder: Path, manifest: Manifest) -> list[str]:
+    """Names of the files that are needed and not there."""
+    needed = NATIVE_FILES if manifest.form == "native" else PUBLISHED_FILES
+    return [name for name in (*needed, *manifest.files) if not (folder / name).is_file()]
+
+
+def damaged_files(folder: Path, manifest: Manifest) -> list[str]:
+    """Names of the files whose size is not what the manifest says."""
+    return [name for name, size in manifest.files.items() if (folder / name).stat().st_size != size]
+
+
+def _read(path: Path, model: type[_SectionT]) -> _SectionT:
+    try:
+        return model.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelLoadFailed(f"Model file {path} cannot be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the document"
+        raise ModelLoadFailed(f"Model file {path} is broken at {where}: {first['msg']}") from error

@@ -1,0 +1,53 @@
+"""Past 30 s: windows that each go on from the last 12 s of the one before.
+
+As in the reference implementation (audiocraft, `extend_stride`): a window never sees more than
+30 s, so the position embedding and the caches never reach beyond what the model was trained on.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+WINDOW_SEC = 30
+STRIDE_SEC = 18
+# What a known frame costs beside a new one: all of them pass through the decoder in one call.
+KNOWN_FRAME_COST = 0.35
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Frames start … stop of the track; the first `known` of them come from the stretch before."""
+
+    start: int
+    known: int
+    stop: int
+
+    @property
+    def frames(self) -> int:
+        return self.stop - self.start
+
+
+def frames_for(duration_sec: float, frame_rate: int) -> int:
+    """Token frames that cover a duration: rounded up, the decoded track is cut to length."""
+    return max(1, math.ceil(round(duration_sec * frame_rate, 6)))
+
+
+def stretches(frames: int, frame_rate: int) -> list[Stretch]:
+    """The windows that make a track of `frames` token frames, in order."""
+    window, stride = WINDOW_SEC * frame_rate, STRIDE_SEC * frame_rate
+    made = [Stretch(0, 0, min(frames, window))]
+    while made[-1].stop < frames:
+        start = made[-1].start + stride
+        made.append(Stretch(start, made[-1].stop - start, min(frames, start + window)))
+    return made
+
+
+def expected_cost(windows: list[Stretch], frames: int) -> float:
+    """The work of the first `frames` frames of a track, that of one new frame being 1."""
+    cost = 0.0
+    for window in windows:
+        new = min(frames, window.stop) - window.start - window.known
+        if new > 0:
+            cost += new + KNOWN_FRAME_COST * window.known
+    return cost

@@ -1,0 +1,185 @@
+"""Published files turned once into the native form, beside them.
+
+On a CPU fp16 graphs run slowly (onnxruntime casts every weight at every step), and the two graphs
+of the published layout hold the weights twice. The native form made here is int8 where the source
+is fp16, and fp32 where the source is fp32. It is used only if it computes what the source computes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from lofi_daemon.backends.musicgen.bundle import (
+    CONFIG,
+    MANIFEST,
+    DecoderConfig,
+    Manifest,
+    MusicGenConfig,
+    Precision,
+    read_config,
+)
+from lofi_daemon.backends.musicgen.decoder import NativeDecoder, PublishedDecoder, TokenDecoder
+from lofi_daemon.backends.musicgen.native.decoder_graph import write_cross_attention, write_decoder
+from lofi_daemon.backends.musicgen.native.published_weights import (
+    UnrecognisedGraph,
+    cross_attention_weights,
+    decoder_weights,
+)
+from lofi_daemon.backends.musicgen.sampling import Logits
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.onnx.session import OnnxModel, SessionSettings
+
+# Largest error of the guided logits, relative to their spread, that the new form may have.
+TOLERANCE: dict[Precision, float] = {"fp32": 2e-3, "int8": 0.1, "int4": 0.5}
+PROBE_SEED = 7
+PROBE_TEXT_TOKENS = 5
+PROBE_COLUMNS = 3
+
+
+class NotConvertible(Exception):  # noqa: N818 - the files are run as they are instead
+    """The graphs are built otherwise, or the result does not compute what they compute."""
+
+
+def convert(
+    folder: Path,
+    target: Path,
+    planned: Manifest,
+    on_fraction: Callable[[float], None],
+    cancel: CancelToken,
+) -> None:
+    """Make the native form of the published files of `folder` in `target`.
+
+    planned: what its manifest will say, file sizes aside. `target` is whole or not there.
+    Raises NotConvertible, Cancelled, OSError.
+    """
+    config = read_config(folder)
+    unfinished = target.with_name(f"{target.name}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        _write(folder, unfinished, config, planned.precision, on_fraction, cancel)
+        error = _logit_error(folder, unfinished, config.decoder, cancel)
+        if not error < TOLERANCE[planned.precision]:
+            raise NotConvertible(f"the native form's logits differ by {error:.2g} of their spread")
+        write_manifest(unfinished, planned)
+        shutil.rmtree(target, ignore_errors=True)
+        unfinished.rename(target)
+    except UnrecognisedGraph as reason:
+        raise NotConvertible(str(reason)) from reason
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """manifest.json with the sizes of the files that lie beside it."""
+    files = {
+        path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.name != MANIFEST
+    }
+    facts = manifest.model_copy(update={"files": files})
+    (folder / MANIFEST).write_text(json.dumps(facts.model_dump(), indent=2) + "\n")
+
+
+def widen(source: Path, target: Path) -> None:
+    """A graph with every fp16 tensor in fp32, its weights in a file beside it."""
+    model = onnx.load(str(source))
+    _widen_graph(model.graph)
+    save_with_weights(model, target)
+
+
+def save_with_weights(model: onnx.ModelProto, path: Path) -> None:
+    onnx.save_model(
+        model,
+        str(path),
+        save_as_external_data=True,
+        all_tensors_to_one_file=True,
+        location=path.with_suffix(".bin").name,
+        convert_attribute=False,
+    )
+
+
+def _write(
+    folder: Path,
+    target: Path,
+    config: MusicGenConfig,
+    precision: Precision,
+    on_fraction: Callable[[float], None],
+    cancel: CancelToken,
+) -> None:
+    parts = config.decoder.num_hidden_layers + 2
+
+    def finished(part: int) -> None:
+        on_fraction((part + 1) / parts)
+        cancel.raise_if_cancelled()
+
+    write_decoder(
+        target / "decoder.onnx",
+        config.decoder,
+        decoder_weights(folder / "decoder_with_past_model.onnx", config.decoder),
+        precision,
+        on_layer=finished,
+    )
+    weights = cross_attention_weights(folder / "decoder_model.onnx", config.decoder)
+    first = weights.get("enc_to_dec_proj.weight", weights["layers.0.encoder_attn.k_proj.weight"])
+    write_cross_attention(target / "cross_attention.onnx", config.decoder, first.shape[1], weights)
+    finished(parts - 2)
+    for name in ("text_encoder.onnx", "encodec_decode.onnx"):
+        widen(folder / name, target / name)
+    for name in (CONFIG, "tokenizer.json"):
+        shutil.copyfile(folder / name, target / name)
+    finished(parts - 1)
+
+
+def _logit_error(
+    published: Path, native: Path, config: DecoderConfig, cancel: CancelToken
+) -> float:
+    """Largest difference of guided logits after a prompt and two steps, over their spread.
+
+    One form at a time is in memory.
+    """
+    settings = SessionSettings()
+    text_encoder = OnnxModel(native / "text_encoder.onnx", settings)
+    ids = np.arange(1, PROBE_TEXT_TOKENS + 1, dtype=np.int64)[None]
+    text = text_encoder.run({"input_ids": ids, "attention_mask": np.ones_like(ids)}, cancel)[0]
+    del text_encoder
+    codes = np.random.default_rng(PROBE_SEED).integers(
+        config.vocab_size, size=(config.num_codebooks, PROBE_COLUMNS)
+    )
+
+    def probe(decoder: TokenDecoder) -> Logits:
+        decoder.attend(text, PROBE_COLUMNS, cancel)
+        for column in range(PROBE_COLUMNS - 1):
+            decoder.logits(codes[:, [column]], cancel)
+        return decoder.logits(codes[:, [-1]], cancel).copy()
+
+    expected = probe(PublishedDecoder(published, config, settings))
+    actual = probe(NativeDecoder(native, config, settings))
+    return float(np.abs(actual - expected).max() / expected.std())
+
+
+def _widen_graph(graph: onnx.GraphProto) -> None:
+    for tensor in graph.initializer:
+        _widen_tensor(tensor)
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        if value.type.tensor_type.elem_type == TensorProto.FLOAT16:
+            value.type.tensor_type.elem_type = TensorProto.FLOAT
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                _widen_tensor(attribute.t)
+            elif attribute.type == onnx.AttributeProto.GRAPH:
+                _widen_graph(attribute.g)
+            elif node.op_type == "Cast" and attribute.i == TensorProto.FLOAT16:
+                attribute.i = TensorProto.FLOAT
+
+
+def _widen_tensor(tensor: onnx.TensorProto) -> None:
+    if tensor.data_type == TensorProto.FLOAT16:
+        array = onnx.numpy_helper.to_array(tensor).astype(np.float32)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))

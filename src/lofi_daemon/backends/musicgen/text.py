@@ -1,0 +1,54 @@
+"""The prompt: tokens, then hidden states of the text encoder (T5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.onnx.session import OnnxModel, SessionSettings
+
+TokenIds = NDArray[np.int64]
+TextStates = NDArray[np.float32]
+
+MAX_TOKENS = 512
+
+
+class TextEncoder:
+    """Tokenizer and encoder. Raises ModelNotFound and ModelLoadFailed, naming the file.
+
+    The encoder is in memory until its first use, and then only while it works: it takes a moment
+    of a track, and its room is needed for the decoder's caches.
+    """
+
+    def __init__(self, folder: Path, settings: SessionSettings) -> None:
+        from tokenizers import Tokenizer
+
+        path = folder / "tokenizer.json"
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:
+            raise ModelLoadFailed(f"Model file {path} cannot be loaded: {error}") from error
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._path = folder / "text_encoder.onnx"
+        self._settings = settings
+        self._model: OnnxModel | None = self._load()
+
+    def tokenize(self, prompt: str) -> TokenIds:
+        """int64 [1, S]: at most 512 tokens, the end mark included."""
+        return np.array([self._tokenizer.encode(prompt).ids], dtype=np.int64)
+
+    def encode(self, ids: TokenIds, cancel: CancelToken) -> TextStates:
+        """Hidden states float32 [1, S, width]; every token counts, there is no padding."""
+        model = self._model or self._load()
+        self._model = None
+        return model.run({"input_ids": ids, "attention_mask": np.ones_like(ids)}, cancel)[0]
+
+    def _load(self) -> OnnxModel:
+        return OnnxModel(
+            self._path, self._settings, required_inputs=("input_ids", "attention_mask")
+        )

@@ -105,6 +105,7 @@ COMMANDS: dict[str, Command] = {
     "download": _models("download", "download a model; what is whole already is kept"),
     "import": _models("import", "take a model's files from a folder"),
     "verify": _models("verify", "read a model's files and check that they are whole"),
+    "quantize": _models("quantize", "make smaller, faster files of an installed model"),
     "backends": Command("list the backends and where their files are", _no_flags, _backends),
     "doctor": Command("look at everything lofi needs to work", _doctor_flags, _doctor),
 }

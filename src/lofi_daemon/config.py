@@ -14,6 +14,7 @@ from lofi_daemon.parameters import SchedulerName
 
 TrackFormat = Literal["wav16", "wav24", "flac"]
 DeviceName = Literal["auto", "cpu", "cuda", "metal", "directml"]
+VariantName = Literal["original", "int8", "int4"]
 HUB_SOURCE = r"^[\w.-]+/[\w.-]+(/[\w./-]+)?(@[\w./-]+)?$"
 
 
@@ -41,6 +42,11 @@ class Settings(BaseModel):
         default_factory=lambda: default_cache_folder() / "ace-step",
         title="LOFI_ACE_STEP_MODEL_PATH",
         description="Where the ACE-Step files lie.",
+    )
+    ace_step_variant: VariantName | None = Field(
+        default=None,
+        title="LOFI_ACE_STEP_VARIANT",
+        description="Which files run: original, int8 or int4; if not set, the most precise.",
     )
     musicgen_repository: str | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""`lofi-daemon download`, `import` and `verify`: getting a model, and keeping it whole."""
+"""`lofi-daemon download`, `import`, `verify` and `quantize`: a model's files."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import argparse
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import Settings
-from lofi_daemon.errors import ModelDownloadFailed, ModelNotFound
+from lofi_daemon.errors import (
+    ConfigurationError,
+    ModelDownloadFailed,
+    ModelLoadFailed,
+    ModelNotFound,
+)
 from lofi_daemon.models import store
 from lofi_daemon.models.catalogue import CatalogueEntry, find_model
 from lofi_daemon.models.manifest import DOWNLOADABLE
@@ -146,13 +152,55 @@ def _nothing_to_compare(entry: CatalogueEntry) -> ModelNotFound:
     )
 
 
+def add_quantize_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", choices=("ace_step",))
+    parser.add_argument("--bits", type=int, choices=(8, 4), required=True)
+    parser.add_argument(
+        "--replace", action="store_true", help="delete the original files when it is done"
+    )
+
+
+def quantize(settings: Settings, options: argparse.Namespace) -> int:
+    """Make a smaller set of files of an installed model. Raises LofiError."""
+    from lofi_daemon.models import variants
+
+    if find_spec("onnx") is None:
+        raise ConfigurationError(
+            "Making smaller files needs the onnx package.",
+            hint="Install it with `pip install 'lofi-daemon[quantize]'`.",
+        )
+    folder = find_model(settings, options.model).folder
+    token = CancelToken()
+    store.raise_if_damaged(folder, store.repair_command(options.model), token)
+    variant: variants.Variant = "int8" if options.bits == 8 else "int4"
+    try:
+        with share_display() as show:
+            made = variants.quantize_model(
+                folder, variant, variants.QuantizeOptions(threads=settings.threads), show, token
+            )
+    except OSError as error:
+        raise ModelLoadFailed(
+            f"{error.filename or folder} cannot be written: {error.strerror or error}",
+            hint="Free some space and ask again; it goes on where it stopped.",
+        ) from error
+    facts = variants.describe(made)
+    print(f"{facts.model_version} is complete in {made}: {facts.bytes / 1e9:.2f} GB")
+    if options.replace:
+        print(f"The original files are deleted: {variants.remove_original(folder) / 1e9:.2f} GB")
+    elif settings.ace_step_variant != variant:
+        print(f"The original files are used as long as LOFI_ACE_STEP_VARIANT={variant} is not set.")
+    return 0
+
+
 FLAGS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "download": add_download_flags,
     "import": add_import_flags,
     "verify": add_verify_flags,
+    "quantize": add_quantize_flags,
 }
 ACTIONS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "download": download_model,
     "import": import_model,
     "verify": verify_model,
+    "quantize": quantize,
 }

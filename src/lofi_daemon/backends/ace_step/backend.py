@@ -18,6 +18,7 @@ from lofi_daemon.backends.protocol import (
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidDuration, ModelLoadFailed, ModelNotFound
 from lofi_daemon.models import store
+from lofi_daemon.models.variants import variant_folder
 
 if TYPE_CHECKING:
     from lofi_daemon.audio import AudioClip
@@ -51,39 +52,57 @@ class BundleBackend:
         info: BackendInfo,
         folder: Path,
         *,
+        variant: str | None = None,
         threads: int | None = None,
         configured: ConfiguredDefaults | None = None,
         compose: Composer | None = None,
         repair: str,
     ) -> None:
         self._info = info
-        self._folder = folder
+        self._model_folder = folder
+        self._variant = variant
         self._threads = threads
         self._configured = configured or ConfiguredDefaults()
         self._compose = compose
-        self._repair = repair
+        self._repair_original = repair
         self._pipeline: AceStepPipeline | None = None
+
+    @property
+    def _folder(self) -> Path:
+        """Where the files lie that run: the model's folder, or that of a smaller variant in it."""
+        return variant_folder(self._model_folder, self._variant)
+
+    @property
+    def _repair(self) -> str:
+        folder = self._folder
+        if folder == self._model_folder:
+            return self._repair_original
+        return (
+            f"Make these files again: `lofi-daemon quantize {self._info.type} "
+            f"--bits {folder.name.removeprefix('int')}`."
+        )
 
     @property
     def info(self) -> BackendInfo:
         return self._info
 
     def availability(self) -> Availability:
-        if not any((self._folder / name).is_file() for name in FILES):
+        folder = self._folder
+        if not any((folder / name).is_file() for name in FILES):
             return Availability(installed=False)
         try:
-            manifest = read_manifest(self._folder)
-            problems = store.inspect(self._folder)
+            manifest = read_manifest(folder)
+            problems = store.inspect(folder)
         except ModelLoadFailed as error:
             return Availability(installed=True, error=f"{error.message} {error.hint}")
         known = {problem.name for problem in problems}
         problems += [
             store.Problem(name, "is missing")
             for name in FILES
-            if name not in known and not (self._folder / name).is_file()
+            if name not in known and not (folder / name).is_file()
         ]
         if problems:
-            error = store.describe(self._folder, problems, self._repair)
+            error = store.describe(folder, problems, self._repair)
             return Availability(installed=True, error=error)
         return Availability(installed=True, model_version=manifest.model_version)
 
@@ -157,6 +176,7 @@ def ace_step_backend(settings: Settings) -> BundleBackend:
             options=DIFFUSION_OPTIONS,
         ),
         settings.ace_step_folder,
+        variant=settings.ace_step_variant,
         threads=settings.threads,
         configured=ConfiguredDefaults(
             settings.ace_step_steps, settings.ace_step_scheduler, settings.ace_step_guidance

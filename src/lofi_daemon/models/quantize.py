@@ -1,0 +1,228 @@
+"""One ONNX graph with its large matrices in fewer bits, written weight by weight.
+
+The memory of one matrix is enough, however large the graph's weights are. A journal beside the
+unfinished file says which weights are in it; interrupted at any instant, the next run goes on
+after the last of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.models.weight_file import WeightFile
+from lofi_daemon.models.weight_formats import (
+    MICROSOFT,
+    WeightFormat,
+    multiplication,
+    pack,
+)
+
+# Smaller matrices stay as they are: they are fast and cost nothing.
+MIN_ELEMENTS = 1 << 16
+# A shape that comes up less often does not belong to the repeated blocks but to the few layers
+# that everything passes through; those keep 8 bits.
+REPEATED = 4
+
+OnWeight = Callable[[int, int], None]
+"""Gets how many of how many weights are written."""
+
+
+@dataclass(frozen=True)
+class QuantizePlan:
+    """repeated: the format for matrices of the repeated blocks; single: for the others."""
+
+    repeated: WeightFormat
+    single: WeightFormat
+    min_elements: int = MIN_ELEMENTS
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """A constant matrix and how the graph holds it: as [K, N], or transposed."""
+
+    name: str
+    rows: int
+    columns: int
+    transposed: bool
+    format: WeightFormat
+
+
+def quantize_graph(
+    source: Path, target: Path, plan: QuantizePlan, on_weight: OnWeight, cancel: CancelToken
+) -> None:
+    """Write `target` and `target` with the suffix .bin, which holds its weights.
+
+    What multiplies with a constant matrix is replaced: MatMul, Gemm, and convolutions of width 1.
+    Everything else stays as it is. Half precision weights are packed from their float32 values.
+    Raises ModelLoadFailed where the source cannot be read, OSError, Cancelled.
+    """
+    try:
+        model = onnx.load(str(source), load_external_data=False)
+    except Exception as error:
+        raise ModelLoadFailed(f"Model file {source} cannot be read: {error}") from error
+    graph = model.graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    matrices = _find_matrices(graph.node, weights, plan)
+    data = target.with_suffix(".bin")
+    writer = WeightFile(data, _identity(source, plan))
+    for index, tensor in enumerate(graph.initializer):
+        cancel.raise_if_cancelled()
+        if not writer.has(tensor.name):
+            matrix = matrices.get(tensor.name)
+            value = _read_tensor(tensor, source.parent)
+            writer.write(tensor.name, {"": value} if matrix is None else _packed(value, matrix))
+        on_weight(index + 1, len(graph.initializer))
+    kept = {name: writer.tensors(name) for name in weights}
+    nodes = list(_replaced(graph.node, matrices, weights))
+    del graph.initializer[:]
+    del graph.node[:]
+    graph.initializer.extend(tensor for tensors in kept.values() for tensor in tensors)
+    graph.node.extend(nodes)
+    if matrices and all(each.domain != MICROSOFT for each in model.opset_import):
+        model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+    writer.finish()
+    temporary = target.with_suffix(".onnx.part")
+    onnx.save(model, str(temporary))
+    temporary.replace(target)
+
+
+def _find_matrices(
+    nodes: Iterable[NodeProto], weights: dict[str, TensorProto], plan: QuantizePlan
+) -> dict[str, _Matrix]:
+    """Constant matrices that nothing but multiplications use, each with its format."""
+    shapes: dict[str, tuple[int, int, bool]] = {}
+    used_otherwise: set[str] = set()
+    for node in nodes:
+        shape = _matrix_of(node, weights)
+        for position, name in enumerate(node.input):
+            if name not in weights:
+                continue
+            if shape is None or position != 1 or shapes.setdefault(name, shape) != shape:
+                used_otherwise.add(name)
+    shapes = {
+        name: shape
+        for name, shape in shapes.items()
+        if name not in used_otherwise and shape[0] * shape[1] >= plan.min_elements
+    }
+    times = Counter(shape[:2] for shape in shapes.values())
+    matrices: dict[str, _Matrix] = {}
+    for name, (rows, columns, transposed) in shapes.items():
+        chosen = plan.repeated if times[rows, columns] >= REPEATED else plan.single
+        matrices[name] = _Matrix(name, rows, columns, transposed, chosen)
+    return matrices
+
+
+def _matrix_of(node: NodeProto, weights: dict[str, TensorProto]) -> tuple[int, int, bool] | None:
+    """(K, N, whether it is held as [N, K]) of the constant that a node multiplies with."""
+    if len(node.input) < 2 or node.input[1] not in weights or node.domain not in ("", "ai.onnx"):
+        return None
+    weight = weights[node.input[1]]
+    if weight.data_type not in (TensorProto.FLOAT, TensorProto.FLOAT16):
+        return None
+    dims = list(weight.dims)
+    given = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+    if node.op_type == "MatMul" and len(dims) == 2:
+        return dims[0], dims[1], False
+    if node.op_type == "Gemm" and len(dims) == 2:
+        plain = given.get("alpha", 1.0) == given.get("beta", 1.0) == 1.0
+        if not plain or given.get("transA", 0):
+            return None
+        transposed = bool(given.get("transB", 0))
+        return (dims[1], dims[0], True) if transposed else (dims[0], dims[1], False)
+    if node.op_type == "Conv" and len(dims) in (3, 4) and all(size == 1 for size in dims[2:]):
+        moves = [*given.get("strides", [1]), *given.get("dilations", [1])]
+        if given.get("group", 1) == 1 and set(moves) == {1} and not any(given.get("pads", [])):
+            return dims[1], dims[0], True
+    return None
+
+
+def _packed(value: NDArray[Any], matrix: _Matrix) -> dict[str, NDArray[Any]]:
+    two_axes = value.reshape(value.shape[0], value.shape[1])
+    plain = two_axes.T if matrix.transposed else two_axes
+    packed = pack(np.ascontiguousarray(plain, dtype=np.float32), matrix.format)
+    return {f".{role}": tensor for role, tensor in packed.tensors.items()}
+
+
+def _replaced(
+    nodes: Iterable[NodeProto], matrices: dict[str, _Matrix], weights: dict[str, TensorProto]
+) -> Iterable[NodeProto]:
+    for index, node in enumerate(nodes):
+        matrix = matrices.get(node.input[1]) if len(node.input) > 1 else None
+        if matrix is None:
+            yield node
+        else:
+            is_half = weights[matrix.name].data_type == TensorProto.FLOAT16
+            yield from _multiplication(node, f"quantized_{index}", matrix, is_half)
+
+
+def _multiplication(
+    node: NodeProto, stem: str, matrix: _Matrix, is_half: bool
+) -> Iterable[NodeProto]:
+    """The nodes that do what `node` did: around the product, casts, transposes and a bias."""
+    before: list[tuple[str, dict[str, Any], list[str]]] = []
+    after: list[tuple[str, dict[str, Any], list[str]]] = []
+    if node.op_type == "Conv":
+        spatial = _spatial_axes(node)
+        before.append(("Transpose", {"perm": [0, *range(2, 2 + spatial), 1]}, []))
+        after.append(("Transpose", {"perm": [0, 1 + spatial, *range(1, 1 + spatial)]}, []))
+    if is_half:
+        before.append(("Cast", {"to": TensorProto.FLOAT}, []))
+        after.insert(0, ("Cast", {"to": TensorProto.FLOAT16}, []))
+    if len(node.input) > 2 and node.input[2]:
+        after.insert(1 if is_half else 0, ("Add", {}, [node.input[2]]))
+    current = node.input[0]
+    for number, (kind, attributes, more) in enumerate(before):
+        output = f"{stem}_before_{number}"
+        yield helper.make_node(kind, [current, *more], [output], name=output, **attributes)
+        current = output
+    product = f"{stem}_product" if after else node.output[0]
+    tensors = {role: f"{matrix.name}.{role}" for role in ("weight", "scale")}
+    yield multiplication(
+        matrix.format, matrix.rows, matrix.columns, current, tensors, product, stem
+    )
+    current = product
+    for number, (kind, attributes, more) in enumerate(after):
+        last = number == len(after) - 1
+        output = node.output[0] if last else f"{stem}_after_{number}"
+        name = f"{stem}_after_{number}"
+        yield helper.make_node(kind, [current, *more], [output], name=name, **attributes)
+        current = output
+
+
+def _spatial_axes(node: NodeProto) -> int:
+    kernel = next(each for each in node.attribute if each.name == "kernel_shape")
+    return len(kernel.ints)
+
+
+def _read_tensor(tensor: TensorProto, folder: Path) -> NDArray[Any]:
+    """One tensor's values, read from its own place and nowhere else."""
+    if tensor.data_location != TensorProto.EXTERNAL:
+        return numpy_helper.to_array(tensor)
+    where = {entry.key: entry.value for entry in tensor.external_data}
+    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    path = folder / where["location"]
+    count = int(np.prod(tensor.dims, dtype=np.int64))
+    values = np.fromfile(path, dtype=dtype, count=count, offset=int(where.get("offset", 0)))
+    if values.size != count:
+        raise ModelLoadFailed(f"Model file {path} ends inside the weight {tensor.name}.")
+    return values.reshape(tuple(tensor.dims))
+
+
+def _identity(source: Path, plan: QuantizePlan) -> dict[str, Any]:
+    """What a journal must agree with, so that halves of different work are never joined."""
+    state = source.stat()
+    return {
+        "source": [state.st_size, state.st_mtime_ns],
+        "formats": [plan.repeated.value, plan.single.value],
+    }

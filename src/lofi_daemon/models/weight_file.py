@@ -1,0 +1,111 @@
+"""A graph's weights in a file of their own, written one after another, resumable after a crash."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+# Onnxruntime maps large tensors where they lie; Windows can map only at multiples of 64 KiB.
+ALIGNMENT = 1 << 16
+# Smaller ones are put into the graph.
+INSIDE_BYTES = 1024
+
+
+class WeightFile:
+    """The growing data file and its journal.
+
+    A line of the journal is written after the bytes it tells of; bytes without a line are cut off.
+    """
+
+    def __init__(self, data: Path, identity: dict[str, Any]) -> None:
+        self._data = data
+        self._part = data.with_suffix(".bin.part")
+        self._journal_path = data.with_suffix(".bin.journal")
+        self._written: dict[str, list[dict[str, Any]]] = {}
+        self._position = 0
+        lines = self._read_journal()
+        if lines and lines[0] == identity and self._part.is_file():
+            for line in lines[1:]:
+                if line["end"] <= self._part.stat().st_size:
+                    self._written[line["name"]] = line["tensors"]
+                    self._position = line["end"]
+            self._stream: IO[bytes] = self._part.open("r+b")
+            self._stream.truncate(self._position)
+            self._stream.seek(self._position)
+            self._journal = self._journal_path.open("a", encoding="utf-8")
+        else:
+            self._stream = self._part.open("wb")
+            self._journal = self._journal_path.open("w", encoding="utf-8")
+            self._note(identity)
+
+    def has(self, name: str) -> bool:
+        return name in self._written
+
+    def write(self, name: str, values: dict[str, NDArray[Any]]) -> None:
+        """Append tensors; values: by the suffix that their names get."""
+        tensors: list[dict[str, Any]] = []
+        for suffix, value in values.items():
+            if value.nbytes >= ALIGNMENT:
+                self._stream.write(b"\0" * (-self._position % ALIGNMENT))
+                self._position += -self._position % ALIGNMENT
+            self._stream.write(np.ascontiguousarray(value).tobytes())
+            tensors.append(
+                {
+                    "name": name + suffix,
+                    "type": int(helper.np_dtype_to_tensor_dtype(value.dtype)),
+                    "dims": list(value.shape),
+                    "offset": self._position,
+                    "bytes": value.nbytes,
+                }
+            )
+            self._position += value.nbytes
+        self._stream.flush()
+        self._written[name] = tensors
+        self._note({"name": name, "tensors": tensors, "end": self._position})
+
+    def tensors(self, name: str) -> list[TensorProto]:
+        """What stands in the graph for a weight: small values themselves, places of large ones."""
+        return [self._tensor(facts) for facts in self._written[name]]
+
+    def finish(self) -> None:
+        """All is written: the data file gets its name."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+        self._journal.close()
+        self._part.replace(self._data)
+        self._journal_path.unlink()
+
+    def _tensor(self, facts: dict[str, Any]) -> TensorProto:
+        tensor = TensorProto(name=facts["name"], data_type=facts["type"], dims=facts["dims"])
+        if facts["bytes"] < INSIDE_BYTES:
+            self._stream.flush()
+            with self._part.open("rb") as stream:
+                stream.seek(facts["offset"])
+                tensor.raw_data = stream.read(facts["bytes"])
+            return tensor
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in (
+            ("location", self._data.name),
+            ("offset", str(facts["offset"])),
+            ("length", str(facts["bytes"])),
+        ):
+            tensor.external_data.add(key=key, value=value)
+        return tensor
+
+    def _note(self, line: dict[str, Any]) -> None:
+        self._journal.write(json.dumps(line) + "\n")
+        self._journal.flush()
+
+    def _read_journal(self) -> list[dict[str, Any]]:
+        """The lines that are whole."""
+        if not self._journal_path.is_file():
+            return []
+        text = self._journal_path.read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.split("\n")[:-1]]

@@ -30,19 +30,22 @@ class WeightFile:
         self._written: dict[str, list[dict[str, Any]]] = {}
         self._position = 0
         lines = self._read_journal()
-        if lines and lines[0] == identity and self._part.is_file():
-            for line in lines[1:]:
-                if line["end"] <= self._part.stat().st_size:
-                    self._written[line["name"]] = line["tensors"]
-                    self._position = line["end"]
-            self._stream: IO[bytes] = self._part.open("r+b")
-            self._stream.truncate(self._position)
-            self._stream.seek(self._position)
-            self._journal = self._journal_path.open("a", encoding="utf-8")
+        if lines[:1] == [identity] and self._part.is_file():
+            there = self._part.stat().st_size
+            kept = [line for line in lines[1:] if line["end"] <= there]
         else:
-            self._stream = self._part.open("wb")
-            self._journal = self._journal_path.open("w", encoding="utf-8")
-            self._note(identity)
+            kept = []
+            self._part.touch()
+        self._stream: IO[bytes] = self._part.open("r+b")
+        # Written anew: a line that a crash cut off would spoil the one after it.
+        self._journal = self._journal_path.open("w", encoding="utf-8")
+        self._note(identity)
+        for line in kept:
+            self._written[line["name"]] = line["tensors"]
+            self._position = line["end"]
+            self._note(line)
+        self._stream.truncate(self._position)
+        self._stream.seek(self._position)
 
     def has(self, name: str) -> bool:
         return name in self._written

@@ -1,0 +1,51 @@
+"""Command line: ``python -m scripts.export_onnx.musicgen CHECKPOINT OUT_DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ..verify import VerificationError
+from .export import export_native, export_published
+from .verify import verify_decoder, verify_shared
+
+
+def main() -> int:
+    """Export a MusicGen checkpoint (a folder or a Hub name) to ONNX and check every graph."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.export_onnx.musicgen", description=main.__doc__
+    )
+    parser.add_argument("checkpoint", help="a folder, or a name such as facebook/musicgen-small")
+    parser.add_argument("out_dir", type=Path)
+    parser.add_argument("--form", choices=["native", "published"], default="native")
+    parser.add_argument("--precision", choices=["fp32", "int8", "int4"], default="fp32")
+    arguments = parser.parse_args()
+    if arguments.form == "published" and arguments.precision != "fp32":
+        parser.error("the published form is exported in fp32 only")
+    from transformers import AutoTokenizer, MusicgenForConditionalGeneration
+
+    model = MusicgenForConditionalGeneration.from_pretrained(arguments.checkpoint).eval()
+    with TemporaryDirectory() as folder:
+        tokenizer = Path(folder) / "tokenizer.json"
+        AutoTokenizer.from_pretrained(arguments.checkpoint).backend_tokenizer.save(str(tokenizer))
+        if arguments.form == "published":
+            export_published(model, tokenizer, arguments.out_dir)
+        else:
+            export_native(model, tokenizer, arguments.out_dir, arguments.precision)
+    try:
+        verify_shared(model, arguments.out_dir)
+        agreement = verify_decoder(model, arguments.out_dir, arguments.precision)
+    except VerificationError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(
+        f"{arguments.out_dir}: logits within {agreement.logit_error:.2e} of PyTorch's, "
+        f"same most probable token in {agreement.top_1:.1%}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

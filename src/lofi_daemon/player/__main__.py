@@ -24,17 +24,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lofi_daemon.errors import AudioDeviceError, LofiError
+from lofi_daemon.errors import LofiError
 from lofi_daemon.player.decks import Deck, Decks
 from lofi_daemon.player.device import Device, list_devices, open_device
-from lofi_daemon.player.events import DeviceBack, DeviceLost, PlayerEvent, Position, to_message
+from lofi_daemon.player.events import DeviceLost, PlayerEvent, Position, to_message
 from lofi_daemon.player.source import TrackSource
 
 READ_AHEAD_SEC = 3.0
 FIRST_READ_SEC = 0.5
 FEED_INTERVAL_SEC = 0.02
 POSITION_INTERVAL_SEC = 0.5
-DEVICE_RETRY_SEC = 1.0
+DEVICE_LOST_STATUS = 3
 DEVICE_IDLE_SEC = 10.0
 SETTLE_SEC = 0.1
 
@@ -52,7 +52,6 @@ class Player:
         self._decks: Decks | None = None
         self._volume = 0.5
         self._crossfade_sec = 2.0
-        self._retry_at = 0.0
         self._silent_since: float | None = None
         self._position_due = 0.0
 
@@ -115,7 +114,7 @@ class Player:
         device = open_device(name)
         self._quieten()
         if self._device is not None:
-            self._close(self._device)
+            self._device.close()
         self._device_name = name
         self._move_to(device)
 
@@ -163,7 +162,6 @@ class Player:
     def _move_to(self, device: Device) -> None:
         """Put the table, with everything on it where it is, onto another device."""
         old, self._device, self._sounding = self._decks, device, False
-        self._retry_at = 0.0
         if old is not None and old.sample_rate == device.sample_rate:
             self._sound_unless_silent(old)
             return
@@ -177,11 +175,6 @@ class Player:
         if not decks.silent:
             self._sound()
 
-    def _close(self, device: Device) -> None:
-        """Close without waiting: a device whose server is gone may never answer."""
-        self._device, self._sounding = None, False
-        threading.Thread(target=device.close, daemon=True).start()
-
     # -- the feeder thread ---------------------------------------------------------------------
 
     def feed(self) -> None:
@@ -191,6 +184,7 @@ class Player:
             self._wake_feeder.clear()
             with self._table:
                 self._watch_device()
+                self._rest_when_idle()
             self._read_ahead()
             self._report()
 
@@ -204,30 +198,17 @@ class Player:
             decks.retired.popleft().close()
 
     def _watch_device(self) -> None:
-        decks, device, now = self._decks, self._device, time.monotonic()
-        if decks is None:
-            return
+        """When the device is gone, end: its library may hang, and the daemon starts another."""
+        device = self._device
         if device is not None and self._sounding and device.lost:
-            self._close(device)
             name = repr(device.name) if device.name else "in use"
             self._tell(DeviceLost(f"The sound device {name} is gone; trying the default one."))
-            self._device_name = None
-            self._retry_at = now
-        if self._device is None and not decks.silent and self._retry_at <= now:
-            self._try_default_device(now)
-        self._rest_when_idle(decks, now)
+            os._exit(DEVICE_LOST_STATUS)
 
-    def _try_default_device(self, now: float) -> None:
-        try:
-            self._move_to(open_device(None))
-        except AudioDeviceError:
-            self._retry_at = now + DEVICE_RETRY_SEC
-            return
-        self._tell(DeviceBack(*self._position()))
-
-    def _rest_when_idle(self, decks: Decks, now: float) -> None:
+    def _rest_when_idle(self) -> None:
         """Stop asking the device for silence after a while: a laptop's sound chip may sleep."""
-        if self._device is None or not self._sounding or not decks.silent:
+        decks, now = self._decks, time.monotonic()
+        if decks is None or self._device is None or not self._sounding or not decks.silent:
             self._silent_since = None
             return
         if self._silent_since is None:
@@ -292,6 +273,12 @@ def raise_priority() -> None:
         kernel = ctypes.windll.kernel32
         kernel.SetPriorityClass(kernel.GetCurrentProcess(), high_priority)
         return
+    # Niceness counts only within a session (autogroups), a real-time class counts everywhere.
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
+            os.sched_setscheduler(0, policy, os.sched_param(1))
+            return
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, -11)
 

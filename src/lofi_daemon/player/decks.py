@@ -162,13 +162,12 @@ class Decks:
         """The next block for the device: float32 [frames, 2]."""
         with self._lock:
             volume = smooth_gains(self._volume, frames) * smooth_gains(self._transport, frames)
-            at_rest = self._at_rest()
+            # what a pause silences is not read, so that resuming loses no sample
+            audible = self._transport.remaining(frames) if self.paused else frames
             self._volume = self._volume.advanced(frames)
             self._transport = self._transport.advanced(frames)
-            if at_rest:
-                return mix([], [], frames)
             block = mix([], [], frames)
-            for start, end in self._stretches(frames):
+            for start, end in self._stretches(audible):
                 block[start:end] = self._render_stretch(end - start)
             block *= volume[:, None]
             return block

@@ -1,6 +1,6 @@
 """Where the sound goes: a sound device through miniaudio, a file, or nowhere.
 
-A device pulls blocks with `render` from a thread of its own. It keeps only 60 ms of them, so that a
+A device pulls blocks with `render` from a thread of its own. It keeps only 40 ms of them, so that a
 pause or a new volume is heard at once; the seconds of reserve against a busy machine are the
 decoded tracks in front of it (see `source`).
 
@@ -25,11 +25,13 @@ from lofi_daemon.player.mixer import CHANNELS, Block
 
 Render = Callable[[int], Block]
 
-PERIOD_MS = 20
-PERIODS = 3
-LEAD_IN_MS = 40
+PERIOD_MS = 40
+PERIODS = 2
 SIMULATED_RATE = 44100
-STALL_SEC = 2.5
+STALL_SEC = 1.0
+# a sink that was idle may take its time for the first pulls
+FIRST_STALL_SEC = 2.5
+FIRST_PULLS = 10
 NULL = "null"
 FILE_PREFIX = "file:"
 
@@ -98,7 +100,7 @@ class SoundDevice:
         import miniaudio
 
         self.name = name
-        self._last_pull = time.monotonic()
+        self._last_pull, self._pulls = time.monotonic(), 0
         self._started = False
         self._stopped_by_system = False
         try:
@@ -130,7 +132,7 @@ class SoundDevice:
 
         blocks = self._blocks(render)
         next(blocks)
-        self._last_pull = time.monotonic()
+        self._last_pull, self._pulls = time.monotonic(), 0
         self._stopped_by_system = False
         try:
             self._device.start(blocks)
@@ -140,14 +142,13 @@ class SoundDevice:
 
     def _blocks(self, render: Render) -> Generator[Block, int, None]:
         frames = yield np.zeros((0, CHANNELS), np.float32)
-        # a device that has just been woken may swallow the first milliseconds; they are silence
-        lead_in = self.sample_rate * LEAD_IN_MS // 1000
+        self._last_pull = time.monotonic()
+        # a device that has just been woken may swallow the first milliseconds: give it silence
+        frames = yield np.zeros((frames, CHANNELS), np.float32)
         while True:
             self._last_pull = time.monotonic()
-            if lead_in > 0:
-                frames, lead_in = (yield np.zeros((frames, CHANNELS), np.float32)), lead_in - frames
-            else:
-                frames = yield render(frames)
+            self._pulls += 1
+            frames = yield render(frames)
 
     def _on_system_stop(self) -> None:
         self._stopped_by_system = True
@@ -156,7 +157,8 @@ class SoundDevice:
     def lost(self) -> bool:
         if not self._started:
             return False
-        return self._stopped_by_system or time.monotonic() - self._last_pull > STALL_SEC
+        patience = FIRST_STALL_SEC if self._pulls <= FIRST_PULLS else STALL_SEC
+        return self._stopped_by_system or time.monotonic() - self._last_pull > patience
 
     def stop(self) -> None:
         import miniaudio

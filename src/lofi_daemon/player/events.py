@@ -45,18 +45,12 @@ class Position:
 
 @dataclass(frozen=True)
 class DeviceLost:
+    """The player's last word: it ends, and a new one goes on with the default device."""
+
     message: str
 
 
-@dataclass(frozen=True)
-class DeviceBack:
-    """Sound again, on the default device."""
-
-    entry: int | None
-    position_sec: float
-
-
-PlayerEvent = Started | Ended | Stopped | Position | DeviceLost | DeviceBack
+PlayerEvent = Started | Ended | Stopped | Position | DeviceLost
 
 _KINDS: Mapping[str, type[Any]] = {
     "started": Started,
@@ -64,7 +58,6 @@ _KINDS: Mapping[str, type[Any]] = {
     "stopped": Stopped,
     "position": Position,
     "device_lost": DeviceLost,
-    "device_back": DeviceBack,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

@@ -32,6 +32,10 @@ class Ramp:
     def finished(self) -> bool:
         return self.done >= self.length
 
+    def remaining(self, frames: int) -> int:
+        """How many of the next `frames` frames are still on the way."""
+        return max(0, min(frames, self.length - self.done))
+
     def advanced(self, frames: int) -> Ramp:
         return replace(self, done=min(self.done + frames, self.length))
 

@@ -15,7 +15,6 @@ from typing import Any, Literal, Protocol
 
 from lofi_daemon.errors import AudioDeviceError, AudioPlaybackError, LofiError, TrackNotFound
 from lofi_daemon.player.events import (
-    DeviceBack,
     DeviceLost,
     Ended,
     PlayerEvent,
@@ -115,7 +114,6 @@ class Playback:
         self._entries = 0
         self._playing: Turn | None = None
         self._next: Turn | None = None
-        self._interrupted: Turn | None = None
         self._deciding = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self.last_track_id: str | None = None
@@ -310,14 +308,9 @@ class Playback:
         elif isinstance(event, Stopped):
             self._playing = self._next = None
             self._publish(PlaybackSilent())
-        elif isinstance(event, DeviceLost):
-            self._interrupted = self._playing
-            if self._playing is not None:
-                lost = AudioDeviceError(event.message)
-                self._publish(PlaybackEnded(self._playing.track.track_id, "error", lost))
-        elif isinstance(event, DeviceBack) and self._interrupted is not None:
-            self._interrupted = None
-            self._publish_position(PlaybackStarted)
+        elif isinstance(event, DeviceLost) and self._playing is not None:
+            lost = AudioDeviceError(event.message)
+            self._publish(PlaybackEnded(self._playing.track.track_id, "error", lost))
 
     def _on_started(self, event: Started) -> None:
         turn = self._turns.get(event.entry)
@@ -350,8 +343,6 @@ class Playback:
         if turn is None:
             return
         error = AudioPlaybackError(event.message or "") if event.reason == "error" else None
-        if turn is self._playing and event.reason != "error":
-            self._interrupted = None
         self._publish(PlaybackEnded(turn.track.track_id, event.reason, error))
 
     async def _note_played(self, track_id: str) -> None:

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import lofi_daemon
 from lofi_daemon.errors import AudioDeviceError, AudioPlaybackError, LofiError
 from lofi_daemon.player.events import (
-    DeviceBack,
+    DeviceLost,
     Ended,
     PlayerEvent,
     Position,
@@ -38,6 +38,8 @@ ANSWER_TIMEOUT_SEC = 10.0
 CLOSE_TIMEOUT_SEC = 0.5
 MAX_RESTARTS = 5
 RESTART_WINDOW_SEC = 60.0
+DEVICE_RETRY_SEC = 1.0
+DEVICE_TRIES = 60
 _ERRORS: dict[str, type[LofiError]] = {
     error.name: error for error in (AudioDeviceError, AudioPlaybackError)
 }
@@ -114,6 +116,8 @@ class PlayerProcess:
     # -- commands ------------------------------------------------------------------------------
 
     async def play(self, item: Item, *, position_sec: float = 0.0, crossfade: bool = True) -> None:
+        """Sound this now; what plays crosses over into it."""
+        self._coming = item
         await self._request(
             "play",
             {**_as_arguments(item), "position_sec": position_sec, "crossfade": crossfade},
@@ -222,6 +226,7 @@ class PlayerProcess:
         except (ConnectionError, RuntimeError) as error:
             raise _PlayerDied from error
         except asyncio.TimeoutError:
+            process.kill()
             raise AudioDeviceError(
                 f"The player did not answer '{name}' within {ANSWER_TIMEOUT_SEC:.0f} s.",
                 hint="The sound system may hang; try again, or choose another device.",
@@ -255,8 +260,13 @@ class PlayerProcess:
         for work in (self._read_answers(process), self._read_log(process)):
             task = asyncio.get_running_loop().create_task(work)
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._work_done)
         return process
+
+    def _work_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (defect := task.exception()) is not None:
+            log.error("The player's handle failed", exc_info=defect)
 
     async def _read_log(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None
@@ -300,15 +310,14 @@ class PlayerProcess:
             self.state = "playing"
         elif isinstance(event, Stopped):
             self._forget()
-        elif isinstance(event, Position | DeviceBack):
+        elif isinstance(event, Position):
             if self._current is None or event.entry != self._current.entry:
                 return
-            if isinstance(event, DeviceBack):
-                self.device = None
-            else:
-                self.underruns = event.underruns
+            self.underruns = event.underruns
             if self.state == "playing":
                 self._set_position(event.position_sec)
+        elif isinstance(event, DeviceLost):
+            self.device = None
         self._on_event(event)
 
     def _set_position(self, position_sec: float) -> None:
@@ -345,10 +354,21 @@ class PlayerProcess:
             self._give_up(current, f"The player died {MAX_RESTARTS} times within a minute")
             return
         self._deaths.append(now)
-        try:
-            await self._play_on(current, self._next)
-        except LofiError as error:
-            self._give_up(current, error.message)
+        problem: LofiError = AudioPlaybackError("The player could not be started again.")
+        for _ in range(DEVICE_TRIES):
+            try:
+                await self._play_on(current, self._next)
+                return
+            except AudioDeviceError as error:
+                problem = error
+                log.warning("%s Trying again.", error.message)
+                await asyncio.sleep(DEVICE_RETRY_SEC)
+            except AudioPlaybackError as error:
+                problem = error
+                break
+            if self._current is not current or self.state != "playing":
+                return
+        self._give_up(current, problem.message)
 
     async def _play_on(self, current: Item, following: Item | None) -> None:
         """In a new process, from where the old one was."""

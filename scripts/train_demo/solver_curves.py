@@ -1,0 +1,158 @@
+"""Solver and guidance curves of the bundle, as a figure and its numbers.
+
+Error: root mean square distance to the latents of 200 Heun steps from the same noise, against
+model calls, without guidance. Adherence: the classifier's probability of the asked values on the
+decoded spectra, against the guidance scale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+
+from lofi_daemon.backends.ace_step.guidance import calls_after_iterations
+from lofi_daemon.backends.ace_step.latents import frames_for, gaussian_noise
+from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
+from lofi_daemon.backends.ace_step.requests import guidance_of, resolve
+from lofi_daemon.backends.ace_step.solvers import Latents
+from lofi_daemon.backends.demo.backend import compose_score
+from lofi_daemon.backends.demo.score import ATTRIBUTES
+from lofi_daemon.backends.protocol import GenerationRequest
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.onnx.session import SessionSettings
+
+from .classifier import Classifier, spans
+from .prompts import Request, requests
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+
+ERROR_SECONDS, TARGET_STEPS = 10.0, 200
+STEPS = (2, 4, 8, 16, 32, 64)
+GUIDANCE = (1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0)
+
+
+def quiet(progress: object) -> None:
+    """Nobody watches."""
+
+
+def latents_of(pipeline: AceStepPipeline, request: GenerationRequest) -> tuple[Latents, int]:
+    """The latents of a request from its own noise, and the model calls they took."""
+    request = resolve(request, pipeline.manifest)
+    cancel = CancelToken()
+    contexts = pipeline.encode(request, quiet, cancel)
+    start = gaussian_noise(request.seed, 0, frames_for(request.duration_sec))
+    latents = pipeline.diffuse(request, contexts, start, quiet, cancel)
+    assert request.scheduler is not None
+    assert request.inference_steps is not None
+    calls = calls_after_iterations(
+        request.scheduler, request.inference_steps, guidance_of(request, pipeline.manifest)
+    )
+    return latents, calls[-1]
+
+
+def error_curves(pipeline: AceStepPipeline, seeds: range) -> dict[str, list[tuple[int, float]]]:
+    """(model calls, error) of each solver, and for PingPong its distance from the target."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    prompt = "lofi with rhodes and upright bass"
+
+    def request(seed: int, scheduler: str, steps: int) -> GenerationRequest:
+        return GenerationRequest(
+            prompt, ERROR_SECONDS, seed, inference_steps=steps, scheduler=scheduler,
+            guidance_scale=1.0,
+        )  # fmt: skip
+
+    targets = [latents_of(pipeline, request(seed, "heun", TARGET_STEPS))[0] for seed in seeds]
+    for scheduler in ("euler", "heun", "pingpong"):
+        for steps in STEPS:
+            pairs = [latents_of(pipeline, request(seed, scheduler, steps)) for seed in seeds]
+            errors = [
+                float(np.sqrt(np.mean((latents - target) ** 2)))
+                for (latents, _), target in zip(pairs, targets, strict=True)
+            ]
+            found.setdefault(scheduler, []).append((pairs[0][1], float(np.mean(errors))))
+    return found
+
+
+def stated_probability(classifier: Classifier, mel: np.ndarray, request: Request) -> float:
+    """Mean probability of the asked values over three-second patches of a spectrum."""
+    bands = torch.from_numpy(mel).mean(dim=0)
+    patches = torch.stack([bands[:, start : start + 256] for start in (0, 256, 512)])
+    with torch.no_grad():
+        logits = classifier(patches)
+    chances = [
+        float(logits[:, spans()[name]].softmax(dim=1)[:, ATTRIBUTES[name].index(value)].mean())
+        for name, value in request.stated.items()
+    ]
+    return float(np.mean(chances))
+
+
+def guidance_curve(
+    pipeline: AceStepPipeline, classifier: Classifier, asked: list[Request]
+) -> list[tuple[float, float, float]]:
+    """(guidance scale, adherence, latent level relative to the lowest scale's)."""
+    found: list[tuple[float, float, float]] = []
+    for scale in GUIDANCE:
+        chances: list[float] = []
+        levels: list[float] = []
+        for request in asked:
+            wanted = GenerationRequest(
+                request.prompt, ERROR_SECONDS, request.seed, guidance_scale=scale
+            )
+            latents, _ = latents_of(pipeline, wanted)
+            mel = pipeline.decoder.mel(latents, lambda done: None, CancelToken())
+            chances.append(stated_probability(classifier, mel, request))
+            levels.append(float(latents.std()))
+        found.append((scale, float(np.mean(chances)), float(np.mean(levels))))
+    return [(scale, chance, level / found[0][2]) for scale, chance, level in found]
+
+
+def draw(
+    errors: dict[str, list[tuple[int, float]]],
+    guidance: list[tuple[float, float, float]],
+    path: Path,
+) -> None:
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for scheduler, points in errors.items():
+        calls, values = zip(*points, strict=True)
+        left.loglog(calls, values, "o-", label=scheduler)
+    left.set(xlabel="model calls", ylabel="distance to 200 Heun steps (RMS)", title="Solvers")
+    left.legend()
+    scales, chances, levels = zip(*guidance, strict=True)
+    right.semilogx(scales, chances, "o-", label="probability of what was asked")
+    right.semilogx(scales, levels, "s--", label="latent level, relative")
+    right.set(xlabel="guidance scale (cfg)", title="Guidance")
+    right.set_xticks(scales, [f"{scale:g}" for scale in scales])
+    right.minorticks_off()
+    right.legend()
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("classifier", type=Path)
+    parser.add_argument("figure", type=Path, help="PNG; the numbers go to a .json beside it")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--prompts", type=int, default=16)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    pipeline = AceStepPipeline(arguments.bundle, SessionSettings(threads=2), compose=compose_score)
+    classifier = Classifier().eval()
+    classifier.load_state_dict(torch.load(arguments.classifier, weights_only=True))
+    errors = error_curves(pipeline, range(arguments.seeds))
+    print(json.dumps(errors), flush=True)
+    guidance = guidance_curve(pipeline, classifier, requests(arguments.prompts, seed=21))
+    print(json.dumps(guidance), flush=True)
+    numbers = {"errors": errors, "guidance": guidance}
+    arguments.figure.with_suffix(".json").write_text(json.dumps(numbers, indent=1) + "\n")
+    draw(errors, guidance, arguments.figure)
+
+
+if __name__ == "__main__":
+    main()

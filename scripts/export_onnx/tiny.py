@@ -43,7 +43,7 @@ class TinySizes:
     text_blocks: int = 9
     dcae_widths: tuple[int, int, int, int] = (8, 16, 32, 64)
     vocoder_widths: tuple[int, int, int, int] = (16, 24, 32, 40)
-    vocoder_head_width: int = 128
+    vocoder_head_width: int = 32
 
 
 def build_tiny_bundle(
@@ -58,16 +58,16 @@ def build_tiny_bundle(
     """Export a tiny random model into ``folder`` and return it."""
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = build_tiny_checkpoint(Path(scratch), seed=seed, sizes=sizes or TinySizes())
-        return export_checkpoint(
+        export_checkpoint(
             load_checkpoint(checkpoint),
-            folder,
+            {form: folder},
             tokenizer=checkpoint / TEXT_ENCODER_FOLDER / TOKENIZER_FILE,
-            form=form,
             precision=precision,
             model_version=f"tiny-{seed}",
             licence="MIT",
             report=report,
         )
+    return folder
 
 
 def build_tiny_checkpoint(folder: Path, *, seed: str, sizes: TinySizes) -> Path:
@@ -114,6 +114,10 @@ def tiny_configs(sizes: TinySizes, text_vocabulary: int) -> dict[str, dict[str, 
         dims=sizes.vocoder_widths,
         num_mels=sizes.vocoder_widths[-1],
         upsample_initial_channel=sizes.vocoder_head_width,
+        upsample_rates=(8, 8, 8),
+        upsample_kernel_sizes=(16, 16, 16),
+        resblock_kernel_sizes=(3, 7),
+        resblock_dilation_sizes=((1, 3, 5), (1, 3, 5)),
     )
     return {
         "umt5": {

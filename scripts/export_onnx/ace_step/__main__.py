@@ -13,7 +13,9 @@ from .export import TOKENIZER_FILE, export_checkpoint
 
 def main() -> int:
     """Export an original ACE-Step checkpoint to ONNX."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.export_onnx.ace_step", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.export_onnx.ace_step", description=main.__doc__
+    )
     parser.add_argument("checkpoint_dir", type=Path, help="folder with the original's four folders")
     parser.add_argument("out_dir", type=Path)
     parser.add_argument("--form", choices=["native", "published"], default="native")
@@ -25,9 +27,8 @@ def main() -> int:
             raise CheckpointError(f"{tokenizer} is missing; it comes with the checkpoint")
         export_checkpoint(
             load_checkpoint(arguments.checkpoint_dir),
-            arguments.out_dir,
+            {arguments.form: arguments.out_dir},
             tokenizer=tokenizer,
-            form=arguments.form,
             precision=arguments.precision,
         )
     except (CheckpointError, VerificationError) as error:

@@ -8,19 +8,18 @@ tables has the rate with index j mod (head width / 2).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from .layers import Projection, attention_bias
+from .layers import Projection
 
 DENOMINATOR_FLOOR = 1e-15
 """Keeps 0/0 away where no query feature is positive; the original adds it, to the same effect."""
 
 
-@dataclass(frozen=True)
-class RotaryTables:
+class RotaryTables(NamedTuple):
     """Cosine and sine for the even and for the odd elements of a head.
 
     All four have shape ``(positions, 1, head_width / 2)`` or ``(batch, positions, 1, …)``; the
@@ -118,28 +117,34 @@ class LinearAttention(HeadProjections):
         return self.join(((query @ summary) / weight).to(x.dtype))
 
 
+class Context(NamedTuple):
+    """What cross-attention looks at.
+
+    ``states`` ``(B, S, width)``; ``seen`` ``(B, S, 1)``, 1 for the keys that count and 0 for
+    the others; ``bias`` ``(B, 1, 1, S)``, their mask in the form that is added to scores;
+    ``tables`` of the keys' positions.
+    """
+
+    states: Tensor
+    seen: Tensor
+    bias: Tensor
+    tables: RotaryTables
+
+
 class CrossAttention(HeadProjections):
     """Softmax attention of the frames to the context."""
 
     def forward(
-        self,
-        x: Tensor,
-        query_tables: RotaryTables,
-        context: Tensor,
-        context_mask: Tensor,
-        context_tables: RotaryTables,
-        frame_mask: Tensor,
+        self, x: Tensor, query_tables: RotaryTables, context: Context, frames_seen: Tensor
     ) -> Tensor:
-        """``x`` ``(B, T, width)``, ``context`` ``(B, S, width)``.
+        """``x`` ``(B, T, width)``; ``frames_seen`` ``(B, T, 1)``, 1 or 0.
 
-        The softmax scale is in ``query_tables``. Masked frames, and frames that see no key,
-        attend to nothing.
+        The softmax scale is in ``query_tables``. Frames that are masked, and frames that see no
+        key, attend to nothing.
         """
-        dtype = x.dtype
         query = self.turned(self.to_q(x).float(), query_tables)
-        key = self.turned(self.to_k(context).float(), context_tables)
-        seen = context_mask.eq(1).to(dtype)[:, :, None]
-        value = self.split(self.to_v(context) * seen)
-        scores = query @ key.transpose(-2, -1) + attention_bias(context_mask, torch.float32)
-        attended = torch.softmax(scores, dim=-1).to(dtype) @ value
-        return self.join(attended * frame_mask.eq(1).to(dtype)[:, None, :, None])
+        key = self.turned(self.to_k(context.states).float(), context.tables)
+        value = self.split(self.to_v(context.states) * context.seen)
+        scores = query @ key.transpose(-2, -1) + context.bias
+        attended = torch.softmax(scores, dim=-1).to(x.dtype) @ value
+        return self.join(attended * frames_seen[:, None])

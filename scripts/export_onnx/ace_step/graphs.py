@@ -15,9 +15,11 @@ import torch
 from diffusers.models.attention_processor import SanaMultiscaleLinearAttention
 from torch import Tensor, nn
 
-from .attention import DENOMINATOR_FLOOR, HeadProjections
+from ..assembly import Axes, GraphModule
+from .attention import DENOMINATOR_FLOOR
 from .checkpoint import Checkpoint
-from .layers import transpose_weights
+from .denoiser import DenoiserGraph
+from .layers import transpose_weights, weight_dtype
 from .lyric_encoder import WEAKENED_BLOCKS as WEAKENED_LYRIC_BLOCKS
 from .transformer import WEAKENED_BLOCKS as WEAKENED_FRAME_BLOCKS
 from .transformer import AceStepTransformer
@@ -36,23 +38,19 @@ Sizes = dict[str, int]
 class Graph:
     """One ONNX file to be.
 
-    ``prepare`` brings the module into the layout that exports best, without changing what it
-    computes; ``example`` draws inputs, in the order of ``forward``, for given axis lengths.
+    ``example`` draws inputs, in the order of ``forward``, for given axis lengths. The published
+    form is the native one with ``pinned_inputs`` fixed to 1.0 and ``pinned_axes`` to a length.
     """
 
     file_name: str
-    module: nn.Module
+    module: GraphModule
     outputs: tuple[str, ...]
-    free_axes: dict[str, dict[int, str]]
+    free_axes: dict[str, Axes]
     sizes: Sizes
     example: Callable[[Sizes, torch.Generator], dict[str, Tensor]]
     verify_sizes: tuple[Sizes, ...]
-    prepare: Callable[[], None] = field(default=lambda: None)
-
-
-def weight_dtype(module: nn.Module) -> torch.dtype:
-    """The dtype a module computes in: that of its parameters."""
-    return next(module.parameters()).dtype
+    pinned_inputs: tuple[str, ...] = ()
+    pinned_axes: Sizes = field(default_factory=dict)
 
 
 class WeakenedProjection(nn.Module):
@@ -68,7 +66,7 @@ class WeakenedProjection(nn.Module):
         return projected if self.factor is None else projected * self.factor.to(projected.dtype)
 
 
-class TextEncoderGraph(nn.Module):
+class TextEncoderGraph(GraphModule):
     """Token ids and mask to hidden states; optionally with weakened queries in blocks 8 and 9."""
 
     def __init__(self, text_encoder: nn.Module):
@@ -93,7 +91,7 @@ class TextEncoderGraph(nn.Module):
         transpose_weights(self)
 
 
-class ContextGraph(nn.Module):
+class ContextGraph(GraphModule):
     """Text states, speaker and lyrics to the context and its mask."""
 
     def __init__(self, transformer: AceStepTransformer):
@@ -130,41 +128,7 @@ class ContextGraph(nn.Module):
             transpose_weights(part)
 
 
-class DenoiserGraph(nn.Module):
-    """One call of the diffusion transformer."""
-
-    def __init__(self, transformer: AceStepTransformer):
-        super().__init__()
-        self.transformer = transformer
-
-    def forward(
-        self,
-        hidden_states: Tensor,
-        attention_mask: Tensor,
-        encoder_hidden_states: Tensor,
-        encoder_hidden_mask: Tensor,
-        timestep: Tensor,
-        query_scale: Tensor | None = None,
-    ) -> Tensor:
-        dtype = weight_dtype(self)
-        velocity = self.transformer.decode(
-            hidden_states.to(dtype),
-            attention_mask,
-            encoder_hidden_states.to(dtype),
-            encoder_hidden_mask,
-            timestep,
-            query_scale,
-        )
-        return velocity.float()
-
-    def prepare(self) -> None:
-        for module in self.modules():
-            if isinstance(module, HeadProjections):
-                module.take_pairs_apart()
-        transpose_weights(self)
-
-
-class MelDecoderGraph(nn.Module):
+class MelDecoderGraph(GraphModule):
     """The decoder half of the autoencoder: shifted and scaled latents to a mel spectrogram."""
 
     def __init__(self, dcae: nn.Module):
@@ -211,7 +175,7 @@ class LinearAttentionProcessor:
         return mixed + residual if attention.residual_connection else mixed
 
 
-class VocoderGraph(nn.Module):
+class VocoderGraph(GraphModule):
     """A log-mel spectrogram of one channel to its waveform."""
 
     def __init__(self, vocoder: Vocoder):
@@ -226,23 +190,22 @@ class VocoderGraph(nn.Module):
         transpose_weights(self)
 
 
-def build_graphs(checkpoint: Checkpoint, form: Form) -> list[Graph]:
-    """The five graphs of a bundle, cheapest to export first."""
+def build_graphs(checkpoint: Checkpoint) -> list[Graph]:
+    """The five graphs of a bundle. The denoiser comes last: it frees the transformer."""
     transformer = checkpoint.transformer
     return [
-        text_encoder_graph(checkpoint.text_encoder, form),
-        mel_decoder_graph(checkpoint.dcae, form),
+        text_encoder_graph(checkpoint.text_encoder),
+        mel_decoder_graph(checkpoint.dcae),
         vocoder_graph(checkpoint.vocoder, checkpoint.vocoder_config.input_channels),
-        context_graph(transformer, form),
-        denoiser_graph(transformer, form),
+        context_graph(transformer),
+        denoiser_graph(transformer),
     ]
 
 
-def text_encoder_graph(text_encoder: nn.Module, form: Form) -> Graph:
+def text_encoder_graph(text_encoder: nn.Module) -> Graph:
     """``text_encoder.onnx``."""
     vocabulary = text_encoder.config.vocab_size
     module = TextEncoderGraph(text_encoder).eval()
-    scalable = form == "native" and bool(module.weakened)
 
     def example(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
         shape = (sizes["batch"], sizes["tokens"])
@@ -250,7 +213,7 @@ def text_encoder_graph(text_encoder: nn.Module, form: Form) -> Graph:
             "input_ids": torch.randint(2, vocabulary, shape, generator=generator),
             "attention_mask": padding_mask(*shape),
         }
-        return inputs | ({"query_scale": torch.tensor(0.25)} if scalable else {})
+        return inputs | ({"query_scale": torch.tensor(0.25)} if module.weakened else {})
 
     axes = {0: "batch", 1: "tokens"}
     return Graph(
@@ -261,42 +224,39 @@ def text_encoder_graph(text_encoder: nn.Module, form: Form) -> Graph:
         sizes={"batch": 2, "tokens": 7},
         example=example,
         verify_sizes=({"batch": 1, "tokens": 5}, {"batch": 2, "tokens": 256}),
-        prepare=module.prepare,
+        pinned_inputs=("query_scale",),
     )
 
 
-def context_graph(transformer: AceStepTransformer, form: Form) -> Graph:
+def context_graph(transformer: AceStepTransformer) -> Graph:
     """``transformer_encoder.onnx``."""
     config = transformer.config
-    module = ContextGraph(transformer).eval()
-    blocks = len(transformer.lyric_encoder.encoders)
-    scalable = form == "native" and blocks > WEAKENED_LYRIC_BLOCKS[0]
+    scalable = len(transformer.lyric_encoder.encoders) > WEAKENED_LYRIC_BLOCKS[0]
 
     def example(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
         batch, tokens, lyric_tokens = sizes["batch"], sizes["tokens"], sizes["lyric_tokens"]
         ids_shape = (batch, lyric_tokens)
-        no_lyrics = lyric_tokens == 1
+        lyric_mask = padding_mask(*ids_shape)
+        if lyric_tokens == 1:
+            # The form that stands for no lyrics masks its only token.
+            lyric_mask = torch.zeros_like(lyric_mask)
         inputs = {
             "encoder_text_hidden_states": torch.randn(
                 batch, tokens, config.text_embedding_dim, generator=generator
             ),
             "text_attention_mask": padding_mask(batch, tokens),
-            "speaker_embeds": torch.randn(
-                batch, config.speaker_embedding_dim, generator=generator
-            ),
+            "speaker_embeds": torch.randn(batch, config.speaker_embedding_dim, generator=generator),
             "lyric_token_idx": torch.randint(
                 0, config.lyric_encoder_vocab_size, ids_shape, generator=generator
             ),
-            "lyric_mask": torch.zeros(ids_shape, dtype=torch.int64)
-            if no_lyrics
-            else padding_mask(*ids_shape),
+            "lyric_mask": lyric_mask,
         }
         return inputs | ({"lyric_query_scale": torch.tensor(0.25)} if scalable else {})
 
     text_axes, lyric_axes = {0: "batch", 1: "tokens"}, {0: "batch", 1: "lyric_tokens"}
     return Graph(
         file_name="transformer_encoder.onnx",
-        module=module,
+        module=ContextGraph(transformer).eval(),
         outputs=("encoder_hidden_states", "encoder_hidden_mask"),
         free_axes={
             "encoder_text_hidden_states": text_axes,
@@ -312,15 +272,14 @@ def context_graph(transformer: AceStepTransformer, form: Form) -> Graph:
             {"batch": 1, "tokens": 9, "lyric_tokens": 4},
             {"batch": 2, "tokens": 40, "lyric_tokens": 131},
         ),
-        prepare=module.prepare,
+        pinned_inputs=("lyric_query_scale",),
     )
 
 
-def denoiser_graph(transformer: AceStepTransformer, form: Form) -> Graph:
+def denoiser_graph(transformer: AceStepTransformer) -> Graph:
     """``transformer_decoder.onnx``."""
     config = transformer.config
-    published = form == "published"
-    scalable = not published and len(transformer.transformer_blocks) > WEAKENED_FRAME_BLOCKS[0]
+    scalable = len(transformer.transformer_blocks) > WEAKENED_FRAME_BLOCKS[0]
 
     def example(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
         batch, frames, context = sizes["batch"], sizes["frames"], sizes["context"]
@@ -328,60 +287,51 @@ def denoiser_graph(transformer: AceStepTransformer, form: Form) -> Graph:
         inputs = {
             "hidden_states": torch.randn(latents_shape, generator=generator),
             "attention_mask": torch.ones(batch, frames),
-            "encoder_hidden_states": torch.randn(
-                batch, context, config.width, generator=generator
-            ),
+            "encoder_hidden_states": torch.randn(batch, context, config.width, generator=generator),
             "encoder_hidden_mask": padding_mask(batch, context).float(),
             "timestep": torch.tensor([500.5, 998.25])[:batch],
         }
         return inputs | ({"query_scale": torch.tensor([1.0, 0.01])[:batch]} if scalable else {})
 
-    batch_axis = {} if published else {0: "batch"}
-    free_axes = {
-        "hidden_states": {**batch_axis, 3: "frames"},
-        "attention_mask": {**batch_axis, 1: "frames"},
-        "encoder_hidden_states": {**batch_axis, 1: "context"},
-        "encoder_hidden_mask": {**batch_axis, 1: "context"},
-        "timestep": batch_axis,
-    }
-    if scalable:
-        free_axes["query_scale"] = batch_axis
-    batch = 1 if published else 2
-    module = DenoiserGraph(transformer).eval()
     return Graph(
         file_name="transformer_decoder.onnx",
-        module=module,
+        module=DenoiserGraph(transformer).eval(),
         outputs=("sample",),
-        free_axes=free_axes,
-        sizes={"batch": batch, "frames": 24, "context": 13},
+        free_axes={
+            "hidden_states": {0: "batch", 3: "frames"},
+            "attention_mask": {0: "batch", 1: "frames"},
+            "encoder_hidden_states": {0: "batch", 1: "context"},
+            "encoder_hidden_mask": {0: "batch", 1: "context"},
+            "timestep": {0: "batch"},
+            "query_scale": {0: "batch"},
+        },
+        sizes={"batch": 2, "frames": 24, "context": 13},
         example=example,
         verify_sizes=(
             {"batch": 1, "frames": 131, "context": 12},
-            {"batch": batch, "frames": 128, "context": 40},
+            {"batch": 2, "frames": 128, "context": 40},
         ),
-        prepare=module.prepare,
+        pinned_inputs=("query_scale",),
+        pinned_axes={"batch": 1},
     )
 
 
-def mel_decoder_graph(dcae: nn.Module, form: Form) -> Graph:
+def mel_decoder_graph(dcae: nn.Module) -> Graph:
     """``dcae_decoder.onnx``."""
     channels = dcae.config.latent_channels
-    published = form == "published"
 
     def example(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
         return {"latents": torch.randn(1, channels, 16, sizes["frames"], generator=generator)}
 
-    module = MelDecoderGraph(dcae).eval()
-    fixed = {"frames": PUBLISHED_DCAE_FRAMES}
     return Graph(
         file_name="dcae_decoder.onnx",
-        module=module,
+        module=MelDecoderGraph(dcae).eval(),
         outputs=("mel_spectrogram",),
-        free_axes={} if published else {"latents": {3: "frames"}},
-        sizes=fixed if published else {"frames": 24},
+        free_axes={"latents": {3: "frames"}},
+        sizes={"frames": 24},
         example=example,
-        verify_sizes=(fixed,) if published else (fixed, {"frames": 131}, {"frames": 5}),
-        prepare=module.prepare,
+        verify_sizes=({"frames": PUBLISHED_DCAE_FRAMES}, {"frames": 131}, {"frames": 5}),
+        pinned_axes={"frames": PUBLISHED_DCAE_FRAMES},
     )
 
 
@@ -392,16 +342,14 @@ def vocoder_graph(vocoder: Vocoder, mels: int) -> Graph:
         # A log-mel spectrogram lives around −11 … 3.
         return {"mel": torch.randn(1, mels, sizes["mel_frames"], generator=generator) * 2 - 4}
 
-    module = VocoderGraph(vocoder).eval()
     return Graph(
         file_name="vocoder.onnx",
-        module=module,
+        module=VocoderGraph(vocoder).eval(),
         outputs=("waveform",),
         free_axes={"mel": {2: "mel_frames"}},
         sizes={"mel_frames": 24},
         example=example,
         verify_sizes=({"mel_frames": 131},),
-        prepare=module.prepare,
     )
 
 

@@ -45,7 +45,6 @@ class Projection(nn.Module):
         if self.bias is not None:
             self.bias = nn.Parameter(self.bias[order], requires_grad=False)
 
-
     @classmethod
     def from_linear(cls, linear: nn.Linear) -> Projection:
         """Wrap the parameters of a linear layer of some package, without copying them."""
@@ -64,6 +63,11 @@ def transpose_weights(module: nn.Module) -> None:
     for child in module.modules():
         if isinstance(child, Projection):
             child.transpose_weight()
+
+
+def weight_dtype(module: nn.Module) -> torch.dtype:
+    """The dtype a module computes in: that of its parameters."""
+    return next(module.parameters()).dtype
 
 
 def attention_bias(key_mask: Tensor, dtype: torch.dtype) -> Tensor:

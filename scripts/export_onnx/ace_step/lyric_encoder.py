@@ -39,9 +39,7 @@ def relative_sinusoids(length: Tensor | int, width: int) -> Tensor:
     """
     offsets = torch.arange(2 * length - 1, dtype=torch.float32)
     offsets = (length - 1) - offsets
-    rates = torch.exp(
-        torch.arange(0, width, 2, dtype=torch.float32) * -(math.log(10000.0) / width)
-    )
+    rates = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * -(math.log(10000.0) / width))
     angles = offsets[:, None] * rates[None, :]
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
@@ -130,9 +128,7 @@ class InputEmbedding(nn.Module):
 
     def __init__(self, inputs: int, width: int):
         super().__init__()
-        self.out = nn.Sequential(
-            Projection(inputs, width), nn.LayerNorm(width, eps=NORM_EPSILON)
-        )
+        self.out = nn.Sequential(Projection(inputs, width), nn.LayerNorm(width, eps=NORM_EPSILON))
         self.factor = math.sqrt(width)
 
     def forward(self, x: Tensor) -> Tensor:

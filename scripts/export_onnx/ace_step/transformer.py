@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import CrossAttention, LinearAttention, RotaryTables
-from .layers import Projection
+from .attention import Context, CrossAttention, LinearAttention, RotaryTables
+from .layers import Projection, attention_bias
 from .lyric_encoder import LyricEncoder, LyricEncoderConfig
 
 WEAKENED_BLOCKS = tuple(range(15, 20))
@@ -176,6 +176,20 @@ class GatedFeedForward(nn.Module):
         return self.point_conv(content * F.silu(gate))
 
 
+class Surroundings(NamedTuple):
+    """What every block sees besides the stream itself, the same for all of them.
+
+    ``modulation`` ``(B, 6, width)``; ``self_tables`` hold the frame mask, ``query_tables`` the
+    softmax scale and, for the blocks concerned, the ERG factor; ``frames_seen`` ``(B, T, 1)``.
+    """
+
+    modulation: Tensor
+    self_tables: RotaryTables
+    query_tables: RotaryTables
+    context: Context
+    frames_seen: Tensor
+
+
 class TransformerBlock(nn.Module):
     """Self-attention, cross-attention and feed-forward, each added to the residual stream."""
 
@@ -187,33 +201,14 @@ class TransformerBlock(nn.Module):
         self.ff = GatedFeedForward(config.width, int(config.width * config.mlp_ratio))
         self.scale_shift_table = nn.Parameter(torch.empty(6, config.width))
 
-    def forward(
-        self,
-        x: Tensor,
-        modulation: Tensor,
-        self_tables: RotaryTables,
-        query_tables: RotaryTables,
-        context: ContextStates,
-    ) -> Tensor:
-        """``x`` ``(B, T, width)``, ``modulation`` ``(B, 6, width)``."""
-        modulation = self.scale_shift_table + modulation
+    def forward(self, x: Tensor, seen: Surroundings) -> Tensor:
+        """``x`` ``(B, T, width)`` to the same shape."""
+        modulation = self.scale_shift_table + seen.modulation
         shift_attn, scale_attn, gate_attn, shift_ff, scale_ff, gate_ff = modulation.chunk(6, dim=1)
-        attended = self.attn(rms_normalise(x) * (1 + scale_attn) + shift_attn, self_tables)
+        attended = self.attn(rms_normalise(x) * (1 + scale_attn) + shift_attn, seen.self_tables)
         x = x + gate_attn * attended
-        x = x + self.cross_attn(
-            x, query_tables, context.states, context.mask, context.tables, context.frame_mask
-        )
+        x = x + self.cross_attn(x, seen.query_tables, seen.context, seen.frames_seen)
         return x + gate_ff * self.ff(rms_normalise(x) * (1 + scale_ff) + shift_ff)
-
-
-@dataclass(frozen=True)
-class ContextStates:
-    """What cross-attention looks at: ``states`` ``(B, S, width)``, ``mask`` ``(B, S)``."""
-
-    states: Tensor
-    mask: Tensor
-    tables: RotaryTables
-    frame_mask: Tensor
 
 
 class FinalLayer(nn.Module):
@@ -293,28 +288,49 @@ class AceStepTransformer(nn.Module):
         ``timestep`` ``(B,)`` in 0 … 1000. ``query_scale`` ``(B,)`` weakens the cross-attention
         queries of blocks 15 to 19 for ERG (1 = not).
         """
+        x, embedded, strong, weak_queries = self.begin(
+            latents, frame_mask, context, context_mask, timestep, query_scale
+        )
+        weak = strong._replace(query_tables=weak_queries)
+        for index, block in enumerate(self.transformer_blocks):
+            x = block(x, weak if index in WEAKENED_BLOCKS else strong)
+        return self.final_layer(x, embedded)
+
+    def begin(
+        self,
+        latents: Tensor,
+        frame_mask: Tensor,
+        context: Tensor,
+        context_mask: Tensor,
+        timestep: Tensor,
+        query_scale: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Surroundings, RotaryTables]:
+        """Everything that comes before the first block; arguments as of :meth:`decode`.
+
+        Returns the stream ``(B, T, width)``, the embedded timestep ``(B, width)``, what the
+        blocks see, and the query tables of the blocks that ERG weakens.
+        """
         x = self.proj_in(latents)
-        features = timestep_features(timestep).to(x.dtype)
-        embedded = self.timestep_embedder(features)
+        embedded = self.timestep_embedder(timestep_features(timestep).to(x.dtype))
         modulation = self.t_block(embedded).unflatten(-1, (6, -1))
 
         head_width, theta = self.config.attention_head_dim, self.config.rope_theta
         frames = RotaryTables.build(x.shape[1], head_width, theta)
-        softmax_scale = head_width**-0.5
-        strong_queries = frames.scaled(softmax_scale)
-        weak_queries = (
-            strong_queries
-            if query_scale is None
-            else strong_queries.scaled(query_scale.float()[:, None, None, None])
+        softmax_scale = torch.full_like(timestep, head_width**-0.5, dtype=torch.float32)
+        strong_queries = frames.scaled(softmax_scale[:, None, None, None])
+        weak_queries = strong_queries
+        if query_scale is not None:
+            weak_queries = strong_queries.scaled(query_scale.float()[:, None, None, None])
+        surroundings = Surroundings(
+            modulation=modulation,
+            self_tables=frames.scaled(frame_mask.float()[:, :, None, None]),
+            query_tables=strong_queries,
+            context=Context(
+                states=context,
+                seen=context_mask.eq(1).to(x.dtype)[:, :, None],
+                bias=attention_bias(context_mask, torch.float32),
+                tables=RotaryTables.build(context.shape[1], head_width, theta),
+            ),
+            frames_seen=frame_mask.eq(1).to(x.dtype)[:, :, None],
         )
-        self_tables = frames.scaled(frame_mask.float()[:, :, None, None])
-        states = ContextStates(
-            context,
-            context_mask,
-            RotaryTables.build(context.shape[1], head_width, theta),
-            frame_mask,
-        )
-        for index, block in enumerate(self.transformer_blocks):
-            queries = weak_queries if index in WEAKENED_BLOCKS else strong_queries
-            x = block(x, modulation, self_tables, queries, states)
-        return self.final_layer(x, embedded)
+        return x, embedded, surroundings, weak_queries

@@ -7,7 +7,9 @@ convolutions included (``weight_g`` and ``weight_v``).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -102,7 +104,7 @@ class Backbone(nn.Module):
             padding_mode="replicate",
         )
         self.channel_layers = nn.ModuleList([nn.Sequential(stem, ChannelNorm(dims[0]))])
-        for before, after in zip(dims[:-1], dims[1:], strict=True):
+        for before, after in pairwise(dims):
             widen = nn.Sequential(ChannelNorm(before), nn.Conv1d(before, after, 1))
             self.channel_layers.append(widen)
         self.stages = nn.ModuleList(
@@ -235,26 +237,25 @@ class Vocoder(nn.Module):
 
 
 def receptive_field_frames(config: VocoderConfig) -> int:
-    """How many mel frames on each side a sample of the waveform can depend on.
+    """How many mel frames on each side of its own a sample of the waveform can depend on.
 
-    Half-widths of all kernels in turn, each in units of the mel frame at its place; rounded up.
+    Follows the range of positions that frame 0's samples are made from, back through all layers.
     """
-    reach = STEM_KERNEL // 2 + sum(config.depths) * (config.kernel_sizes[0] // 2)
-    samples = float(reach + config.pre_conv_kernel_size // 2)
-    rate = 1
-    widest = max(
-        sum((dilation + 1) * (size - 1) // 2 for dilation in dilations)
+    widest_block = max(
+        sum((dilation + 1) * (size // 2) for dilation in dilations)
         for size, dilations in zip(
             config.resblock_kernel_sizes, config.resblock_dilation_sizes, strict=True
         )
     )
-    for upsampling, kernel in zip(
-        config.upsample_rates, config.upsample_kernel_sizes, strict=True
-    ):
-        # An output of a transposed convolution sees inputs up to this far from its own place.
-        padding = (kernel - upsampling) // 2
-        samples += max(kernel - 1 - padding, padding) / upsampling / rate
-        rate *= upsampling
-        samples += widest / rate
-    samples += config.post_conv_kernel_size // 2 / rate
-    return -int(-samples // 1)
+    reach = config.post_conv_kernel_size // 2
+    first, last = -reach, math.prod(config.upsample_rates) - 1 + reach
+    upsampling = zip(config.upsample_rates, config.upsample_kernel_sizes, strict=True)
+    for rate, kernel in reversed(list(upsampling)):
+        first, last = first - widest_block, last + widest_block
+        # Output o sums the inputs i of a transposed convolution for which
+        # 0 <= o + padding - i * rate < kernel.
+        padding = (kernel - rate) // 2
+        first, last = -((kernel - 1 - padding - first) // rate), (last + padding) // rate
+    reach = config.pre_conv_kernel_size // 2 + STEM_KERNEL // 2
+    reach += sum(config.depths) * (config.kernel_sizes[0] // 2)
+    return max(reach - first, reach + last)

@@ -53,6 +53,7 @@ class BundleBackend:
         folder: Path,
         *,
         variant: str | None = None,
+        device: str = "cpu",
         threads: int | None = None,
         configured: ConfiguredDefaults | None = None,
         compose: Composer | None = None,
@@ -61,6 +62,7 @@ class BundleBackend:
         self._info = info
         self._model_folder = folder
         self._variant = variant
+        self._device = device
         self._threads = threads
         self._configured = configured or ConfiguredDefaults()
         self._compose = compose
@@ -81,6 +83,19 @@ class BundleBackend:
             f"Make these files again: `lofi-daemon quantize {self._info.type} "
             f"--bits {folder.name.removeprefix('int')}`."
         )
+
+    @property
+    def _remedy(self) -> str:
+        """What to do where memory does not suffice."""
+        smaller = (
+            f"`lofi-daemon quantize {self._info.type} --bits 4` makes it several times smaller"
+        )
+        return f"Close other programs; {smaller}; or use the demo backend."
+
+    @property
+    def device(self) -> str | None:
+        """What computes, while the model is loaded."""
+        return self._pipeline.device if self._pipeline is not None else None
 
     @property
     def info(self) -> BackendInfo:
@@ -133,14 +148,17 @@ class BundleBackend:
             raise ModelNotFound(f"{self._info.name} is not in {self._folder}.", hint=self._repair)
         if status.error is not None:
             raise ModelLoadFailed(status.error, hint=self._repair)
-        store.raise_if_damaged(self._folder, self._repair, cancel)
+        folder = self._folder
+        store.raise_if_damaged(folder, self._repair, cancel)
         from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
+        from lofi_daemon.backends.ace_step.residency import everything_fits
         from lofi_daemon.onnx.session import SessionSettings
 
         self._pipeline = AceStepPipeline(
-            self._folder,
-            SessionSettings(threads=self._threads),
+            folder,
+            SessionSettings(device=self._device, threads=self._threads),
             compose=self._compose,
+            keep_loaded=everything_fits(folder, self._remedy),
             cancel=cancel,
             on_progress=on_progress,
         )
@@ -177,6 +195,7 @@ def ace_step_backend(settings: Settings) -> BundleBackend:
         ),
         settings.ace_step_folder,
         variant=settings.ace_step_variant,
+        device=settings.device,
         threads=settings.threads,
         configured=ConfiguredDefaults(
             settings.ace_step_steps, settings.ace_step_scheduler, settings.ace_step_guidance

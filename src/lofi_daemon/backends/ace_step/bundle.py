@@ -64,8 +64,8 @@ class VocoderFacts(_Section):
 class WindowFacts(_Section):
     """Latent frames a DCAE call, and how many of them neighbouring calls share."""
 
-    window_frames: int = 512
-    overlap_frames: int = 128
+    window_frames: int = 256
+    overlap_frames: int = 64
 
 
 class Defaults(_Section):

@@ -7,8 +7,9 @@ clip = pipeline.generate(GenerationRequest("rainy night, rhodes", 30.0, seed=42)
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from lofi_daemon.backends.ace_step.guidance import Guidance, calls_after_iterati
 from lofi_daemon.backends.ace_step.latents import frames_for, gaussian_noise
 from lofi_daemon.backends.ace_step.mastering import master
 from lofi_daemon.backends.ace_step.requests import guidance_of, resolve
+from lofi_daemon.backends.ace_step.residency import Resident
 from lofi_daemon.backends.ace_step.schedule import flow_schedule
 from lofi_daemon.backends.ace_step.solvers import (
     FreshNoise,
@@ -66,8 +68,10 @@ def ignore_progress(progress: PhaseProgress) -> None:
 
 
 class AceStepPipeline:
-    """All graphs of one bundle, loaded.
+    """All graphs of one bundle.
 
+    keep_loaded: they are loaded now and stay; otherwise each phase of a request loads its own and
+    drops those of the others, which takes less memory and more time.
     compose writes the lyric tokens of a request; by default the instrumental tag. A bundle whose
     manifest asks for a score must be given the composer of that score.
     Raises ModelNotFound and ModelLoadFailed, naming the file.
@@ -79,10 +83,11 @@ class AceStepPipeline:
         settings: SessionSettings | None = None,
         *,
         compose: Composer | None = None,
+        keep_loaded: bool = True,
         cancel: CancelToken | None = None,
         on_progress: ProgressCallback = ignore_progress,
     ) -> None:
-        settings = settings or SessionSettings()
+        settings = replace(settings or SessionSettings(), arena=False)
         cancel = cancel or CancelToken()
         self.manifest: Manifest = read_manifest(folder)
         if self.manifest.score is not None and compose is None:
@@ -92,18 +97,37 @@ class AceStepPipeline:
             )
         self._compose: Composer = compose or (lambda request: instrumental_lyric())
 
-        def loaded(parts: int) -> None:
-            on_progress(PhaseProgress(Phase.LOADING, parts, 4, parts / 4))
+        self._keep_loaded = keep_loaded
+        self._text_encoder = Resident(lambda: TextEncoder(folder, settings))
+        self._context_encoder = Resident(lambda: ContextEncoder(folder, settings))
+        self._transformer = Resident(lambda: DiffusionTransformer(folder, settings))
+        self._decoder = Resident(lambda: LatentDecoder(folder, self.manifest, settings))
+        parts = self._parts
+        for number, part in enumerate(parts if keep_loaded else (), start=1):
+            part.get()
+            on_progress(PhaseProgress(Phase.LOADING, number, len(parts), number / len(parts)))
             cancel.raise_if_cancelled()
 
-        self.text_encoder = TextEncoder(folder, settings)
-        loaded(1)
-        self.context_encoder = ContextEncoder(folder, settings)
-        loaded(2)
-        self.transformer = DiffusionTransformer(folder, settings)
-        loaded(3)
-        self.decoder = LatentDecoder(folder, self.manifest, settings)
-        loaded(4)
+    @property
+    def text_encoder(self) -> TextEncoder:
+        return self._text_encoder.get()
+
+    @property
+    def context_encoder(self) -> ContextEncoder:
+        return self._context_encoder.get()
+
+    @property
+    def transformer(self) -> DiffusionTransformer:
+        return self._transformer.get()
+
+    @property
+    def decoder(self) -> LatentDecoder:
+        return self._decoder.get()
+
+    @property
+    def device(self) -> str | None:
+        """What the transformer was loaded on; None while it is not loaded."""
+        return self._transformer.get().device if self._transformer.is_loaded else None
 
     @property
     def can_weaken(self) -> bool:
@@ -141,6 +165,7 @@ class AceStepPipeline:
     ) -> ContextPair:
         """Prompt and lyric to the contexts of both passes."""
         on_progress(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
+        self._make_room_for(self._text_encoder, self._context_encoder)
         contexts = self.contexts(
             self.text_encoder.tokenize(request.prompt),
             self._compose(request),
@@ -183,6 +208,7 @@ class AceStepPipeline:
         fresh_noise(step) replaces PingPong's draws from the seed; guidance replaces what request
         and manifest say. Raises ModelInferenceFailed naming the step where a value is not finite.
         """
+        self._make_room_for(self._transformer)
         assert request.inference_steps is not None
         assert request.scheduler is not None
         guidance = guidance or guidance_of(request, self.manifest)
@@ -218,6 +244,7 @@ class AceStepPipeline:
         cancel: CancelToken,
     ) -> AudioClip:
         """Latents to the finished track: trimmed to the duration, levelled, faded at its end."""
+        self._make_room_for(self._decoder)
         share = self.decoder.dcae_share
 
         def report(fraction: float) -> None:
@@ -241,6 +268,17 @@ class AceStepPipeline:
             master(samples, OUTPUT_SAMPLE_RATE, self.manifest.mastering)
         fade_out(samples, round(END_FADE_SEC * OUTPUT_SAMPLE_RATE))
         return AudioClip(samples, OUTPUT_SAMPLE_RATE)
+
+    @property
+    def _parts(self) -> tuple[Resident[Any], ...]:
+        return (self._text_encoder, self._context_encoder, self._transformer, self._decoder)
+
+    def _make_room_for(self, *needed: Resident[Any]) -> None:
+        """Where memory is short, drop what the coming phase does not need."""
+        if not self._keep_loaded:
+            for part in self._parts:
+                if part not in needed:
+                    part.drop()
 
 
 def _watch(

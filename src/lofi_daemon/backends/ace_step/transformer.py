@@ -14,6 +14,10 @@ from lofi_daemon.backends.ace_step.text import WEAKENED
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import Array, OnnxModel, SessionSettings
 
+# Up to here two rows are faster than one after the other, because small products use the cores
+# badly. Beyond, the pair would only double the memory.
+PAIR_FRAMES = 1300
+
 
 @dataclass(frozen=True)
 class ContextPair:
@@ -41,7 +45,11 @@ class DiffusionTransformer:
         )
         batch = self._model.inputs["hidden_states"].shape[0]
         timesteps = self._model.inputs["timestep"].shape[0]
-        self._pair_in_one_call = batch is None and timesteps is None
+        self._takes_pairs = batch is None and timesteps is None
+
+    @property
+    def device(self) -> str:
+        return self._model.device
 
     @property
     def can_weaken(self) -> bool:
@@ -58,10 +66,10 @@ class DiffusionTransformer:
     def both(
         self, latents: Latents, timestep: np.float32, contexts: ContextPair, cancel: CancelToken
     ) -> tuple[Latents, Latents]:
-        """The conditional and the unconditional velocity: one call where the batch axis is free."""
+        """The conditional and the unconditional velocity: one call where that pays."""
         with_prompt, without = contexts.conditional, contexts.unconditional
         scale = WEAKENED if contexts.weaken_queries else 1.0
-        if self._pair_in_one_call:
+        if self._takes_pairs and latents.shape[-1] <= PAIR_FRAMES:
             pair = self._call(
                 np.concatenate((latents, latents)),
                 timestep,

@@ -1,0 +1,88 @@
+"""Which graphs of a bundle are in memory when.
+
+Where there is room, all of them from the first request on. Where there is not, each phase loads
+its own and drops them when it is over: the encoders before diffusion, the transformer before the
+decoder. Then the largest phase decides what is needed, and not the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.memory import available_memory
+
+ModelT = TypeVar("ModelT")
+
+PHASES: Mapping[str, tuple[str, ...]] = {
+    "encoding": ("text_encoder", "transformer_encoder"),
+    "diffusing": ("transformer_decoder",),
+    "decoding": ("dcae_decoder", "vocoder"),
+}
+# Rough, and on the safe side: what a call needs besides its weights, for a track of a minute.
+WORKING_SHARE = 0.08
+WORKING_BYTES = 150_000_000
+
+
+class Resident(Generic[ModelT]):
+    """A model that is loaded when it is first needed, and can be dropped until the next time."""
+
+    def __init__(self, load: Callable[[], ModelT]) -> None:
+        self._load = load
+        self._model: ModelT | None = None
+
+    def get(self) -> ModelT:
+        """Raises ModelNotFound and ModelLoadFailed, naming the file."""
+        if self._model is None:
+            self._model = self._load()
+        return self._model
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._model is not None
+
+    def drop(self) -> None:
+        self._model = None
+
+
+def needed_bytes(folder: Path) -> Mapping[str, int]:
+    """Memory that each phase needs: its graphs' files, and working memory."""
+    return {
+        phase: round(
+            (1.0 + WORKING_SHARE) * sum(_bytes(folder, graph) for graph in graphs) + WORKING_BYTES
+        )
+        for phase, graphs in PHASES.items()
+    }
+
+
+def everything_fits(folder: Path, remedy: str, available: int | None = None) -> bool:
+    """Whether all graphs may stay in memory, or each phase must make room for the next.
+
+    Raises ModelLoadFailed with both numbers where not even the largest phase fits.
+    """
+    if available is None:
+        available = available_memory()
+    if available is None:
+        return True
+    needed = needed_bytes(folder)
+    phase = max(needed, key=needed.__getitem__)
+    if available < needed[phase]:
+        raise ModelLoadFailed(
+            f"{phase.capitalize()} with {folder} needs {_gigabytes(needed[phase])} of memory; "
+            f"{_gigabytes(available)} are available.",
+            hint=remedy,
+            needed_bytes=needed[phase],
+            available_bytes=available,
+        )
+    return available >= sum(needed.values())
+
+
+def _bytes(folder: Path, graph: str) -> int:
+    """A graph and its weights, which lie beside it under a name that begins as its own."""
+    return sum(path.stat().st_size for path in folder.glob(f"{graph}*") if path.is_file())
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"

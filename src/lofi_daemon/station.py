@@ -16,7 +16,7 @@ from lofi_daemon.backends.registry import Registry
 from lofi_daemon.errors import LofiError, TrackAlreadyComplete
 from lofi_daemon.jobs.job import Cancelled, Completed, Event, Failed
 from lofi_daemon.jobs.jobs import Jobs
-from lofi_daemon.parameters import GenerationParameters, SoundParameters
+from lofi_daemon.parameters import GenerationParameters, SoundParameters, parse
 from lofi_daemon.player.playback import Playback, PlaybackEvent, PlaybackSilent
 from lofi_daemon.radio import (
     FILLER_DURATION_SEC,
@@ -315,9 +315,7 @@ class Station:
 
 
 def _parameters(sound: SoundParameters, prompt: str, seed: int) -> GenerationParameters:
-    return GenerationParameters.model_validate(
-        {**sound.model_dump(), "prompt": prompt, "seed": seed}
-    )
+    return parse(GenerationParameters, {**sound.model_dump(), "prompt": prompt, "seed": seed})
 
 
 def _filler_sec(sound: SoundParameters) -> float:

@@ -114,6 +114,7 @@ class Playback:
         self._entries = 0
         self._playing: Turn | None = None
         self._next: Turn | None = None
+        self._next_may_be_another = False
         self._deciding = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self.last_track_id: str | None = None
@@ -206,9 +207,9 @@ class Playback:
 
     async def skip(self) -> None:
         """Cross over to the next track; at the end of everything this is the end."""
-        async with self._deciding:
-            await self._settle_next()
-            await self.player.skip()
+        if self._next is None or self._next_may_be_another:
+            await self._choose_next()
+        await self.player.skip()
 
     async def seek(self, position_sec: float) -> None:
         await self.player.seek(min(position_sec, self.player.duration_sec))
@@ -238,6 +239,7 @@ class Playback:
 
     def next_may_have_changed(self) -> None:
         """Choose again what follows the playing track, soon."""
+        self._next_may_be_another = True
         self._spawn(self._choose_next())
 
     async def _choose_next(self) -> None:
@@ -247,6 +249,7 @@ class Playback:
     async def _settle_next(self) -> None:
         """Make the player know what comes next; what cannot be played is told and passed over."""
         while self.player.state != "stopped":
+            self._next_may_be_another = False
             choice = await self._choose(silent=False)
             if self._next is not None and choice == (self._next.track.track_id, self._next.origin):
                 return
@@ -336,6 +339,7 @@ class Playback:
             self.playlist = self.playlist.reached(turn.track.track_id)
         if self.radio is not None:
             self.radio.started(turn.track.track_id)
+        self.next_may_have_changed()
         self._spawn(self._note_played(turn.track.track_id))
 
     def _on_ended(self, event: Ended) -> None:
@@ -350,7 +354,6 @@ class Playback:
             await asyncio.to_thread(self._tracks.played, track_id)
         except LofiError as error:
             log.warning("%s", error.message)
-        await self._choose_next()
 
     def _publish_position(self, kind: type[PlaybackStarted]) -> None:
         track = self.playing

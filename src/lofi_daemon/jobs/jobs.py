@@ -93,6 +93,7 @@ class Jobs:
             tracks,
             self._timings,
             settings.track_format,
+            unload_after_sec=settings.unload_after_sec,
             on_step=self._step_done,
             on_end=self._job_ended,
         )

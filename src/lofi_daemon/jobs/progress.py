@@ -21,6 +21,8 @@ Clock = Callable[[], float]
 # How much of a phase its forecast is worth, against what has been measured of that phase itself.
 _TRUST_LEARNT = 0.10
 _TRUST_GUESSED = 0.02
+# The pieces of loading are files, and nothing is known of how they share the time.
+_TRUST_LOADING = 1.0
 # A piece that takes longer than expected is expected to take this share of its delay longer still.
 _OVERRUN = 0.15
 # A forecast that was learnt follows the correction by the other phases not all the way: what slows
@@ -166,6 +168,8 @@ class JobProgress:
         """Seconds of the running phase as a whole."""
         forecast = self._forecast.get(phase.phase, Forecast(0.0, learnt=False))
         trust = _TRUST_LEARNT if forecast.learnt else _TRUST_GUESSED
+        if phase.phase is Phase.LOADING and forecast.learnt:
+            trust = _TRUST_LOADING
         if phase.fraction > 0.0:
             return (trust * forecast.seconds + phase.reported) / (trust + phase.fraction)
         return _corrected(forecast, self._correction())

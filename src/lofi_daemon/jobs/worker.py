@@ -35,6 +35,7 @@ class Worker:
         timings: Timings,
         track_format: TrackFormat,
         *,
+        unload_after_sec: float | None = None,
         on_step: Callable[[Job], None],
         on_end: Callable[[Job, FinalEvent], None],
     ) -> None:
@@ -42,6 +43,7 @@ class Worker:
         self._tracks = tracks
         self._timings = timings
         self._track_format: TrackFormat = track_format
+        self._unload_after_sec = unload_after_sec
         self._on_step = on_step
         self._on_end = on_end
         self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -64,8 +66,16 @@ class Worker:
 
     def _work(self) -> None:
         lower_priority()
-        while (job := self._inbox.get()) is not None:
+        while (job := self._next_job()) is not None:
             self._on_end(job, self._outcome(job))
+
+    def _next_job(self) -> Job | None:
+        """Wait for work; after a while without any, the models' memory is given back."""
+        try:
+            return self._inbox.get(timeout=self._unload_after_sec)
+        except queue.Empty:
+            self._registry.unload_all()
+            return self._inbox.get()
 
     def _outcome(self, job: Job) -> FinalEvent:
         """Run the job. The boundary: whatever is raised in there becomes an event here."""

@@ -13,7 +13,7 @@ from lofi_daemon.errors import ConfigurationError
 from lofi_daemon.parameters import SchedulerName
 
 TrackFormat = Literal["wav16", "wav24", "flac"]
-DeviceName = Literal["auto", "cpu", "cuda", "metal", "directml"]
+DeviceName = Literal["auto", "cpu", "cuda", "metal", "directml", "webgpu"]
 VariantName = Literal["original", "int8", "int4"]
 HUB_SOURCE = r"^[\w.-]+/[\w.-]+(/[\w./-]+)?(@[\w./-]+)?$"
 
@@ -84,7 +84,7 @@ class Settings(BaseModel):
     device: DeviceName = Field(
         default="auto",
         title="LOFI_DEVICE",
-        description="What computes: auto, cpu, cuda, metal or directml.",
+        description="What computes: auto, cpu, cuda, metal, directml or webgpu.",
     )
     threads: int | None = Field(
         default=None,
@@ -92,6 +92,13 @@ class Settings(BaseModel):
         le=1024,
         title="LOFI_THREADS",
         description="Processor threads a model may use; all cores when not set.",
+    )
+    unload_after_min: float = Field(
+        default=15.0,
+        gt=0.0,
+        le=100_000.0,
+        title="LOFI_UNLOAD_AFTER_MIN",
+        description="Minutes without work after which a model's memory is given back.",
     )
     ace_step_steps: int | None = Field(
         default=None,
@@ -118,6 +125,10 @@ class Settings(BaseModel):
     def cache_folder(self) -> Path:
         """Where the daemon keeps what it learnt about itself; the home of the default folders."""
         return default_cache_folder()
+
+    @property
+    def unload_after_sec(self) -> float:
+        return 60.0 * self.unload_after_min
 
     @property
     def cache_max_bytes(self) -> int:

@@ -82,12 +82,14 @@ class BackendInfo:
 class Availability:
     """Whether generate would work now: `installed` and no `error`.
 
-    `error` says which file is wrong and what to do; `model_version` is None when not installed.
+    `error` says which file is wrong and what to do; `model_version` is None when not installed;
+    `device` is what computes ("cpu", "cuda", …), None until the model was loaded.
     """
 
     installed: bool
     model_version: str | None = None
     error: str | None = None
+    device: str | None = None
 
 
 class Backend(Protocol):

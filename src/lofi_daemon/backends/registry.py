@@ -85,6 +85,11 @@ class Registry:
             )
         return backend
 
+    def unload_all(self) -> None:
+        """Give back the memory of every model."""
+        for backend in self._made.values():
+            backend.unload()
+
     def unload_others(self, backend: Backend) -> None:
         """Give back the memory of every other model."""
         for other in self._made.values():

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed, ModelNotFound
+from lofi_daemon.onnx.devices import choose_device, device_in_use
 
 Array = NDArray[Any]
 
@@ -43,17 +44,22 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """How sessions are made: execution providers in order, and threads (None: one a core)."""
+    """How sessions are made: the device (see devices.py), and threads (None: one a core).
 
-    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    arena: scratch memory is kept for the next call. It pays for thousands of short calls; for few
+    long ones it doubles the peak and is never given back.
+    """
+
+    device: str = "cpu"
     threads: int | None = None
+    arena: bool = True
 
 
 class OnnxModel:
     """A loaded graph.
 
     Raises ModelNotFound when the file is missing, ModelLoadFailed when onnxruntime refuses it or
-    an expected input is not there; both name the file.
+    an expected input is not there (both name the file), and when the device is not there.
     """
 
     def __init__(
@@ -62,20 +68,23 @@ class OnnxModel:
         self.path = path
         if not path.is_file():
             raise ModelNotFound(f"Model file {path} is missing.")
+        choice = choose_device(settings.device, ort.get_available_providers())
         options = ort.SessionOptions()
         options.log_severity_level = 3
         if settings.threads is not None:
             options.intra_op_num_threads = settings.threads
+        options.enable_cpu_mem_arena = settings.arena
         # Spinning threads would keep the cores from the player and from the event loop.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = ort.InferenceSession(
-                str(path), options, providers=list(settings.providers)
+                str(path), options, providers=list(choice.providers)
             )
         except Exception as error:
             raise ModelLoadFailed(
                 f"Model file {path} cannot be loaded: {_first_line(error)}"
             ) from error
+        self.device = device_in_use(choice, self._session.get_providers())
         self.inputs = {spec.name: spec for spec in map(self._spec, self._session.get_inputs())}
         self.outputs = tuple(map(self._spec, self._session.get_outputs()))
         missing = [name for name in required_inputs if name not in self.inputs]

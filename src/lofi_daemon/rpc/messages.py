@@ -176,12 +176,14 @@ class BackendStatus(Message):
     sample_rate: int
     model_version: str | None
     error: str | None = None
+    device: str | None = None
 
     @model_serializer(mode="wrap")
-    def _without_empty_error(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_what_is_none(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = serialise(self)
-        if fields["error"] is None:
-            del fields["error"]
+        for name in ("error", "device"):
+            if fields[name] is None:
+                del fields[name]
         return fields
 
 

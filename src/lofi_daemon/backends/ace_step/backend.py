@@ -93,8 +93,7 @@ class BundleBackend:
         return f"Close other programs; {smaller}; or use the demo backend."
 
     @property
-    def device(self) -> str | None:
-        """What computes, while the model is loaded."""
+    def _device_used(self) -> str | None:
         return self._pipeline.device if self._pipeline is not None else None
 
     @property
@@ -119,7 +118,9 @@ class BundleBackend:
         if problems:
             error = store.describe(folder, problems, self._repair)
             return Availability(installed=True, error=error)
-        return Availability(installed=True, model_version=manifest.model_version)
+        return Availability(
+            installed=True, model_version=manifest.model_version, device=self._device_used
+        )
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
         from lofi_daemon.backends.ace_step.requests import resolve

@@ -98,6 +98,7 @@ class AceStepPipeline:
         self._compose: Composer = compose or (lambda request: instrumental_lyric())
 
         self._keep_loaded = keep_loaded
+        self.device: str | None = None  # what the transformer was last loaded on
         self._text_encoder = Resident(lambda: TextEncoder(folder, settings))
         self._context_encoder = Resident(lambda: ContextEncoder(folder, settings))
         self._transformer = Resident(lambda: DiffusionTransformer(folder, settings))
@@ -107,6 +108,8 @@ class AceStepPipeline:
             part.get()
             on_progress(PhaseProgress(Phase.LOADING, number, len(parts), number / len(parts)))
             cancel.raise_if_cancelled()
+        if keep_loaded:
+            self.device = self.transformer.device
 
     @property
     def text_encoder(self) -> TextEncoder:
@@ -123,11 +126,6 @@ class AceStepPipeline:
     @property
     def decoder(self) -> LatentDecoder:
         return self._decoder.get()
-
-    @property
-    def device(self) -> str | None:
-        """What the transformer was loaded on; None while it is not loaded."""
-        return self._transformer.get().device if self._transformer.is_loaded else None
 
     @property
     def can_weaken(self) -> bool:
@@ -209,6 +207,7 @@ class AceStepPipeline:
         and manifest say. Raises ModelInferenceFailed naming the step where a value is not finite.
         """
         self._make_room_for(self._transformer)
+        self.device = self.transformer.device
         assert request.inference_steps is not None
         assert request.scheduler is not None
         guidance = guidance or guidance_of(request, self.manifest)

@@ -39,10 +39,6 @@ class Resident(Generic[ModelT]):
             self._model = self._load()
         return self._model
 
-    @property
-    def is_loaded(self) -> bool:
-        return self._model is not None
-
     def drop(self) -> None:
         self._model = None
 

@@ -28,6 +28,7 @@ def demo_backend(settings: Settings) -> BundleBackend:
             full_model=False,
         ),
         BUNDLE,
+        device="cpu",  # so small that moving data to another device costs more than it saves
         threads=settings.threads,
         compose=compose_score,
         repair="Install lofi-daemon again: these files are part of the package.",

@@ -70,6 +70,7 @@ def _backend_status(daemon: Daemon, backend: Backend) -> BackendStatus:
         sample_rate=info.sample_rate,
         model_version=available.model_version,
         error=available.error,
+        device=available.device,
     )
 
 

@@ -1,0 +1,82 @@
+"""How much memory there is for models: the machine's, or less where a container allows less."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_MEMORY = Path("/proc/meminfo")
+_GROUP = Path("/proc/self/cgroup")
+_GROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class _GroupFiles:
+    limit: str
+    used: str
+    cached: str
+
+
+# By the controller's name in /proc/self/cgroup: none in version 2 of control groups.
+_FILES = {
+    "": _GroupFiles("memory.max", "memory.current", "inactive_file"),
+    "memory": _GroupFiles("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+
+
+def available_memory() -> int | None:
+    """Bytes that could be used now without anything being swapped out; None where nobody says.
+
+    On Linux: MemAvailable, and what the limits of the control groups above this process leave.
+    Elsewhere None: the system decides what it swaps.
+    """
+    if sys.platform != "linux":
+        return None
+    machine = _meminfo("MemAvailable")
+    group = _left_in_groups()
+    known = [each for each in (machine, group) if each is not None]
+    return min(known) if known else None
+
+
+def _meminfo(name: str) -> int | None:
+    for line in _MEMORY.read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _left_in_groups() -> int | None:
+    """The least that any limited group on the way up has left; cached files do not count."""
+    left = [
+        int(limit) - int(_read(group / names.used).strip() or 0) + _cached(group, names.cached)
+        for group, names in _memory_groups()
+        if (limit := _read(group / names.limit).strip()).isdigit()
+    ]
+    return max(0, min(left)) if left else None
+
+
+def _memory_groups() -> Iterator[tuple[Path, _GroupFiles]]:
+    for line in _read(_GROUP).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers in ("", "memory"):
+            root = _GROUPS / controllers
+            group = root / path.lstrip("/")
+            for each in (group, *group.parents):
+                if each == root.parent:
+                    break
+                yield each, _FILES[controllers]
+
+
+def _cached(group: Path, name: str) -> int:
+    lines = (line.split() for line in _read(group / "memory.stat").splitlines())
+    return sum(int(count) for key, count in lines if key == name)
+
+
+def _read(path: Path) -> str:
+    """The text of a file of the kernel's, empty where there is no such file."""
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError:
+        return ""

@@ -1,0 +1,104 @@
+"""From the name of a device to onnxruntime's execution providers.
+
+What is asked for by name is used or refused, never replaced. `auto` takes the best there is and
+falls back to the processor, with one warning, when that does not work.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lofi_daemon.errors import ModelLoadFailed
+
+log = logging.getLogger(__name__)
+
+CPU = "CPUExecutionProvider"
+
+Provider = tuple[str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Device:
+    """An execution provider, its options, and what brings it: an extra of this package."""
+
+    provider: str
+    install: str
+    options: Mapping[str, str]
+
+
+DEVICES: Mapping[str, Device] = {
+    "cuda": Device("CUDAExecutionProvider", "pip install 'lofi-daemon[cuda]'", {}),
+    # The neural engine computes in half precision, in which these models overflow.
+    "metal": Device(
+        "CoreMLExecutionProvider",
+        "use the onnxruntime wheel for macOS",
+        {"ModelFormat": "MLProgram", "MLComputeUnits": "CPUAndGPU"},
+    ),
+    "directml": Device("DmlExecutionProvider", "pip install 'lofi-daemon[directml]'", {}),
+    "webgpu": Device("WebGpuExecutionProvider", "install an onnxruntime with WebGPU", {}),
+}
+# CoreML and WebGPU recompile whenever a length changes, so they are for those who ask for them.
+AUTOMATIC = ("cuda", "directml")
+
+
+@dataclass(frozen=True)
+class DeviceChoice:
+    """providers: in order, the processor last. required: a fallback is an error."""
+
+    device: str
+    providers: tuple[Provider, ...]
+    required: bool
+
+
+def choose_device(name: str, available: Sequence[str]) -> DeviceChoice:
+    """What LOFI_DEVICE means here; available: what onnxruntime.get_available_providers() says.
+
+    Raises ModelLoadFailed when the device is not there, naming those that are.
+    """
+    processor: Provider = (CPU, {})
+    if name == "cpu":
+        return DeviceChoice("cpu", (processor,), required=True)
+    if name == "auto":
+        for each in AUTOMATIC:
+            if DEVICES[each].provider in available:
+                providers = ((DEVICES[each].provider, dict(DEVICES[each].options)), processor)
+                return DeviceChoice(each, providers, required=False)
+        return DeviceChoice("cpu", (processor,), required=False)
+    device = DEVICES[name]
+    if device.provider not in available:
+        there = [each for each, known in DEVICES.items() if known.provider in available]
+        raise ModelLoadFailed(
+            f"LOFI_DEVICE={name}: onnxruntime has no {device.provider} here.",
+            hint=f"To get it, {device.install}; or use one of {', '.join([*there, 'cpu'])}.",
+        )
+    return DeviceChoice(name, ((device.provider, dict(device.options)), processor), required=True)
+
+
+def device_in_use(choice: DeviceChoice, active: Sequence[str]) -> str:
+    """The device that a session runs on; active: what its get_providers() says.
+
+    onnxruntime itself falls back when a device's libraries cannot be loaded, and says so only in
+    its log. Raises ModelLoadFailed where the device was asked for by name.
+    """
+    wanted = choice.providers[0][0]
+    if wanted in active:
+        return choice.device
+    if choice.required:
+        raise ModelLoadFailed(
+            f"LOFI_DEVICE={choice.device}: onnxruntime cannot use {wanted} here.",
+            hint="Its libraries or its driver may be missing; the log on stderr says more. "
+            "LOFI_DEVICE=cpu works everywhere.",
+        )
+    _warn_once(choice.device)
+    return "cpu"
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(device: str) -> None:
+    if device not in _warned:
+        _warned.add(device)
+        log.warning("%s is here but cannot be used; the processor computes instead.", device)

@@ -1,0 +1,107 @@
+"""What fits stays loaded; what does not is loaded phase by phase, or refused with both numbers."""
+
+from __future__ import annotations
+
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lofi_daemon import memory
+from lofi_daemon.backends.ace_step import residency
+from lofi_daemon.backends.ace_step.backend import ace_step_backend
+from lofi_daemon.backends.ace_step.latents import gaussian_noise
+from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline, ignore_progress
+from lofi_daemon.backends.ace_step.requests import resolve
+from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
+from lofi_daemon.backends.protocol import GenerationRequest
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.config import load_settings
+from lofi_daemon.errors import ModelLoadFailed
+from tests.models.conftest import published_files
+
+GIGABYTE = 1_000_000_000
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Files of the published names: the transformer has the most."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for path, contents in published_files(4_000_000).items():
+        (folder / Path(path).name).write_bytes(contents)
+    return folder
+
+
+def test_the_need_of_a_phase_is_that_of_its_files(folder: Path) -> None:
+    needed = residency.needed_bytes(folder)
+    files = (folder / "transformer_decoder.onnx", folder / "transformer_decoder_weights.bin")
+    assert needed["diffusing"] > sum(file.stat().st_size for file in files)
+    assert needed["diffusing"] == max(needed.values())
+
+
+def test_what_fits_together_stays(folder: Path) -> None:
+    needed = residency.needed_bytes(folder)
+    assert residency.everything_fits(folder, "", available=sum(needed.values()))
+    assert not residency.everything_fits(folder, "", available=sum(needed.values()) - 1)
+    assert not residency.everything_fits(folder, "", available=max(needed.values()))
+
+
+def test_what_does_not_fit_is_refused_with_both_numbers_and_a_remedy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(residency, "available_memory", lambda: 100_000_000)
+    backend = ace_step_backend(load_settings({"LOFI_ACE_STEP_MODEL_PATH": str(folder)}))
+    with pytest.raises(ModelLoadFailed) as failure:
+        backend.load(CancelToken(), lambda progress: None)
+    assert "needs 0.2 GB" in failure.value.message
+    assert "0.1 GB are available" in failure.value.message
+    assert "lofi-daemon quantize ace_step --bits 4" in failure.value.hint
+
+
+def test_phase_by_phase_makes_the_same_music() -> None:
+    request = GenerationRequest("rain", 5.0, seed=3, inference_steps=1)
+    noise = gaussian_noise(3, 0, 16)
+    token = CancelToken()
+    music: list[np.ndarray] = []
+    for keep_loaded in (True, False):
+        pipeline = AceStepPipeline(BUNDLE, compose=compose_score, keep_loaded=keep_loaded)
+        resolved = resolve(request, pipeline.manifest)
+        contexts = pipeline.encode(resolved, ignore_progress, token)
+        latents = pipeline.diffuse(resolved, contexts, noise, ignore_progress, token)
+        music.append(pipeline.decode(latents, 1.0, ignore_progress, token).samples)
+        assert pipeline.device == "cpu"
+    np.testing.assert_array_equal(music[0], music[1])
+
+
+def test_a_model_that_was_dropped_is_gone_and_comes_back() -> None:
+    class Model:
+        pass
+
+    resident = residency.Resident(Model)
+    alive = weakref.ref(resident.get())
+    assert resident.get() is alive()
+    resident.drop()
+    assert alive() is None
+    assert isinstance(resident.get(), Model)
+
+
+def test_the_limit_of_a_control_group_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = tmp_path / "fs/outer/inner"
+    group.mkdir(parents=True)
+    (tmp_path / "self").write_text("0::/outer/inner\n")
+    (tmp_path / "meminfo").write_text("MemTotal: 99 kB\nMemAvailable: 16000000 kB\n")
+    (group / "memory.max").write_text("max\n")
+    (group.parent / "memory.max").write_text(f"{6 * GIGABYTE}\n")
+    (group.parent / "memory.current").write_text(f"{2 * GIGABYTE}\n")
+    (group.parent / "memory.stat").write_text(f"anon 5\ninactive_file {GIGABYTE}\n")
+    monkeypatch.setattr(memory, "_MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "_GROUP", tmp_path / "self")
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path / "fs")
+    monkeypatch.setattr("sys.platform", "linux")
+    assert memory.available_memory() == 5 * GIGABYTE
+    (group.parent / "memory.max").write_text("max\n")
+    assert memory.available_memory() == 16_000_000 * 1024

@@ -15,6 +15,7 @@
 
 ---@class lofi.ProgressOptions
 ---@field style? "auto"|"native"|"float"|"notify"|"fidget"|"snacks"|"none"
+---@field radio? boolean
 ---@field linger_ms? integer
 
 ---@class lofi.StatusOptions
@@ -140,6 +141,12 @@ M.declarations = {
       .. "small window in the corner. `notify`: |vim.notify()|. `fidget` and `snacks`: those "
       .. "plugins. `auto`: native where it exists, the float elsewhere. A style that is not "
       .. "available falls back to the float.",
+  },
+  {
+    name = "progress.radio",
+    types = { "boolean" },
+    default = false,
+    help = "Show the radio's own tracks even while one plays; otherwise only a wait is shown.",
   },
   {
     name = "progress.linger_ms",

@@ -71,8 +71,9 @@ end
 
 ---@param track_id string
 ---@param facts table
+---@param requested boolean it was asked for here, and not begun by the radio
 ---@return lofi.Job
-local function job_of(track_id, facts)
+local function job_of(track_id, facts, requested)
   local job = session.jobs[track_id]
   if not job then
     job = { track_id = track_id, percent = 0, handles = {} }
@@ -80,7 +81,7 @@ local function job_of(track_id, facts)
       job[name] = facts[name]
     end
     session.jobs[track_id] = job
-    events.emit("generation_start", vim.tbl_extend("keep", { prompt = job.prompt }, facts))
+    events.emit("generation_start", vim.tbl_extend("force", facts, { requested = requested }))
   end
   return job
 end
@@ -141,8 +142,8 @@ function M.generate(options, callback)
       return handle:finish(refusal)
     end
     handle.track_id = accepted.track_id
-    local job =
-      job_of(accepted.track_id, vim.tbl_extend("force", accepted, { prompt = params.prompt }))
+    accepted.prompt = params.prompt
+    local job = job_of(accepted.track_id, accepted, true)
     job.handles[#job.handles + 1] = handle
     if handle.cancelled then
       handle.cancelled = false
@@ -187,6 +188,7 @@ local function finish(event, params, problem, track)
   local handles = job and job.handles or {}
   session.jobs[params.track_id] = nil
   params.prompt = params.prompt or (job and job.prompt)
+  params.requested = #handles > 0
   events.emit(event, params)
   for _, handle in ipairs(handles) do
     handle:finish(problem, track)
@@ -199,11 +201,11 @@ end
 ---@type table<string, fun(params: table)>
 M.notifications = {
   generation_progress = function(params)
-    local job = job_of(params.track_id, params)
+    local job = job_of(params.track_id, params, false)
     for _, name in ipairs({ "percent", "phase", "eta_sec", "current_step", "total_steps" }) do
       job[name] = params[name]
     end
-    params.prompt = job.prompt
+    params.prompt, params.requested = job.prompt, #job.handles > 0
     events.emit("generation_progress", params)
   end,
   generation_complete = function(params)
@@ -227,6 +229,7 @@ function M.daemon_ended(reason)
     events.emit("generation_error", {
       track_id = job.track_id,
       prompt = job.prompt,
+      requested = #handles > 0,
       code = reason.code,
       message = reason.message,
     })

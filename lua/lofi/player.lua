@@ -101,19 +101,32 @@ end
 ---Playing becomes paused, paused becomes playing, and where nothing plays the radio starts.
 ---@param callback? lofi.PlayerCallback
 function M.toggle(callback)
-  local state = session.player.state
-  if state == "playing" then
-    M.pause(callback)
-  elseif state == "paused" then
-    M.resume(callback)
-  elseif session.radio then
-    vim.notify("lofi: the radio is making its first track", vim.log.levels.INFO, { title = "lofi" })
-    if callback then
-      vim.schedule(callback)
+  local function act(state, radio)
+    if state == "playing" then
+      M.pause(callback)
+    elseif state == "paused" then
+      M.resume(callback)
+    elseif radio then
+      vim.notify(
+        "lofi: the radio is making its next track",
+        vim.log.levels.INFO,
+        { title = "lofi" }
+      )
+      failure.deliver(callback)
+    else
+      M.radio(nil, callback)
     end
-  else
-    M.radio(nil, callback)
   end
+  if session.player.state ~= "stopped" then
+    return act(session.player.state)
+  end
+  daemon.request("status", nil, function(problem, status)
+    if problem then
+      return failure.deliver(callback, problem)
+    end
+    M.took(status.player)
+    act(status.player.state, status.radio)
+  end)
 end
 
 ---@param volume number 0 to 1

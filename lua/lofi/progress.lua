@@ -151,10 +151,23 @@ local function phase(data)
   return table.concat(parts, ", ")
 end
 
+---The radio makes tracks all the time; while one plays nobody waits for the next.
+---@param data table
+---@return boolean
+local function wanted(data)
+  return data.requested
+    or session.progress[data.track_id] ~= nil
+    or config.get().progress.radio
+    or session.player.state ~= "playing"
+end
+
 ---Listens from now on. Called once, when the first daemon starts.
 function M.attach()
   local function generation(event, describe)
     events.on(event, function(data)
+      if not wanted(data) then
+        return
+      end
       local item = session.progress[data.track_id]
       local changes = describe(data)
       changes.title = data.prompt or item and item.title or data.track_id

@@ -199,8 +199,9 @@ end
 
 -- What the tables carry. The daemon's notifications have more; these are the ones to build on.
 local CARRIES = {
-  generation_start = "track_id, prompt, and for a request from here status, position, seed, backend",
-  generation_progress = "track_id, prompt, percent, phase, current_step, total_steps, eta_sec",
+  generation_start = "track_id, requested (not by the radio), and for a request from here prompt, status, "
+    .. "position, seed, backend",
+  generation_progress = "track_id, prompt, requested, percent, phase, current_step, total_steps, eta_sec",
   generation_complete = "track_id, path, prompt, seed, duration_sec, sample_rate, generation_time_sec, backend, "
     .. "model_version",
   generation_error = "track_id, prompt, code, message",

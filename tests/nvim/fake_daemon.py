@@ -141,7 +141,9 @@ class FakeDaemon:
         self, track_id: str, prompt: str, seed: int, backend: str, params: dict[str, Any]
     ) -> None:
         for step in range(1, STEPS + 1):
-            time.sleep(5 if "slow" in BEHAVIOURS and step == 10 else STEP_SECONDS)
+            time.sleep(STEP_SECONDS)
+            if "slow" in BEHAVIOURS and step == 10:
+                self.linger(track_id)
             if track_id in self.cancelled:
                 self.running.discard(track_id)
                 self.notify(
@@ -199,6 +201,12 @@ class FakeDaemon:
             backend=backend,
             model_version="1",
         )
+
+    def linger(self, track_id: str) -> None:
+        """Half way a slow track takes five seconds more, unless it is cancelled."""
+        until = time.monotonic() + 5
+        while time.monotonic() < until and track_id not in self.cancelled:
+            time.sleep(STEP_SECONDS)
 
     def cancel(self, track_id: str = "", backend: str = "") -> dict[str, Any]:
         if backend:

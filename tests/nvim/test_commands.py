@@ -75,7 +75,7 @@ def test_bare_while_the_radio_makes_its_first_track(editor: Editor) -> None:
     editor.command("Lofi")
     assert editor.until_heard("radio_waiting")["eta_sec"] == 3
     editor.command("Lofi")
-    assert "making its first track" in editor.notices()
+    editor.until_noticed("the radio is making its next track")
     assert len(editor.requests("radio_start")) == 1
 
 

@@ -73,10 +73,10 @@ def test_a_prompt_that_looks_like_a_seed_stays_as_it_is(editor: Editor) -> None:
 
 
 def test_cancelled_half_way(editor: Editor) -> None:
-    editor.fake()
+    editor.fake("slow")
     editor.listen("generation_cancelled", "generation_complete")
     editor.lua(GENERATE, {"prompt": "soft keys"})
-    editor.until(lambda: editor.lua("return (require('lofi').state().jobs[1] or {}).percent") == 50)
+    editor.until(lambda: editor.lua("return (require('lofi').state().jobs[1] or {}).percent") == 45)
     assert editor.lua("return require('lofi').is_generating()")
     assert editor.lua("return handle:cancel()")
     assert outcome(editor)["code"] == "CANCELLED"

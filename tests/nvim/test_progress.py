@@ -59,6 +59,35 @@ def test_the_corner_waits_while_the_command_line_window_is_open(editor: Editor) 
     assert editor.nvim.command_output("messages") == ""
 
 
+RADIO_TRACK = """
+    local params = { track_id = ("0"):rep(16), percent = 40, phase = "decoding", eta_sec = 3 }
+    require("lofi.jobs").notifications.generation_progress(params)
+"""
+
+
+def test_the_radios_tracks_show_while_one_waits_for_them(editor: Editor) -> None:
+    editor.fake("late_radio")
+    editor.listen("radio_waiting")
+    editor.command("Lofi radio")
+    editor.until_heard("radio_waiting")
+    editor.lua(RADIO_TRACK)
+    screen_with(editor, " 40% 0000000000000000: decoding, 0:03 left")
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_the_radios_tracks_while_another_plays(editor: Editor, shown: bool) -> None:
+    editor.fake(progress={"radio": shown})
+    editor.listen("playback_start")
+    editor.command("Lofi radio")
+    editor.until_heard("playback_start")
+    editor.lua(RADIO_TRACK)
+    assert "◌ 40%" in editor.lua("return require('lofi').status()")
+    if shown:
+        screen_with(editor, " 40% 0000000000000000: decoding")
+    else:
+        assert editor.lua("return #require('lofi.session').corner.items") == 0
+
+
 def test_errors_are_marked(editor: Editor) -> None:
     editor.fake("fails")
     editor.command("Lofi keys")

@@ -202,6 +202,24 @@ def test_a_killed_neovim_leaves_nothing_behind(editor: Editor, real: Callable[..
         wait_gone(pid, 10)
 
 
+def test_a_killed_daemon_is_reported_and_started_again(
+    editor: Editor, real: Callable[..., Editor]
+) -> None:
+    real(editor)
+    editor.listen("playback_start", "playback_end", "daemon_exit")
+    editor.command("Lofi rainy night")
+    editor.until_heard("playback_start", PATIENCE)
+    family = psutil.Process(editor.daemon_pid()).children(recursive=True)
+    os.kill(editor.daemon_pid(), signal.SIGKILL)
+    assert editor.until_heard("daemon_exit")["signal"] == signal.SIGKILL
+    editor.until_noticed("the daemon ended (killed by signal 9)")
+    assert editor.heard("playback_end")[-1]["reason"] == "error"
+    for process in family:
+        wait_gone(process.pid, 10)
+    editor.command("Lofi play")
+    editor.until(lambda: len(editor.heard("playback_start")) == 2, 60)
+
+
 def test_two_neovims_share_the_cache(
     editors: Callable[..., Editor], real: Callable[..., Editor], tmp_path: Path
 ) -> None:

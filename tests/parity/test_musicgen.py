@@ -15,6 +15,7 @@ from lofi_daemon.backends.musicgen.forms import Form
 from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
 from lofi_daemon.backends.musicgen.tokens import Sampling, generate_tokens
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.onnx.session import SessionSettings
 from scripts.export_onnx.musicgen.verify import (
     reference_logits,
     reference_samples,
@@ -24,14 +25,15 @@ from scripts.export_onnx.musicgen.verify import (
 from tests import tiny_musicgen
 
 FRAMES = 200
+ONE_THREAD = SessionSettings(threads=1)
 IDS = np.array([[2, 4, 5, 1]])
 
 
 def pipeline(form: str, channels: int = 1) -> MusicGenPipeline:
     if form == "published":
         folder = tiny_musicgen.published_folder()
-        return MusicGenPipeline(folder, form=Form(folder, Manifest(), "published"))
-    return MusicGenPipeline(tiny_musicgen.native_folder(form, channels))
+        return MusicGenPipeline(folder, ONE_THREAD, form=Form(folder, Manifest(), "published"))
+    return MusicGenPipeline(tiny_musicgen.native_folder(form, channels), ONE_THREAD)
 
 
 def greedy(loaded: MusicGenPipeline, frames: int) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,7 @@ from lofi_daemon.backends.protocol import (
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidDuration, InvalidParams, ModelLoadFailed, ModelNotFound
+from lofi_daemon.models import store
 
 if TYPE_CHECKING:
     from lofi_daemon.audio import AudioClip
@@ -69,6 +70,10 @@ class MusicGenBackend:
             damaged = damaged_files(self._folder, manifest)
             if damaged:
                 return self._broken("is incomplete", damaged)
+            problems = store.inspect(self._folder)
+            if problems:
+                error = store.describe(self._folder, problems, self._repair)
+                return Availability(installed=True, error=error)
             version = (
                 self._pipeline.form.model_version
                 if self._pipeline is not None
@@ -118,6 +123,7 @@ class MusicGenBackend:
             raise ModelNotFound(f"{self._info.name} is not in {self._folder}.", hint=self._repair)
         if status.error is not None:
             raise ModelLoadFailed(status.error, hint=self._repair)
+        store.raise_if_damaged(self._folder, self._repair, cancel)
         from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
         from lofi_daemon.onnx.session import SessionSettings
 
@@ -158,8 +164,5 @@ def musicgen_backend(settings: Settings) -> MusicGenBackend:
         ),
         settings.musicgen_folder,
         threads=settings.threads,
-        repair=(
-            f"Put the MusicGen model files into {settings.musicgen_folder}, "
-            "or set LOFI_MODEL_PATH to the folder that has them."
-        ),
+        repair=store.repair_command("musicgen"),
     )

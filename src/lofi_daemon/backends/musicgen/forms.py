@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lofi_daemon.backends.musicgen.bundle import (
     PUBLISHED_FILES,
@@ -23,6 +24,9 @@ from lofi_daemon.backends.musicgen.bundle import (
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelLoadFailed
+
+if TYPE_CHECKING:
+    from lofi_daemon.onnx.session import SessionSettings
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +66,11 @@ def chosen_form(folder: Path) -> Form:
 
 
 def make_runnable(
-    form: Form, folder: Path, on_fraction: Callable[[float], None], cancel: CancelToken
+    form: Form,
+    folder: Path,
+    settings: SessionSettings,
+    on_fraction: Callable[[float], None],
+    cancel: CancelToken,
 ) -> Form:
     """The form with its files on disk: the native one is made of the published ones if need be.
 
@@ -74,7 +82,7 @@ def make_runnable(
     from lofi_daemon.backends.musicgen.native.convert import NotConvertible, convert
 
     try:
-        convert(folder, form.folder, form.manifest, on_fraction, cancel)
+        convert(folder, form.folder, form.manifest, settings, on_fraction, cancel)
     except NotConvertible as reason:
         logger.warning("%s is run as it is: %s.", folder, reason)
         _refusal(form.folder).write_text(f"{reason}\n", encoding="utf-8")

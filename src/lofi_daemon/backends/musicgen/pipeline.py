@@ -61,7 +61,11 @@ class MusicGenPipeline:
 
         if form is None:
             form = make_runnable(
-                chosen_form(folder), folder, lambda done: loaded(CONVERTING_SHARE * done), cancel
+                chosen_form(folder),
+                folder,
+                settings,
+                lambda done: loaded(CONVERTING_SHARE * done),
+                cancel,
             )
         self.form = form
         self.config = read_config(form.folder)

@@ -51,6 +51,7 @@ def convert(
     folder: Path,
     target: Path,
     planned: Manifest,
+    settings: SessionSettings,
     on_fraction: Callable[[float], None],
     cancel: CancelToken,
 ) -> None:
@@ -65,7 +66,7 @@ def convert(
     unfinished.mkdir()
     try:
         _write(folder, unfinished, config, planned.precision, on_fraction, cancel)
-        error = _logit_error(folder, unfinished, config.decoder, cancel)
+        error = _logit_error(folder, unfinished, config.decoder, settings, cancel)
         if not error < TOLERANCE[planned.precision]:
             raise NotConvertible(f"the native form's logits differ by {error:.2g} of their spread")
         write_manifest(unfinished, planned)
@@ -137,13 +138,16 @@ def _write(
 
 
 def _logit_error(
-    published: Path, native: Path, config: DecoderConfig, cancel: CancelToken
+    published: Path,
+    native: Path,
+    config: DecoderConfig,
+    settings: SessionSettings,
+    cancel: CancelToken,
 ) -> float:
     """Largest difference of guided logits after a prompt and two steps, over their spread.
 
     One form at a time is in memory.
     """
-    settings = SessionSettings()
     text_encoder = OnnxModel(native / "text_encoder.onnx", settings)
     ids = np.arange(1, PROBE_TEXT_TOKENS + 1, dtype=np.int64)[None]
     text = text_encoder.run({"input_ids": ids, "attention_mask": np.ones_like(ids)}, cancel)[0]

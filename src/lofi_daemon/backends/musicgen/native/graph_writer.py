@@ -29,7 +29,7 @@ ALIGNMENT = 1 << 16
 INSIDE_BYTES = 1024
 # MatMulNBits: weights of one block share a scale; level 4 multiplies in int8. Without it two rows
 # at a time are unpacked to fp32, which is many times slower than not quantising at all.
-BLOCK_SIZE = {8: 32, 4: 32}
+BLOCK_SIZE = 64
 ACCURACY_LEVEL = 4
 
 
@@ -133,7 +133,7 @@ class GraphWriter:
             N=weight.shape[0],
             K=weight.shape[1],
             bits=bits,
-            block_size=BLOCK_SIZE[bits],
+            block_size=BLOCK_SIZE,
             accuracy_level=ACCURACY_LEVEL,
         )
 
@@ -154,7 +154,7 @@ def quantized(weight: NDArray[np.float32], bits: int) -> tuple[NDArray[np.uint8]
     Returns uint8 [N, K / block, block · bits / 8] and scales float32 [N, K / block].
     """
     outputs, inputs = weight.shape
-    block = BLOCK_SIZE[bits]
+    block = BLOCK_SIZE
     blocks = -(-inputs // block)
     columns = np.zeros((blocks * block, outputs), dtype=np.float32)
     columns[:inputs] = weight.T

@@ -139,11 +139,13 @@ class _Graph:
         return inner
 
     def value(self, name: str) -> Weight:
-        """A constant, float32."""
+        """A constant, float32. Raises UnrecognisedGraph for a computed value."""
         if name in self._initializers:
             array = onnx.numpy_helper.to_array(self._initializers[name], str(self._folder))
             return np.asarray(array, dtype=np.float32)
-        node = self._producers[name]
+        node = self._producers.get(name)
+        if node is None or node.op_type not in (*_PASSING, "Constant"):
+            raise UnrecognisedGraph(f"the weight {name} is computed")
         if node.op_type == "Constant":
             return np.asarray(onnx.numpy_helper.to_array(node.attribute[0].t), dtype=np.float32)
         inner = self.value(node.input[0])

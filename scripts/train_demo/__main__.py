@@ -57,8 +57,9 @@ def main() -> None:
     finish(stage("classifier", data, work / "classifier.pt"))
     finish(flow)
     finish(stage("export", work, arguments.bundle))
-    results = work / "results.json"
-    finish(stage("measure", arguments.bundle, data, work, results, "--tracks", arguments.tracks))
+    tracks = work / "tracks"
+    finish(stage("tracks", arguments.bundle, work, tracks, "--count", arguments.tracks))
+    finish(stage("measure", tracks, data, codec, work / "results.json"))
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def example_inputs(frames: int, tokens: int, batch: int) -> dict[str, dict[str, 
             "timestep": torch.linspace(900, 100, batch),
         },
         "dcae_decoder": {"latents": torch.randn(1, 8, 16, frames)},
-        "vocoder": {"mel": torch.randn(1, 128, 8 * frames) - 5},
+        "vocoder": {"mel": torch.randn(2, 128, 8 * frames) - 5},
     }
 
 

@@ -5,6 +5,7 @@ Audio is float32 [2, samples] at 44.1 kHz unless said otherwise.
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import librosa
@@ -120,9 +121,11 @@ class VoiceDetector:
     """silero-vad's probability of a voice, by its own ONNX graph at 16 kHz."""
 
     def __init__(self) -> None:
-        import silero_vad
-
-        path = Path(silero_vad.__file__).parent / "data" / "silero_vad.onnx"
+        # Found, not imported: the package itself wants torchaudio.
+        package = importlib.util.find_spec("silero_vad")
+        assert package is not None
+        assert package.origin is not None
+        path = Path(package.origin).parent / "data" / "silero_vad.onnx"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(path, options)
@@ -194,3 +197,33 @@ def level_drift(audio: np.ndarray, score: Score) -> float:
     levels = [np.mean(audio[:, i * frame : (i + 1) * frame] ** 2) for i in groove]
     third = max(1, len(levels) // 3)
     return float(10 * np.log10(np.mean(levels[-third:]) / np.mean(levels[:third])))
+
+
+WINDOW_FRAMES = 48
+
+
+def bar_windows(latents: np.ndarray, bar_frames: int) -> np.ndarray:
+    """Windows of latents [T, D] that start on bar lines: [N, WINDOW_FRAMES * D]."""
+    starts = range(0, len(latents) - WINDOW_FRAMES + 1, bar_frames)
+    return np.stack([latents[start : start + WINDOW_FRAMES].ravel() for start in starts])
+
+
+def nearest(queries: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Root mean square distance of each query [N, D] to its nearest neighbour in [M, D]."""
+    squares = (queries**2).sum(axis=1)[:, None] + (known**2).sum(axis=1) - 2 * queries @ known.T
+    return np.sqrt(np.maximum(squares.min(axis=1), 0) / queries.shape[1])
+
+
+def seam_flux(audio: np.ndarray) -> dict[str, float]:
+    """The largest step between neighbouring samples, and that of a thousandth of 10 ms blocks.
+
+    A click at a seam is a step far above what the music itself has.
+    """
+    block = SAMPLE_RATE // 100
+    whole = (audio.shape[1] - 1) // block * block
+    steps = np.abs(np.diff(audio[:, : whole + 1], axis=1))
+    largest = steps.reshape(2, -1, block).max(axis=(0, 2))
+    return {
+        "largest": round(float(largest.max()), 3),
+        "one_in_a_thousand": round(float(np.quantile(largest, 0.999)), 3),
+    }

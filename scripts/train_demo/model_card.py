@@ -126,7 +126,7 @@ def main() -> None:
         flow_minutes=int(flow[1]) / 60,
         vocoder_steps=vocoder[0],
         vocoder_minutes=int(vocoder[1]) / 60,
-        tracks=results["tracks"],
+        tracks=results["tracks"]["generated"],
         seconds=results["seconds_each"],
         rows=rows(results),
         adherence=adherence_rows(results),

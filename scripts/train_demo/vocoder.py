@@ -87,15 +87,18 @@ class Path(nn.Module):
         return audio[..., self.window // 2 : self.window // 2 + samples]
 
     def forward(self, magnitude: torch.Tensor) -> torch.Tensor:
-        """Waveform [B, 1, hop * M] of magnitudes [B, K, M]."""
-        angle = 2 * math.pi * self.start(magnitude)
+        """Waveforms [C, 1, hop * M] of the magnitudes [C, K, M] of one piece's channels.
+
+        All channels get the phases of their common magnitude: what was in the middle stays there.
+        """
+        common = magnitude.square().mean(dim=0, keepdim=True).sqrt()
+        angle = 2 * math.pi * self.start(common)
         samples = magnitude.shape[2] * self.hop
         kernel = self.kernel()
-        real, imaginary = magnitude * angle.cos(), magnitude * angle.sin()
-        last = torch.cat([real, imaginary], dim=1)
+        last = torch.cat([common * angle.cos(), common * angle.sin()], dim=1)
         leading = last
         for _ in range(self.steps):
-            audio = self.synthesise(self.imposed(leading, magnitude), samples, kernel)
+            audio = self.synthesise(self.imposed(leading, common), samples, kernel)
             projected = self.analyse(audio, kernel) * (4 / self.window)
             leading = projected + 0.99 * (projected - last)
             last = projected
@@ -163,9 +166,9 @@ class Sharpener(nn.Module):
 
 
 class Vocoder(nn.Module):
-    """mel [B, 128, M] (log hybrid spectrum) to waveform [B, 1, 512 M] at 44.1 kHz."""
+    """mel [2, 128, M] (log hybrid spectra, left and right) to waveforms [2, 1, 512 M], 44.1 kHz."""
 
-    def __init__(self, magnitudes: nn.Module, low_steps: int = 24, high_steps: int = 5) -> None:
+    def __init__(self, magnitudes: nn.Module, low_steps: int = 32, high_steps: int = 6) -> None:
         super().__init__()
         self.magnitudes = magnitudes
         self.low = Path(

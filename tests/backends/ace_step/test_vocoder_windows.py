@@ -32,11 +32,21 @@ class NoiseVocoder:
         return [self._rng.standard_normal((1, 1, frames * HOP)).astype(np.float32)]
 
 
-def decoder(vocoder: LocalVocoder | NoiseVocoder, facts: VocoderFacts) -> LatentDecoder:
+class PairVocoder(LocalVocoder):
+    """Takes both channels at once, and nothing else."""
+
+    def run(self, feeds: dict[str, NDArray[np.float32]], cancel: CancelToken) -> list[np.ndarray]:
+        assert feeds["mel"].shape[0] == 2
+        return super().run(feeds, cancel)
+
+
+def decoder(
+    vocoder: LocalVocoder | NoiseVocoder, facts: VocoderFacts, batch: int = 1
+) -> LatentDecoder:
     made = LatentDecoder.__new__(LatentDecoder)
     made._vocoder = vocoder  # type: ignore[assignment]
     made._manifest = Manifest(vocoder=facts)
-    made._mel_input = TensorSpec("mel", np.float32, (1, 128, None))
+    made._mel_input = TensorSpec("mel", np.float32, (batch, 128, None))
     return made
 
 
@@ -62,3 +72,10 @@ def test_free_phases_join_without_a_dip() -> None:
     power = (found**2).reshape(2, -1, 4 * HOP).mean(axis=(0, 2))
     assert power.min() > 0.85
     assert power.max() < 1.15
+
+
+def test_a_graph_of_batch_two_gets_both_channels_at_once() -> None:
+    facts = VocoderFacts(receptive_field_frames=10, core_frames=44)
+    mel = np.random.default_rng(0).standard_normal((2, 128, 100)).astype(np.float32)
+    found = sound(decoder(PairVocoder(), facts, batch=2), mel)
+    np.testing.assert_array_equal(found, np.repeat(mel[:, 0], HOP, axis=1))

@@ -104,21 +104,25 @@ class LatentDecoder:
             is_last = index == len(parts) - 1
             start = kept.start - (half if index else 0) - window.start
             stop = kept.stop + (0 if is_last else half) - window.start
-            channels: list[NDArray[np.float32]] = []
-            for channel in mel:
-                piece = self._fixed_length(channel[None, :, window.start : window.stop])
-                sound = self._vocoder.run({self._mel_input.name: piece}, cancel)[0].reshape(-1)
-                if not math.isfinite(sound.sum()):
-                    raise ModelInferenceFailed(
-                        f"The vocoder gave NaN or Inf at mel frames {window.start}–{window.stop}."
-                    )
-                channels.append(sound[start * hop : stop * hop])
-            sounds = np.stack(channels)
+            heard = self._vocode(mel[..., window.start : window.stop], cancel)
+            if not math.isfinite(heard.sum()):
+                raise ModelInferenceFailed(
+                    f"The vocoder gave NaN or Inf at mel frames {window.start}–{window.stop}."
+                )
+            sounds = heard[:, start * hop : stop * hop].copy()
             _join_at_equal_power(tail, sounds)
             shared = 0 if is_last else 2 * half * hop
             tail = sounds[:, sounds.shape[1] - shared :]
             on_window((index + 1) / len(parts))
             yield sounds[:, : sounds.shape[1] - shared]
+
+    def _vocode(self, mel: MelSpectrogram, cancel: CancelToken) -> NDArray[np.float32]:
+        """Both channels of a window: in one call where the graph's batch is fixed at two."""
+        mel = self._fixed_length(mel)
+        together = self._mel_input.shape[0] == 2
+        batches = [mel] if together else [mel[:1], mel[1:]]
+        sounds = [self._vocoder.run({self._mel_input.name: batch}, cancel)[0] for batch in batches]
+        return np.concatenate([sound.reshape(len(mel) // len(batches), -1) for sound in sounds])
 
     def _fixed_length(self, mel: MelSpectrogram) -> MelSpectrogram:
         """The window, its last frame repeated where the graph's time axis is fixed and longer."""

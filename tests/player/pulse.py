@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 PARTS = ("pulseaudio", "pactl", "parec")
 
 
-def go_first() -> None:
+def go_first(process_id: int = 0) -> None:
     """The instruments must not be what stutters on a busy machine; where allowed, they go first."""
     with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(4))
+        os.sched_setscheduler(process_id, os.SCHED_RR, os.sched_param(4))
 
 
 def installed() -> bool:
@@ -75,6 +75,8 @@ class PulseServer:
         ).returncode:
             assert time.monotonic() < deadline, "PulseAudio did not come up"
             time.sleep(0.05)
+        # once more, because the server gives up what it was started with
+        go_first(self._server.pid)
         return self
 
     def __exit__(

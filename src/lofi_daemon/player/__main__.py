@@ -1,269 +1,16 @@
-"""The player process: commands as JSON lines on stdin, answers and events as JSON lines on stdout.
+"""The player process: it ends when its stdin closes, so it never outlives a killed daemon.
 
-It decides nothing: the daemon says what plays and what comes next, the player sounds and reports.
-It ends when its stdin closes, so it never outlives a daemon that was killed. No inference library
-is imported here, so it starts fast and stays small.
-
-Commands: `{"id": 1, "do": "play", …}` with the arguments of the method of that name in `Player`.
-Answers: `{"id": 1, "result": …}` or `{"id": 1, "error": {"name", "message", "hint"}}`.
-Events: `{"event": "started", …}`, see `events`.
+No inference library is imported here, so it starts fast and stays small.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any, BinaryIO
-
-from lofi_daemon.errors import LofiError
-from lofi_daemon.player.decks import Deck, Decks
-from lofi_daemon.player.device import Device, list_devices, open_device
-from lofi_daemon.player.events import DeviceLost, PlayerEvent, Position, to_message
-from lofi_daemon.player.source import TrackSource
-
-READ_AHEAD_SEC = 3.0
-FIRST_READ_SEC = 0.5
-FEED_INTERVAL_SEC = 0.02
-POSITION_INTERVAL_SEC = 0.5
-DEVICE_LOST_STATUS = 3
-DEVICE_IDLE_SEC = 10.0
-SETTLE_SEC = 0.1
-
-
-class Player:
-    def __init__(self, output: BinaryIO) -> None:
-        self._output = output
-        self._output_lock = threading.Lock()
-        self._table = threading.RLock()
-        self._wake_feeder = threading.Event()
-        self._closing = False
-        self._device: Device | None = None
-        self._device_name: str | None = None
-        self._sounding = False
-        self._decks: Decks | None = None
-        self._volume = 0.5
-        self._crossfade_sec = 2.0
-        self._silent_since: float | None = None
-        self._position_due = 0.0
-
-    # -- commands ------------------------------------------------------------------------------
-
-    def configure(self, volume: float, crossfade_sec: float, device: str | None) -> None:
-        """What holds from the start; the device is opened when there is something to play."""
-        self._volume, self._crossfade_sec, self._device_name = volume, crossfade_sec, device
-
-    def play(
-        self, entry: int, path: str, gain: float, position_sec: float = 0.0, crossfade: bool = True
-    ) -> None:
-        """Sound this file now; what plays crosses over into it."""
-        decks = self._ready()
-        decks.play(self._deck(decks, entry, path, gain, position_sec), crossfade=crossfade)
-        self._sound()
-
-    def next(self, entry: int | None, path: str = "", gain: float = 1.0) -> None:
-        """Say what follows the playing track; without entry: nothing."""
-        if self._decks is not None:
-            decks = self._decks
-            decks.set_next(None if entry is None else self._deck(decks, entry, path, gain, 0.0))
-
-    def skip(self) -> None:
-        if self._decks is not None:
-            self._decks.skip()
-            self._sound()
-
-    def pause(self) -> None:
-        if self._decks is not None:
-            self._decks.pause()
-
-    def resume(self) -> None:
-        self._ready().resume()
-        self._sound()
-
-    def stop(self) -> None:
-        if self._decks is not None:
-            self._decks.stop()
-
-    def seek(self, position_sec: float) -> None:
-        playing = self._decks.playing if self._decks is not None else None
-        if self._decks is None or playing is None:
-            return
-        source = self._open(playing.source.path, self._decks.sample_rate, position_sec)
-        self._decks.seek(Deck(playing.entry, source, playing.gain))
-
-    def volume(self, volume: float) -> None:
-        self._volume = volume
-        if self._decks is not None:
-            self._decks.set_volume(volume)
-
-    def crossfade(self, seconds: float) -> None:
-        self._crossfade_sec = seconds
-        if self._decks is not None:
-            self._decks.crossfade_sec = seconds
-
-    def device(self, name: str | None) -> None:
-        """Play on another device; the old one stays when the new one cannot be opened."""
-        device = open_device(name)
-        self._quieten()
-        if self._device is not None:
-            self._device.close()
-        self._device_name = name
-        self._move_to(device)
-
-    def open(self) -> None:
-        """Open the device, so that what is wrong with it is known before there is a track."""
-        self._ready()
-
-    def devices(self) -> list[dict[str, Any]]:
-        return [asdict(device) for device in list_devices()]
-
-    # -- device and decks ----------------------------------------------------------------------
-
-    def _ready(self) -> Decks:
-        """The table, on an open device."""
-        if self._device is None:
-            self._move_to(open_device(self._device_name))
-        assert self._decks is not None
-        return self._decks
-
-    def _deck(self, decks: Decks, entry: int, path: str, gain: float, position_sec: float) -> Deck:
-        return Deck(entry, self._open(Path(path), decks.sample_rate, position_sec), gain)
-
-    def _open(self, path: Path, sample_rate: int, position_sec: float) -> TrackSource:
-        source = TrackSource(path, sample_rate, position_sec)
-        source.fill(round(FIRST_READ_SEC * sample_rate))
-        self._wake_feeder.set()
-        return source
-
-    def _sound(self) -> None:
-        self._silent_since = None
-        if self._device is not None and self._decks is not None and not self._sounding:
-            self._device.start(self._decks.render)
-            self._sounding = True
-
-    def _quieten(self) -> None:
-        """Ramp down and let the device play out, so that closing it does not click."""
-        if self._decks is None or not self._sounding:
-            return
-        was_paused = self._decks.paused
-        self._decks.pause()
-        time.sleep(SETTLE_SEC)
-        if not was_paused:
-            self._decks.resume()
-
-    def _move_to(self, device: Device) -> None:
-        """Put the table, with everything on it where it is, onto another device."""
-        old, self._device, self._sounding = self._decks, device, False
-        if old is not None and old.sample_rate == device.sample_rate:
-            self._sound_unless_silent(old)
-            return
-        decks = Decks(device.sample_rate, volume=self._volume, crossfade_sec=self._crossfade_sec)
-        if old is not None:
-            decks.take_over(old, self._open)
-        self._decks = decks
-        self._sound_unless_silent(decks)
-
-    def _sound_unless_silent(self, decks: Decks) -> None:
-        if not decks.silent:
-            self._sound()
-
-    # -- the feeder thread ---------------------------------------------------------------------
-
-    def feed(self) -> None:
-        """Read ahead, watch the device and report, until `close`."""
-        while not self._closing:
-            self._wake_feeder.wait(FEED_INTERVAL_SEC)
-            self._wake_feeder.clear()
-            with self._table:
-                self._watch_device()
-                self._rest_when_idle()
-            self._read_ahead()
-            self._report()
-
-    def _read_ahead(self) -> None:
-        decks = self._decks
-        if decks is None:
-            return
-        for source in decks.sources():
-            source.fill(round(READ_AHEAD_SEC * decks.sample_rate))
-        while decks.retired:
-            decks.retired.popleft().close()
-
-    def _watch_device(self) -> None:
-        """When the device is gone, end: its library may hang, and the daemon starts another."""
-        device = self._device
-        if device is not None and self._sounding and device.lost:
-            name = repr(device.name) if device.name else "in use"
-            self._tell(DeviceLost(f"The sound device {name} is gone; trying the default one."))
-            os._exit(DEVICE_LOST_STATUS)
-
-    def _rest_when_idle(self) -> None:
-        """Stop asking the device for silence after a while: a laptop's sound chip may sleep."""
-        decks, now = self._decks, time.monotonic()
-        if decks is None or self._device is None or not self._sounding or not decks.silent:
-            self._silent_since = None
-            return
-        if self._silent_since is None:
-            self._silent_since = now
-        elif now - self._silent_since > DEVICE_IDLE_SEC:
-            self._device.stop()
-            self._sounding = False
-
-    def _report(self) -> None:
-        decks = self._decks
-        if decks is None:
-            return
-        while decks.events:
-            self._tell(decks.events.popleft())
-        now = time.monotonic()
-        if not decks.silent and self._sounding and now >= self._position_due:
-            self._position_due = now + POSITION_INTERVAL_SEC
-            self._tell(Position(*self._position(), decks.underruns))
-
-    def _position(self) -> tuple[int | None, float]:
-        """The playing entry, if any, and the seconds of it that were handed to the device."""
-        playing = self._decks.playing if self._decks is not None else None
-        if playing is None:
-            return None, 0.0
-        return playing.entry, playing.source.position / playing.source.sample_rate
-
-    # -- the main thread -----------------------------------------------------------------------
-
-    def serve(self, lines: BinaryIO) -> None:
-        for line in lines:
-            command = json.loads(line)
-            self._answer(command.pop("id"), command.pop("do"), command)
-        self._closing = True
-        if self._device is not None:
-            self._quieten()
-
-    def _answer(self, request_id: int, name: str, arguments: dict[str, Any]) -> None:
-        method: Callable[..., Any] = getattr(self, name)
-        try:
-            with self._table:
-                result = method(**arguments)
-        except LofiError as error:
-            problem = {"name": error.name, "message": error.message, "hint": error.hint}
-            self._send({"id": request_id, "error": problem})
-            return
-        self._report()
-        self._send({"id": request_id, "result": result})
-
-    def _tell(self, event: PlayerEvent) -> None:
-        self._send(to_message(event))
-
-    def _send(self, message: dict[str, Any]) -> None:
-        with self._output_lock, contextlib.suppress(BrokenPipeError):
-            self._output.write(json.dumps(message).encode() + b"\n")
-            self._output.flush()
 
 
 def raise_priority() -> None:
@@ -276,8 +23,7 @@ def raise_priority() -> None:
     # Niceness counts only within a session (autogroups), a real-time class counts everywhere.
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
-            policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
-            os.sched_setscheduler(0, policy, os.sched_param(1))
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
             return
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, -11)
@@ -288,11 +34,13 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    # before the imports: on a busy machine they are what takes the time, and threads inherit it
     raise_priority()
     sys.setswitchinterval(0.001)
+    from lofi_daemon.player.player import Player
+
     player = Player(output)
-    feeder = threading.Thread(target=player.feed, name="feeder", daemon=True)
-    feeder.start()
+    threading.Thread(target=player.feed, name="feeder", daemon=True).start()
     player.serve(sys.stdin.buffer)
     # a device whose server hangs must not keep the process alive
     os._exit(0)

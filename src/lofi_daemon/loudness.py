@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lofi_daemon.audio import AudioClip
+from lofi_daemon.filters import filter_in_segments, impulse_response
 
 ABSOLUTE_GATE_LUFS = -70.0
 RELATIVE_GATE_LU = -10.0
 BLOCK_SEC = 0.4
 HOPS_PER_BLOCK = 4  # blocks overlap by three quarters
 _RESPONSE_SEC = 0.125  # after which the filters' response is below 1e-12
-_SEGMENT_SEC = 2.0
+HOPS_PER_SEGMENT = 20
 
 
 def integrated_loudness(clip: AudioClip) -> float | None:
@@ -44,23 +45,14 @@ def waveform_peaks(clip: AudioClip, points: int = 64) -> list[float]:
 
 def _hop_energies(clip: AudioClip) -> NDArray[np.float64]:
     """Mean square of the K-weighted signal, summed over channels, for every 0.1 s."""
-    rate, (channels, frames) = clip.sample_rate, clip.samples.shape
-    hop = round(rate * BLOCK_SEC / HOPS_PER_BLOCK)
-    response = k_weighting(rate)
-    overlap = len(response) - 1
-    segment = hop * round(_SEGMENT_SEC * HOPS_PER_BLOCK / BLOCK_SEC)
-    size = 1 << (segment + overlap - 1).bit_length()
-    spectrum = np.fft.rfft(response, size)
+    hop = round(clip.sample_rate * BLOCK_SEC / HOPS_PER_BLOCK)
+    segment = hop * HOPS_PER_SEGMENT
     energies: list[NDArray[np.float64]] = []
-    before = np.zeros((channels, overlap))
-    for start in range(0, frames, segment):
-        signal = np.concatenate((before, clip.samples[:, start : start + segment]), axis=1)
-        weighted = np.fft.irfft(np.fft.rfft(signal, size) * spectrum, size)
-        weighted = weighted[:, overlap : signal.shape[1]]
-        hops = weighted.shape[1] // hop
+    for _, weighted in filter_in_segments(clip.samples, k_weighting(clip.sample_rate), segment):
+        channels, frames = weighted.shape
+        hops = frames // hop
         squares = np.square(weighted[:, : hops * hop]).reshape(channels, hops, hop)
         energies.append(squares.mean(axis=2).sum(axis=0))
-        before = signal[:, signal.shape[1] - overlap :]
     return np.concatenate(energies) if energies else np.zeros(0)
 
 
@@ -89,22 +81,10 @@ def k_weighting(sample_rate: int) -> NDArray[np.float64]:
         (1.0, -2.0, 1.0),
         (2 * (k * k - 1) / norm, (1 - k / quality + k * k) / norm),
     )
-    impulse = [1.0] + [0.0] * round(_RESPONSE_SEC * sample_rate)
-    return np.array(_biquad(_biquad(impulse, *shelf), *high_pass))
-
-
-def _biquad(
-    signal: list[float], b: tuple[float, float, float], a: tuple[float, float]
-) -> list[float]:
-    """Second-order section, transposed direct form II; a[0] = 1 is left out."""
-    first = second = 0.0
-    result: list[float] = []
-    for x in signal:
-        y = b[0] * x + first
-        first = b[1] * x - a[0] * y + second
-        second = b[2] * x - a[1] * y
-        result.append(y)
-    return result
+    frames = round(_RESPONSE_SEC * sample_rate)
+    return np.convolve(impulse_response(*shelf, frames), impulse_response(*high_pass, frames))[
+        :frames
+    ]
 
 
 def _loudness(energy: float) -> float:

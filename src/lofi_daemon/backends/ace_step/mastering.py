@@ -5,14 +5,20 @@ Declared in the bundle's manifest; works in place on float32 [channels, frames].
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon.audio import Samples
+from lofi_daemon.audio import AudioClip, Samples
 from lofi_daemon.backends.ace_step.bundle import Mastering
+from lofi_daemon.filters import filter_in_segments, high_pass_response
+from lofi_daemon.loudness import integrated_loudness
 
 LOOKAHEAD_SEC = 0.005
 RELEASE_SEC = 0.12
+BLOCK_SEC = 0.001
+SEGMENT_FRAMES = 96_000
 LOUDEST_RISE_DB = 24.0
 
 
@@ -28,21 +34,15 @@ def master(samples: Samples, sample_rate: int, mastering: Mastering) -> None:
 
 def high_pass(samples: Samples, sample_rate: int, cutoff_hz: float) -> None:
     """In place: second-order Butterworth high-pass."""
-    from scipy.signal import butter, sosfilt
-
-    sections = butter(2, cutoff_hz, "highpass", fs=sample_rate, output="sos")
-    for channel in samples:
-        channel[:] = sosfilt(sections, channel)
+    response = high_pass_response(cutoff_hz, sample_rate)
+    for start, filtered in filter_in_segments(samples, response, SEGMENT_FRAMES):
+        samples[:, start : start + filtered.shape[1]] = filtered
 
 
 def loudness_gain(samples: Samples, sample_rate: int, target_lufs: float) -> np.float32:
     """The factor to `target_lufs` (ITU-R BS.1770 integrated); 1 for silence or under 0.4 s."""
-    import pyloudnorm
-
-    if samples.shape[1] < 0.4 * sample_rate + 1:
-        return np.float32(1.0)
-    loudness = pyloudnorm.Meter(sample_rate).integrated_loudness(samples.T)
-    if not np.isfinite(loudness):
+    loudness = integrated_loudness(AudioClip(samples, sample_rate))
+    if loudness is None:
         return np.float32(1.0)
     return np.float32(10.0 ** (min(target_lufs - loudness, LOUDEST_RISE_DB) / 20.0))
 
@@ -50,31 +50,50 @@ def loudness_gain(samples: Samples, sample_rate: int, target_lufs: float) -> np.
 def limit(samples: Samples, sample_rate: int, ceiling: float) -> None:
     """In place: look-ahead peak limiter over all channels together.
 
-    The gain falls smoothly within the look-ahead before a peak and recovers within the release.
-    No sample exceeds `ceiling` afterwards.
+    The gain is found for every millisecond and follows straight lines between. It falls within
+    the look-ahead before a peak and recovers within the release. No sample exceeds `ceiling`
+    afterwards.
     """
-    peaks = np.abs(samples).max(axis=0)
+    block = max(1, round(BLOCK_SEC * sample_rate))
+    peaks = _block_peaks(samples, block)
     if float(peaks.max(initial=0.0)) <= ceiling:
         return
-    from scipy.ndimage import minimum_filter1d, uniform_filter1d
-
-    lookahead = max(1, round(LOOKAHEAD_SEC * sample_rate))
+    lookahead = round(LOOKAHEAD_SEC / BLOCK_SEC)
     needed = np.minimum(1.0, ceiling / np.maximum(peaks, 1e-9))
-    held = minimum_filter1d(needed, 2 * lookahead + 1, mode="nearest")
-    gain = uniform_filter1d(_released(held, sample_rate), 2 * lookahead + 1, mode="nearest")
-    samples *= np.minimum(gain, needed).astype(np.float32)
+    # A sample's gain lies between those of two blocks, and each is a mean over the look-ahead:
+    # held one block longer than that, none of what it is made of is above what the sample needs.
+    held = _sliding(np.minimum.reduce, needed, lookahead + 1)
+    gain = _sliding(np.mean, _released(held), lookahead)
+    centres = (np.arange(gain.size) + 0.5) * block
+    for start in range(0, samples.shape[1], SEGMENT_FRAMES):
+        segment = samples[:, start : start + SEGMENT_FRAMES]
+        frames = np.arange(start, start + segment.shape[1])
+        segment *= np.interp(frames, centres, gain).astype(np.float32)
+        np.clip(segment, -ceiling, ceiling, out=segment)  # rounding to float32
 
 
-def _released(gain: NDArray[np.float64], sample_rate: int) -> NDArray[np.float64]:
-    """The gain reduction recovering exponentially: never above `gain`, in blocks of 1 ms."""
-    block = max(1, round(0.001 * sample_rate))
-    blocks = -(-gain.size // block)
-    padded = np.pad(gain, (0, blocks * block - gain.size), constant_values=1.0)
-    lowest = padded.reshape(blocks, block).min(axis=1)
-    recovery = float(np.exp(-0.001 / RELEASE_SEC))
+def _block_peaks(samples: Samples, block: int) -> NDArray[np.float64]:
+    """Largest magnitude in each block of frames, over all channels."""
+    starts = np.arange(0, samples.shape[1], block)
+    highest = np.maximum.reduceat(samples, starts, axis=1).max(axis=0)
+    lowest = np.minimum.reduceat(samples, starts, axis=1).min(axis=0)
+    return np.maximum(highest, -lowest).astype(np.float64)
+
+
+def _sliding(
+    reduce: Callable[..., NDArray[np.float64]], values: NDArray[np.float64], reach: int
+) -> NDArray[np.float64]:
+    """`reduce` over each value and `reach` neighbours on either side; the ends go on outwards."""
+    padded = np.pad(values, reach, mode="edge")
+    return reduce(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1), axis=1)
+
+
+def _released(gain: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The gain reduction recovering exponentially, block by block; never above `gain`."""
+    recovery = float(np.exp(-BLOCK_SEC / RELEASE_SEC))
     reduction = 0.0
-    smooth = np.empty(blocks)
-    for index, value in enumerate(1.0 - lowest):
+    smooth = np.empty_like(gain)
+    for index, value in enumerate(1.0 - gain):
         reduction = max(float(value), reduction * recovery)
         smooth[index] = 1.0 - reduction
-    return np.minimum(gain, np.repeat(smooth, block)[: gain.size])
+    return smooth

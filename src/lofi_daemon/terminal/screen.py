@@ -11,6 +11,7 @@ from rich.text import Text
 MARKS = {"playing": "▶", "paused": "⏸", "stopped": "■"}
 BARS = "▁▂▃▄▅▆▇█"
 MAX_WIDTH = 76
+MIN_TITLE_WIDTH = 8
 KEYS = (("space", "pause"), ("n", "next"), ("+ −", "volume"), ("k", "keep"), ("q", "quit"))
 
 
@@ -87,7 +88,7 @@ def _heading(view: View, width: int) -> Text:
 
 def _title(view: View, width: int) -> Text:
     mark = MARKS.get(view.state, " ")
-    heart = Text(" ♥", "red") if view.kept else Text()
+    heart = Text(" ♥", "red") if view.kept and width > MIN_TITLE_WIDTH else Text()
     title = Text.assemble((f"{mark} ", "green"), (view.title or "waiting for music", "bold"))
     return _fitted(title, width - heart.cell_len) + heart
 
@@ -146,5 +147,7 @@ def _both_ends(left: Text, right: Text, width: int) -> Text:
 
 
 def _fitted(line: Text, width: int) -> Text:
-    line.truncate(max(0, width), overflow="ellipsis")
+    if width < 1:
+        return Text()
+    line.truncate(width, overflow="ellipsis")
     return line

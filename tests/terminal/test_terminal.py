@@ -1,0 +1,195 @@
+"""The two commands in a real pseudo-terminal, and without one."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.daemon_process import REPOSITORY
+from tests.player.library import put_track
+from tests.player.signals import music, write
+
+PATIENCE_SEC = 40.0
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("LOFI_")},
+        "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "src")]),
+        "XDG_CACHE_HOME": str(folder),
+        "XDG_CONFIG_HOME": str(folder),
+        "LOFI_AUDIO_DEVICE": "null",
+        "TERM": "xterm-256color",
+    }
+
+
+class Terminal:
+    """A command on a pseudo-terminal: what it wrote, and a keyboard."""
+
+    def __init__(self, folder: Path, *arguments: str, columns: int = 80) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.tone_terminal", *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environment(folder),
+            start_new_session=True,
+        )
+        os.close(slave)
+        self.written = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = os.read(self._master, 65536)
+            except OSError:
+                return
+            if not data:
+                return
+            self.written += data.decode(errors="replace")
+
+    def press(self, key: str) -> int:
+        """Press a key; where in `written` its effect will be seen."""
+        before = len(self.written)
+        os.write(self._master, key.encode())
+        return before
+
+    def until(self, seen: str | Callable[[str], bool], since: int = 0) -> None:
+        deadline = time.monotonic() + PATIENCE_SEC
+        while True:
+            text = plain(self.written[since:])
+            if seen(text) if callable(seen) else seen in text:
+                return
+            assert time.monotonic() < deadline, f"{seen!r} is not in {text[-1500:]!r}"
+            assert self.process.poll() is None, text
+            time.sleep(0.05)
+
+    def end(self) -> int:
+        status = self.process.wait(PATIENCE_SEC)
+        self._reader.join(1)
+        return status
+
+
+def plain(written: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
+
+
+def test_the_radio_plays_obeys_single_keys_and_leaves_the_terminal_clean(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, "radio", "coffee shop", "--duration", "20", "--seed", "3")
+    terminal.until("lofi radio · coffee shop")
+    terminal.until("▶ jazzy lofi, upright bass")
+    terminal.until("2/2 ready")
+    terminal.until("volume 60 %", terminal.press("++"))
+    terminal.until("volume 55 %", terminal.press("-"))
+    terminal.until("⏸", terminal.press(" "))
+    terminal.until("▶", terminal.press(" "))
+    terminal.until("♥", terminal.press("k"))
+    terminal.until("▶ bossa nova", terminal.press("n"))
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert "Traceback" not in terminal.written
+    assert terminal.written.rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in terminal.written
+    kept = [path for path in tmp_path.rglob("*.json") if '"kept": true' in path.read_text()]
+    assert len(kept) == 1
+
+
+def test_any_other_words_are_a_prompt_and_a_narrow_window_is_enough(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, "radio", "frogs in the rain", "--duration", "6", columns=24)
+    terminal.until("▶ frogs in the rain")
+    terminal.press("q")
+    assert terminal.end() == 0
+    for line in plain(terminal.written).replace("\r", "\n").split("\n"):
+        assert len(line) <= 24
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_radio_properly(tmp_path: Path, number: signal.Signals) -> None:
+    terminal = Terminal(tmp_path, "radio", "--duration", "6")
+    terminal.until("▶")
+    terminal.process.send_signal(number)
+    assert terminal.end() == 0
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_files_are_played_in_order_in_a_terminal(tmp_path: Path) -> None:
+    one = write(tmp_path / "one.wav", music(20.0))
+    two = put_track(tmp_path, "2" * 16, music(20.0), prompt="a track that was made here")
+    terminal = Terminal(tmp_path, "play", str(one), str(tmp_path / "gone.wav"), str(two))
+    terminal.until("▶ one")
+    terminal.until("gone.wav")
+    terminal.until("▶ a track that was made here", terminal.press("n"))
+    terminal.press("n")
+    assert terminal.end() == 0
+
+
+def run(folder: Path, *arguments: str, seconds: float | None = None) -> tuple[int, str, str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.tone_terminal", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(folder),
+    )
+    if seconds is not None:
+        time.sleep(seconds)
+        process.terminate()
+    out, err = process.communicate(timeout=PATIENCE_SEC)
+    return process.returncode, out, err
+
+
+def test_without_a_terminal_files_are_told_in_plain_lines(tmp_path: Path) -> None:
+    file = write(tmp_path / "short.wav", music(1.0))
+    status, out, err = run(tmp_path, "play", str(file))
+    assert (status, err) == (0, "")
+    assert out.splitlines() == ["lofi play · 1 of 1", "playing: short (0:01)"]
+
+
+def test_without_a_terminal_the_radio_prints_plain_lines(tmp_path: Path) -> None:
+    status, out, err = run(tmp_path, "radio", "arcade", "--duration", "6", seconds=8.0)
+    assert status == 0, err
+    assert out.startswith("lofi radio · arcade\n")
+    assert "playing: chiptune lofi" in out
+    assert "\x1b" not in out
+
+
+def test_a_file_that_is_no_sound_is_one_clear_line(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a sound")
+    status, out, err = run(tmp_path, "play", str(path))
+    assert status == 1
+    assert len(err.splitlines()) == 1
+    assert "notes.txt" in err
+    assert out == ""
+
+
+def test_presets_are_listed_with_ones_own(tmp_path: Path) -> None:
+    own = tmp_path / "lofi.nvim" / "radio.json"
+    own.parent.mkdir()
+    own.write_text('[{"name": "frogs", "description": "A pond.", "prompts": ["frogs"]}]')
+    status, out, _ = run(tmp_path, "radio", "--list")
+    assert status == 0
+    assert re.search(r"^frogs +A pond\.$", out, re.MULTILINE)
+    assert re.search(r"^rainy night +", out, re.MULTILINE)
+    own.write_text('[{"name": "frogs"}]')
+    status, _, err = run(tmp_path, "radio", "--list")
+    assert status == 1
+    assert "radio.json, entry 1" in err
+    assert len(err.splitlines()) == 1

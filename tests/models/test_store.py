@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lofi_daemon.backends.ace_step.backend import ace_step_backend
+from lofi_daemon.backends.musicgen.backend import musicgen_backend
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.cli import run
 from lofi_daemon.config import load_settings
@@ -21,6 +22,8 @@ from tests.models.conftest import published_files
 
 NAMES = [file.name for file in load_manifest("ace_step").files]
 TOKEN = CancelToken()
+
+MUSICGEN_CONFIG = json.dumps({"decoder": {}, "audio_encoder": {}})
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "truncated": lambda contents: contents[:-1],
@@ -144,3 +147,23 @@ def test_a_broken_record_is_named(installed: Path) -> None:
     error = backend.availability().error
     assert error is not None
     assert str(installed / "installed.json") in error
+
+
+def test_the_other_model_is_checked_alike(tmp_path: Path) -> None:
+    folder = tmp_path / "musicgen"
+    origin = tmp_path / "origin"
+    origin.mkdir()
+    manifest = load_manifest("musicgen")
+    for file in manifest.files:
+        (origin / file.name).write_bytes(file.name.encode() * 1000)
+    (origin / "config.json").write_text(MUSICGEN_CONFIG)
+    store.import_folder(manifest, origin, folder, TOKEN)
+    backend = musicgen_backend(load_settings({"LOFI_MODEL_PATH": str(folder)}))
+    assert backend.availability().error is None
+    file = folder / "encodec_decode.onnx"
+    file.write_bytes(DAMAGES["flipped"](file.read_bytes()))
+    with pytest.raises(ModelLoadFailed) as failure:
+        backend.load(TOKEN, lambda progress: None)
+    assert str(file) in failure.value.message
+    assert "lofi-daemon download musicgen" in failure.value.message
+    assert str(file) in (backend.availability().error or "")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -87,7 +87,10 @@ def quantize_model(
     eight_bits = _eight_bits(unfinished, options)
     large = [graph for graph in graphs if sizes[graph] >= options.min_bytes]
     if not large:
-        raise ModelLoadFailed(f"{folder} has no graph large enough to be worth {variant}.")
+        raise ModelLoadFailed(
+            f"{folder} has no graph large enough to be worth {variant}.",
+            hint="Use the files as they are.",
+        )
     replaced = {path.name for graph in large for path in (graph, *weights_of[graph])}
     total, done = sum(sizes[graph] for graph in large), 0
     for graph in large:
@@ -208,8 +211,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _is_set(folder: Path) -> bool:
     """Whether a complete set of files lies here, as far as can be seen from their names."""
-    files: Mapping[str, Any] = expected_files(folder)
-    names = list(files) or [path.name for path in folder.glob("*.onnx")]
+    try:
+        names = list(expected_files(folder)) or [path.name for path in folder.glob("*.onnx")]
+    except ModelLoadFailed:
+        return True  # there, but broken: loading it says how
     return bool(names) and all((folder / name).is_file() for name in names)
 
 

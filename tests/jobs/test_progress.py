@@ -94,15 +94,17 @@ def test_pieces_of_unequal_cost() -> None:
     assert off <= 10, f"{claimed} % claimed at {at:.1f} %"
 
 
-@pytest.mark.parametrize("windows", [1, 2, 7])
+@pytest.mark.parametrize("windows", [(1.0,), (0.02, 0.98), (1.0, 1.0), (1.0,) * 7])
 @pytest.mark.parametrize("speed", [0.9, 1.0, 1.1])
-def test_a_phase_reported_in_percent_but_done_in_few_windows(windows: int, speed: float) -> None:
+def test_a_phase_reported_in_percent_but_done_in_few_windows(
+    windows: tuple[float, ...], speed: float
+) -> None:
     work = {Phase.ENCODING: 1.0, Phase.DECODING: 10.0}
     timings = Timings()
     timings.learn("tone", "1", work, work)
     true = {
         Phase.ENCODING: TruePhase(1.0),
-        Phase.DECODING: TruePhase(10.0 * speed, windows, percentage=True),
+        Phase.DECODING: TruePhase(10.0 * speed, len(windows), windows, percentage=True),
     }
     off, at, claimed = worst_claim(run_job(timings, work, true))
     assert off <= 10, f"{claimed} % claimed at {at:.1f} %"

@@ -24,7 +24,8 @@ _TRUST_GUESSED = 0.02
 # The pieces of loading are files, and nothing is known of how they share the time.
 _TRUST_LOADING = 1.0
 # A piece that takes longer than expected is expected to take this share of its delay longer still.
-_OVERRUN = 0.15
+_OVERRUN_LEARNT = 0.15
+_OVERRUN_GUESSED = 0.5
 # A forecast that was learnt follows the correction by the other phases not all the way: what slows
 # them may be theirs alone.
 _FOLLOWS = 0.75
@@ -54,15 +55,7 @@ class _RunningPhase:
     started: float
     fraction: float = 0.0
     reported: float = 0.0  # seconds into the phase when `fraction` was reached
-    # How much of the phase will be done at the next report: all, until there was one.
-    piece: float = 1.0
-
-    def advance(self, fraction: float, now: float) -> None:
-        advanced = fraction - self.fraction
-        if advanced > 0.0:
-            self.piece = advanced if self.fraction == 0.0 else max(self.piece, advanced)
-            self.fraction = fraction
-            self.reported = now - self.started
+    piece: float = 1.0  # how much of the phase may be done by the next report
 
 
 class JobProgress:
@@ -112,11 +105,14 @@ class JobProgress:
             if progress.phase is not self._phase.phase:
                 self._end_phase(now)
                 self._phase = _RunningPhase(progress.phase, now)
-            self._phase.advance(min(1.0, progress.fraction), now)
-            # Decoding counts in hundredths: its true pieces show only in how far it gets at once.
+            fraction = min(1.0, progress.fraction)
+            if fraction > self._phase.fraction:
+                self._phase.fraction = fraction
+                self._phase.reported = now - self._phase.started
+            # Decoding counts in hundredths, of which one window may be any number.
             if progress.phase is not Phase.DECODING:
                 left = max(1, progress.total - progress.done)
-                self._phase.piece = (1.0 - self._phase.fraction) / left
+                self._phase.piece = (1.0 - fraction) / left
             if progress.phase in COUNTED:
                 self._step, self._total_steps = progress.done, progress.total
 
@@ -162,7 +158,8 @@ class JobProgress:
         piece = min(phase.piece, 1.0 - phase.fraction)
         after_this_piece = (1.0 - phase.fraction - piece) * expected
         left = piece * expected - waiting
-        return after_this_piece + max(left, _OVERRUN * (0.2 * piece * expected - left))
+        overrun = _OVERRUN_LEARNT if self._is_learnt() else _OVERRUN_GUESSED
+        return after_this_piece + max(left, overrun * (0.2 * piece * expected - left))
 
     def _expected(self, phase: _RunningPhase) -> float:
         """Seconds of the running phase as a whole."""

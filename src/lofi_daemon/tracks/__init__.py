@@ -1,7 +1,7 @@
 """Finished tracks: their identity, the folder they lie in, and how they get there unharmed.
 
 `cache.TrackCache` is the door; `sidecar.Track` is what it hands out. Imports only the ground
-floor, and numpy, soundfile and scipy only while a track is being written.
+floor, and numpy and soundfile only while a track is being written.
 """
 
 from lofi_daemon.tracks.cache import TrackCache

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 class Track(BaseModel):
     """One finished track: every parameter that made it, and what is known of its sound.
 
-    Times are UTC in ISO 8601 with milliseconds, so that they sort as text. `loudness_lufs` is
+    Times are UTC in ISO 8601 with milliseconds, so that they sort as text. `true_peak` is linear (1.0 is full scale). `loudness_lufs` is
     None for silence and for less than 0.4 s; `waveform` has 64 peaks from 0 to 1.
     """
 
@@ -39,6 +39,7 @@ class Track(BaseModel):
     created_at: str
     generation_time_sec: float
     loudness_lufs: float | None
+    true_peak: float | None = None
     waveform: list[float]
     kept: bool = False
     last_played_at: str | None = None

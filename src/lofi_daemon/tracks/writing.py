@@ -9,7 +9,7 @@ from lofi_daemon.audio import AudioClip
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import TrackFormat
-from lofi_daemon.loudness import integrated_loudness, waveform_peaks
+from lofi_daemon.loudness import integrated_loudness, true_peak, waveform_peaks
 from lofi_daemon.tracks.cache import TrackCache, write_failed
 from lofi_daemon.tracks.encoding import ENCODINGS, bytes_needed, encode
 from lofi_daemon.tracks.sidecar import Track, now, sidecar_text
@@ -66,6 +66,7 @@ def write_track(
                 created_at=now(),
                 generation_time_sec=0.0,
                 loudness_lufs=integrated_loudness(clip),
+                true_peak=true_peak(clip),
                 waveform=waveform_peaks(clip),
             )
             cancel.raise_if_cancelled()

@@ -31,7 +31,7 @@ PROMPTS = (
     "coffee shop, warm rhodes",
     "dusty boom bap, vinyl",
 )
-SHOWN = "src/lofi_daemon/backends/ace_step/solvers.py"
+SHOWN = "lua/lofi/status.lua"
 
 # Neovim's own dark colours, for the cells that it leaves to the terminal
 THEME = TerminalTheme(
@@ -55,7 +55,7 @@ vim.o.number = true
 vim.o.laststatus = 3
 vim.o.cmdheight = 1
 vim.o.swapfile = false
-vim.o.statusline = " %f %m%= %{{v:lua.require'lofi'.status()}}   %l:%c "
+vim.o.statusline = " %t %m%= %{{v:lua.require'lofi'.status()}}   %l:%c "
 local has_snacks, snacks = pcall(require, "snacks")
 if has_snacks then
   snacks.setup({{ picker = {{ prompt = "> " }} }})
@@ -69,9 +69,9 @@ require("lofi").setup({{
 """
 
 
-def save(terminal: Terminal, path: Path, title: str) -> None:
+def save(terminal: Terminal, path: Path, title: str, columns: int = COLUMNS) -> None:
     console = Console(
-        record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, legacy_windows=False
+        record=True, width=columns, file=io.StringIO(), force_terminal=True, legacy_windows=False
     )
     for line in terminal.screen(colours=True).splitlines():
         console.print(Text.from_ansi(line, no_wrap=True, end=""), crop=True)
@@ -117,7 +117,7 @@ def take(folder: Path, plugins: list[Path]) -> None:
 
 
 def photograph(terminal: Terminal, folder: Path) -> None:
-    terminal.until("solvers.py")
+    terminal.until("status.lua")
     for prompt in PROMPTS:
         terminal.type(f":Lofi {prompt} duration=60 steps=4", "Enter")
         terminal.until(f"✓ {prompt[:10]}", 600)

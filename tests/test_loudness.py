@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyloudnorm
 import pytest
+import soxr
 
 from lofi_daemon.audio import AudioClip
-from lofi_daemon.loudness import integrated_loudness, waveform_peaks
+from lofi_daemon.loudness import integrated_loudness, true_peak, waveform_peaks
 
 
 def noise(rate: int, channels: int, seconds: float) -> AudioClip:
@@ -56,3 +57,26 @@ def test_waveform_peaks() -> None:
     assert peaks == sorted(peaks)
     assert peaks[-1] == 1.0
     assert waveform_peaks(AudioClip(np.zeros((2, 3), np.float32), 48000)) == [0.0] * 64
+
+
+def test_a_true_peak_lies_between_the_samples() -> None:
+    """A quarter-rate sine whose samples all miss its crest by an eighth of a turn."""
+    frames = np.arange(44100)
+    swell = np.hanning(44100)
+    tone = (0.5 * swell * np.sin(np.pi / 2 * frames + np.pi / 4)).astype(np.float32)
+    clip = AudioClip(np.stack([0 * tone, tone]), 44100)
+    assert np.abs(tone).max() == pytest.approx(0.3536, abs=1e-3)
+    assert true_peak(clip) == pytest.approx(0.5, rel=0.01)
+
+
+def test_a_true_peak_agrees_with_another_interpolation() -> None:
+    clip = noise(44100, 2, 9.0)
+    smooth = np.stack([np.convolve(side, np.hanning(9) / 4, "same") for side in clip.samples])
+    clip = AudioClip(smooth.astype(np.float32), 44100)
+    finer = soxr.resample(clip.samples.T, 44100, 176400, quality="VHQ")
+    assert true_peak(clip) == pytest.approx(float(np.abs(finer).max()), rel=0.01)
+
+
+@pytest.mark.parametrize("frames", [0, 1, 7])
+def test_scraps_have_a_true_peak_too(frames: int) -> None:
+    assert true_peak(AudioClip(np.zeros((2, frames), np.float32), 44100)) == 0.0

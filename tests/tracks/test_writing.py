@@ -74,6 +74,7 @@ def test_sidecar_says_everything(cache: TrackCache, make_track: MakeTrack) -> No
     assert len(waveform) == 64
     assert all(0.45 < peak <= 0.5 for peak in waveform)
     assert sidecar.pop("loudness_lufs") == pytest.approx(-6.7, abs=0.1)
+    assert sidecar.pop("true_peak") == pytest.approx(0.5, abs=0.01)
     assert sidecar == {
         "track_id": track.track_id,
         "file": f"{track.track_id}.wav",

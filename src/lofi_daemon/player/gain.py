@@ -30,7 +30,9 @@ def track_gain(
 
 def playback_gain(track: Track) -> float:
     """The gain for a track of the library."""
-    peak = max(track.waveform, default=0.0) * decibels(UNMEASURED_OVERSHOOT_DB)
+    peak = track.true_peak
+    if peak is None:
+        peak = max(track.waveform, default=0.0) * decibels(UNMEASURED_OVERSHOOT_DB)
     return track_gain(track.loudness_lufs, peak)
 
 

@@ -146,7 +146,7 @@ def look_at(path: Path) -> SoundFile:
     import soundfile
 
     from lofi_daemon.audio import AudioClip
-    from lofi_daemon.loudness import integrated_loudness, waveform_peaks
+    from lofi_daemon.loudness import integrated_loudness, true_peak, waveform_peaks
 
     try:
         samples, sample_rate = soundfile.read(str(path), dtype="float32", always_2d=True)
@@ -156,5 +156,5 @@ def look_at(path: Path) -> SoundFile:
         ) from error
     clip = AudioClip(np.ascontiguousarray(samples.T), sample_rate)
     peaks = waveform_peaks(clip, WAVEFORM_POINTS)
-    gain = track_gain(integrated_loudness(clip), max(peaks, default=0.0))
+    gain = track_gain(integrated_loudness(clip), true_peak(clip))
     return SoundFile(path, path.stem, gain, peaks)

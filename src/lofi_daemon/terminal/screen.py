@@ -102,7 +102,7 @@ def _waveform(view: View, width: int) -> Text:
         last = max(first + 1, (column + 1) * len(view.waveform) // width)
         peak = max(view.waveform[first:last]) / loudest
         bar = BARS[min(len(BARS) - 1, int(peak * len(BARS)))]
-        line.append(bar, "green" if column < played else "bright_black")
+        line.append(bar, "green" if column < played else "dim")
     return line
 
 
@@ -120,7 +120,7 @@ def _making(making: MakingView, width: int) -> list[Text]:
         left += f", {clock(making.eta_sec)} left"
     length = max(0, min(30, width - len(left)))
     done = length * making.percent // 100
-    bar = Text.assemble(("━" * done, "magenta"), ("─" * (length - done), "bright_black"))
+    bar = Text.assemble(("━" * done, "magenta"), ("─" * (length - done), "dim"))
     return [title, _fitted(bar + Text(left, "dim"), width)]
 
 

@@ -20,9 +20,9 @@ def model(channels: int = 1) -> Any:
 
 
 @cache
-def published_folder() -> Path:
-    folder = _root() / "published"
-    export_published(model(), _tokenizer(), folder)
+def published_folder(opset: int = 17) -> Path:
+    folder = _root() / f"published-{opset}"
+    export_published(model(), _tokenizer(), folder, opset=opset)
     return folder
 
 

@@ -30,8 +30,11 @@ LARGE_BYTES = 1 << 30
 DECODER_PREFIXES = ("decoder.model.decoder.", "decoder.", "")
 
 
-def export_published(model: Any, tokenizer: Path, folder: Path) -> None:
-    """Optimum's layout in fp32; model: MusicgenForConditionalGeneration."""
+def export_published(model: Any, tokenizer: Path, folder: Path, *, opset: int = OPSET) -> None:
+    """Optimum's layout in fp32; model: MusicgenForConditionalGeneration.
+
+    opset: layer norms are one operator from 17 on, and spelt out before.
+    """
     write_shared_files(model, tokenizer, folder)
     config = model.decoder.config
     layers, heads = config.num_hidden_layers, config.num_attention_heads
@@ -56,6 +59,7 @@ def export_published(model: Any, tokenizer: Path, folder: Path) -> None:
         ["logits", *(f"present.{name}" for name in names)],
         free,
         folder / "decoder_model.onnx",
+        opset,
     )
     pasts = {
         f"past_key_values.{name}": torch.zeros((2, heads, 5, config.hidden_size // heads))
@@ -68,6 +72,7 @@ def export_published(model: Any, tokenizer: Path, folder: Path) -> None:
         ["logits", *(f"present.{name}" for name in self_names)],
         free,
         folder / "decoder_with_past_model.onnx",
+        opset,
     )
 
 
@@ -123,6 +128,7 @@ def trace(
     outputs: list[str],
     free_axes: dict[str, dict[int, str]],
     path: Path,
+    opset: int = OPSET,
 ) -> None:
     """Export by tracing: unlike the exporter that replaced it, it keeps LSTM one operator."""
     names = {*inputs, *outputs}
@@ -136,7 +142,7 @@ def trace(
             input_names=list(inputs),
             output_names=outputs,
             dynamic_axes={name: axes for name, axes in free_axes.items() if name in names},
-            opset_version=OPSET,
+            opset_version=opset,
         )
     if sum(parameter.nbytes for parameter in module.parameters()) > LARGE_BYTES:
         _gather_weights(path)

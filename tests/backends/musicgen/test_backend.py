@@ -130,6 +130,16 @@ def test_published_fp32_files_become_one_native_fp32_graph(published: Path) -> N
     assert np.linalg.norm(actual - expected) / np.linalg.norm(expected) < 1e-3
 
 
+def test_graphs_of_an_older_operator_set_are_recognised(tmp_path: Path) -> None:
+    """Optimum's default: layer norms spelt out in nine operators."""
+    folder = tmp_path / "musicgen"
+    shutil.copytree(tiny_musicgen.published_folder(opset=14), folder)
+    graph = onnx.load(folder / "decoder_with_past_model.onnx").graph
+    assert not any(node.op_type == "LayerNormalization" for node in graph.node)
+    assert loaded(folder).availability().model_version == "2x64-native-fp32"
+    assert (folder / "native-fp32" / "decoder.onnx").is_file()
+
+
 def test_published_fp16_files_become_int8(published: Path) -> None:
     to_half_precision(published)
     made = loaded(published)

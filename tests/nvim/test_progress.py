@@ -48,15 +48,34 @@ def test_the_corner_follows_to_another_tab_and_takes_no_focus(editor: Editor) ->
     screen_with(editor, "cancelled")
 
 
-def test_the_corner_waits_while_the_command_line_window_is_open(editor: Editor) -> None:
+def test_the_corner_opens_over_the_command_line_window(editor: Editor) -> None:
     editor.fake()
-    editor.listen("generation_complete")
     editor.nvim.input("q:")
     editor.until(lambda: editor.lua("return vim.fn.getcmdwintype()") == ":")
     editor.lua("require('lofi').generate('keys')")
-    editor.until_heard("generation_complete")
-    assert editor.notices() == ""
-    assert editor.nvim.command_output("messages") == ""
+    screen_with(editor, "keys: 0:30 of music")
+    assert editor.lua("return vim.fn.getcmdwintype()") == ":"
+
+
+def test_the_corner_waits_while_text_is_locked(editor: Editor) -> None:
+    editor.fake()
+    editor.lua(
+        """
+        vim.keymap.set("n", "<Space>", function()
+          require("lofi").generate("keys")
+          vim.wait(5000, function() return not require("lofi").is_generating() and locked end, 10)
+          return "i"
+        end, { expr = true })
+        require("lofi").on("generation_complete", function()
+          vim.defer_fn(function() _G.locked = true end, 300)
+        end)
+        """
+    )
+    editor.nvim.input("<Space>typed")
+    editor.until(lambda: editor.nvim.current.line == "typed")
+    assert "E565" not in editor.nvim.command_output("messages")
+    editor.lua("require('lofi').generate('more keys')")
+    screen_with(editor, "more keys: 0:30 of music")
 
 
 RADIO_TRACK = """

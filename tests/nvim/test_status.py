@@ -118,3 +118,26 @@ def test_nothing_is_drawn_anew_when_nothing_plays(editor: Editor) -> None:
     editor.command("Lofi pause")
     editor.until_heard("playback_pause")
     editor.until(lambda: not editor.lua("return require('lofi.session').statusline.timer ~= nil"))
+
+
+def test_in_a_crossfade_the_next_track_has_started_before_the_last_one_ends(
+    editor: Editor,
+) -> None:
+    editor.lua(
+        """
+        local handle = require("lofi.player").notifications
+        for _, name in ipairs({ "a", "b" }) do
+          local track = { track_id = name, prompt = name, position_sec = 0, duration_sec = 60 }
+          handle.playback_started(track)
+        end
+        handle.playback_ended({ track_id = "a", reason = "finished" })
+        """
+    )
+    assert editor.lua("return require('lofi').current_track().track_id") == "b"
+    editor.lua(
+        """
+        local handle = require("lofi.player").notifications
+        handle.playback_ended({ track_id = "b", reason = "stopped" })
+        """
+    )
+    assert editor.lua("return require('lofi').current_track()") is None

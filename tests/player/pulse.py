@@ -113,8 +113,8 @@ class Recording:
 
     def __init__(self, server: PulseServer, sink: str) -> None:
         self.sample_rate = server.sample_rate
-        self._path = server.folder / f"recording-{time.monotonic_ns()}.raw"
-        self._file = self._path.open("wb")
+        self.path = server.folder / f"recording-{time.monotonic_ns()}.raw"
+        self._file = self.path.open("wb")
         self._process = subprocess.Popen(
             [
                 "parec", f"--device={sink}.monitor", "--format=float32le", "--channels=2",
@@ -126,12 +126,12 @@ class Recording:
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
         deadline = time.monotonic() + 10
-        while self._path.stat().st_size == 0:
+        while self.path.stat().st_size == 0:
             assert time.monotonic() < deadline, "the recorder did not start"
             time.sleep(0.01)
 
     def so_far(self) -> NDArray[np.float32]:
-        data = self._path.read_bytes()
+        data = self.path.read_bytes()
         return np.frombuffer(data[: len(data) // 8 * 8], np.float32).reshape(-1, 2)
 
     def stop(self) -> NDArray[np.float32]:

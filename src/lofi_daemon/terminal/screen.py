@@ -100,8 +100,8 @@ def _waveform(view: View, width: int) -> Text:
     for column in range(width):
         first = column * len(view.waveform) // width
         last = max(first + 1, (column + 1) * len(view.waveform) // width)
-        peak = max(view.waveform[first:last]) / loudest
-        bar = BARS[min(len(BARS) - 1, int(peak * len(BARS)))]
+        power = (max(view.waveform[first:last]) / loudest) ** 2
+        bar = BARS[min(len(BARS) - 1, int(power * len(BARS)))]
         line.append(bar, "green" if column < played else "dim")
     return line
 

@@ -34,9 +34,9 @@ HALF_PRECISION_FROM = 2048
 DEFAULTS = {
     "inference_steps": 16,
     "scheduler": "euler",
-    "guidance_scale": 2.0,
+    "guidance_scale": 3.0,
     "cfg_type": "cfg",
-    "guidance_interval": 0.5,
+    "guidance_interval": 1.0,
     "omega": 0.0,
 }
 

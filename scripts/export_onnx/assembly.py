@@ -121,9 +121,10 @@ class Assembly:
         for node in nodes:
             node.name = f"{prefix}.{node.name}"
             for value in node.outputs:
+                if value not in outputs.values():
+                    # Every piece has its own names for derived lengths.
+                    value.shape = None
                 value.name = f"{prefix}.{value.name}"
-                # Every piece has its own names for derived lengths.
-                value.shape = None
         self.model.graph.extend(nodes)
         self.values.update(outputs)
 

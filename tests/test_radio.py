@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_shuffle_plays_every_prompt_once_a_round_and_none_twice_in_a_row(
     for start in range(0, len(played), len(prompts)):
         assert sorted(played[start : start + len(prompts)]) == sorted(prompts)
     if len(prompts) > 1:
-        assert all(one != other for one, other in zip(played, played[1:], strict=False))
+        assert all(one != other for one, other in itertools.pairwise(played))
 
 
 def test_rounds_of_a_shuffle_differ() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import itertools
 import os
 import time
-from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +13,9 @@ import psutil
 import pytest
 
 from tests.daemon_process import DaemonProcess
-from tests.player.pulse import PARTS, PulseServer, installed
+from tests.player.pulse import PulseServer
 
 LONGEST_SILENCE_SEC = 0.5
-
-
-@pytest.fixture
-def pulse(monkeypatch: pytest.MonkeyPatch) -> Generator[PulseServer, None, None]:
-    assert installed(), (
-        f"these tests need {', '.join(PARTS)}: apt install pulseaudio pulseaudio-utils"
-    )
-    with PulseServer(44100) as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 def memory(daemon: DaemonProcess) -> int:
@@ -78,7 +68,7 @@ def test_an_hour_of_radio_with_the_bundled_model(pulse: PulseServer, tmp_path: P
         f"cache at most {most_bytes / 1e6:.1f} MB of 60"
     )
     ids = [track["track_id"] for track in tracks]
-    assert all(one != other for one, other in zip(ids, ids[1:], strict=False))
+    assert all(one != other for one, other in itertools.pairwise(ids))
     assert not underruns
     assert silence <= LONGEST_SILENCE_SEC
     assert grown <= 0.05

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 
-class Cancelled(Exception):  # noqa: N818 - being stopped on request is no error
+class Cancelled(Exception):
     """Raised inside the work when it was asked to stop."""
 
 
@@ -41,7 +41,7 @@ class CancelToken:
             raise Cancelled
 
     @contextmanager
-    def on_cancel(self, callback: Callable[[], None]) -> Iterator[None]:
+    def on_cancel(self, callback: Callable[[], None]) -> Generator[None]:
         """Call `callback` (from the cancelling thread) if cancelled inside this block.
 
         Cancelled already: raises `Cancelled` instead of entering the block.

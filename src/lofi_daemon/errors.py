@@ -38,7 +38,7 @@ from typing import Any, ClassVar
 
 
 class LofiError(Exception):
-    """What happened and where (`message`), what to do next (`hint`), and figures for programs (`data`)."""
+    """`message`: what happened and where; `hint`: what to do next; `data`: figures for programs."""
 
     code: ClassVar[int] = -32603
     name: ClassVar[str] = "INTERNAL_ERROR"
@@ -138,7 +138,9 @@ class InvalidBackend(RequestError):
 class BackendNotInstalled(RequestError):
     code = -32008
     name = "BACKEND_NOT_INSTALLED"
-    default_hint = "Download the backend's model first, or leave the backend out to use the bundled one."
+    default_hint = (
+        "Download the backend's model first, or leave the backend out to use the bundled one."
+    )
 
 
 class InvalidInferenceSteps(RequestError):

@@ -42,7 +42,7 @@ async def _generate(
     registry = Registry(settings)
     tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
     tracks.prepare()
-    jobs = Jobs(settings, registry, tracks)
+    jobs = Jobs(settings, registry, tracks, in_background=False)
     end: asyncio.Future[FinalEvent] = asyncio.get_running_loop().create_future()
     with _progress_display() as show:
 

@@ -77,7 +77,15 @@ class Jobs:
     published, and nothing of that track after it.
     """
 
-    def __init__(self, settings: Settings, registry: Registry, tracks: TrackCache) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        tracks: TrackCache,
+        *,
+        in_background: bool = True,
+    ) -> None:
+        """in_background: generating lets everything else on the machine go first."""
         self._loop = asyncio.get_running_loop()
         self._registry = registry
         self._tracks = tracks
@@ -93,6 +101,7 @@ class Jobs:
             tracks,
             self._timings,
             settings.track_format,
+            in_background=in_background,
             unload_after_sec=settings.unload_after_sec,
             on_step=self._step_done,
             on_end=self._job_ended,

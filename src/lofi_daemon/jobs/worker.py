@@ -35,6 +35,7 @@ class Worker:
         timings: Timings,
         track_format: TrackFormat,
         *,
+        in_background: bool = True,
         unload_after_sec: float | None = None,
         on_step: Callable[[Job], None],
         on_end: Callable[[Job, FinalEvent], None],
@@ -43,6 +44,7 @@ class Worker:
         self._tracks = tracks
         self._timings = timings
         self._track_format: TrackFormat = track_format
+        self._in_background = in_background
         self._unload_after_sec = unload_after_sec
         self._on_step = on_step
         self._on_end = on_end
@@ -65,7 +67,8 @@ class Worker:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
-        lower_priority()
+        if self._in_background:
+            lower_priority()
         while (job := self._next_job()) is not None:
             self._on_end(job, self._outcome(job))
 

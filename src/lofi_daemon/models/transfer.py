@@ -209,7 +209,7 @@ def _is_the_rest(content_range: str, present: int, total: int) -> bool:
     return content_range.replace(" ", "") == f"bytes{present}-{total - 1}/{total}"
 
 
-class _Transient(Exception):  # noqa: N818 - caught here, never seen outside
+class _Transient(Exception):
     """Worth another attempt."""
 
 

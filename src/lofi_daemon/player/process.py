@@ -54,7 +54,7 @@ class Item:
     gain: float
 
 
-class _PlayerDied(Exception):  # noqa: N818 - handled here, never seen outside
+class _PlayerDied(Exception):
     pass
 
 

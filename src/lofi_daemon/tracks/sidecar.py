@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 class Track(BaseModel):
     """One finished track: every parameter that made it, and what is known of its sound.
 
-    Times are UTC in ISO 8601 with milliseconds, so that they sort as text. `true_peak` is linear (1.0 is full scale). `loudness_lufs` is
-    None for silence and for less than 0.4 s; `waveform` has 64 peaks from 0 to 1.
+    Times are UTC in ISO 8601 with milliseconds, so that they sort as text. `true_peak` is linear
+    (1.0 is full scale). `loudness_lufs` is None for silence and for less than 0.4 s; `waveform`
+    has 64 peaks from 0 to 1.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)

@@ -13,17 +13,23 @@ function M.start(backend, callback)
   daemon.request("download_backend", { backend = backend }, callback)
 end
 
----@param backend string
----@param callback? fun(problem?: lofi.Failure, result?: table)
-function M.cancel(backend, callback)
-  daemon.request("cancel", { backend = backend }, callback)
-end
-
 ---@param event lofi.Event
 ---@param params table
 local function finish(event, params)
   session.downloads[params.backend] = nil
   events.emit(event, params)
+end
+
+---The daemon says no more of a download that was cancelled, so that its answer is the end of it.
+---@param backend string
+---@param callback? fun(problem?: lofi.Failure, result?: table)
+function M.cancel(backend, callback)
+  daemon.request("cancel", { backend = backend }, function(problem, result)
+    if not problem and session.downloads[backend] then
+      finish("download_error", { backend = backend, code = "CANCELLED", message = "cancelled" })
+    end
+    failure.deliver(callback, problem, result)
+  end)
 end
 
 ---@type table<string, fun(params: table)>
@@ -42,9 +48,7 @@ M.notifications = {
   end,
   download_error = function(params)
     finish("download_error", params)
-    if params.code ~= "CANCELLED" then
-      failure.show(failure.new(params.code, params.message, params.hint))
-    end
+    failure.show(failure.new(params.code, params.message, params.hint))
   end,
 }
 

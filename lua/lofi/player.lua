@@ -14,11 +14,12 @@ local M = {}
 ---@param state table
 function M.took(state)
   local player = session.player
-  for _, name in ipairs({ "state", "volume", "crossfade_sec", "loop", "device" }) do
+  for _, name in ipairs({ "state", "track_id", "prompt", "crossfade_sec", "loop", "device" }) do
     player[name] = state[name]
   end
-  for _, name in ipairs({ "track_id", "prompt" }) do
-    player[name] = state[name]
+  -- an answer to an earlier change must not undo the later ones that are on their way
+  if player.volume_changes == 0 then
+    player.volume = state.volume
   end
   player.position_sec = state.position_sec or 0
   player.duration_sec = state.duration_sec or 0
@@ -130,12 +131,22 @@ function M.toggle(callback)
 end
 
 ---@param volume number 0 to 1
----@param callback? lofi.PlayerCallback
+---@param callback lofi.PlayerCallback
 local function set_volume(volume, callback)
+  local player = session.player
   volume = math.max(0, math.min(1, volume))
   -- noted before the daemon answers, so that a held key adds up
-  session.player.volume = volume
-  M.set({ volume = volume }, callback)
+  player.volume = volume
+  player.volume_changes = player.volume_changes + 1
+  daemon.request("player_set", { volume = volume }, function(problem, state)
+    player.volume_changes = player.volume_changes - 1
+    if state then
+      M.took(state)
+    else
+      player.volume = nil
+    end
+    callback(problem, state)
+  end)
 end
 
 ---@param volume? number|string 0 to 1, or a change such as "+0.05"; nil only asks

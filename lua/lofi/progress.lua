@@ -219,7 +219,8 @@ function M.attach()
     return { message = "downloaded", percent = 100, status = "success" }
   end)
   download("download_error", function(data)
-    return { message = data.message, status = "failed" }
+    local status = data.code == "CANCELLED" and "cancel" or "failed"
+    return { message = data.message, status = status }
   end)
 
   require("lofi.status").attach()

@@ -8,6 +8,7 @@
 ---@field duration_sec number
 ---@field measured_at number `vim.uv.hrtime()` in nanoseconds
 ---@field volume? number 0 to 1
+---@field volume_changes integer changes of the volume that the daemon has not answered yet
 ---@field crossfade_sec? number
 ---@field loop? "off"|"track"|"playlist"
 ---@field device? string
@@ -60,7 +61,13 @@ local session = {
   revision = 0,
   jobs = {},
   downloads = {},
-  player = { state = "stopped", position_sec = 0, duration_sec = 0, measured_at = 0 },
+  player = {
+    state = "stopped",
+    position_sec = 0,
+    duration_sec = 0,
+    measured_at = 0,
+    volume_changes = 0,
+  },
   known = {},
   progress = {},
   corner = { items = {}, redraw_pending = false },

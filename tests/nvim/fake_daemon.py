@@ -236,9 +236,6 @@ class FakeDaemon:
         for percent in range(0, 100, 10):
             time.sleep(0.02)
             if backend in self.cancelled:
-                self.notify(
-                    "download_error", backend=backend, code="CANCELLED", message="cancelled"
-                )
                 return
             if "disk_full" in BEHAVIOURS and percent == 50:
                 self.notify(

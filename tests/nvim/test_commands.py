@@ -143,6 +143,17 @@ def test_volume(editor: Editor) -> None:
     assert volumes == [0.7, 0.65, 0.6, 0.55, 1]
 
 
+def test_a_held_key_adds_up(editor: Editor) -> None:
+    """However late the daemon's answers to the first changes come."""
+    editor.fake()
+    editor.command("Lofi volume 70")
+    editor.until_noticed("volume 70%")
+    editor.lua("for _ = 1, 3 do vim.cmd('Lofi volume -5') end")
+    editor.until_noticed("volume 65%")
+    editor.lua("for _ = 1, 3 do vim.cmd('Lofi volume -5') end")
+    editor.until_noticed("volume 40%")
+
+
 def test_a_first_change_of_volume_starts_from_what_the_daemon_has(editor: Editor) -> None:
     editor.fake()
     editor.command("Lofi volume +5")
@@ -271,6 +282,8 @@ def test_a_download_can_be_cancelled(editor: Editor) -> None:
     editor.command("Lofi cancel musicgen")
     assert editor.until_heard("download_error")["code"] == "CANCELLED"
     assert editor.requests("cancel") == [{"backend": "musicgen"}]
+    assert editor.lua("return require('lofi').status()") == ""
+    assert editor.notices() == ""
 
 
 def test_a_download_that_fails(editor: Editor) -> None:

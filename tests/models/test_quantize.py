@@ -113,6 +113,27 @@ def test_a_graph_computes_the_same_to_within_its_rounding(
     assert 0.0 < error < ERROR[weight_format] * np.sqrt(LAYERS + 2)
 
 
+def test_half_precision_weights_that_are_widened_first_are_packed_too(tmp_path: Path) -> None:
+    source = _write_graph(tmp_path / "graph.onnx")
+    model = onnx.load(str(source))
+    for tensor in list(model.graph.initializer):
+        if tensor.name.startswith("product"):
+            half = numpy_helper.to_array(tensor).astype(np.float16)
+            model.graph.initializer.remove(tensor)
+            model.graph.initializer.append(numpy_helper.from_array(half, f"{tensor.name}.half"))
+            cast = helper.make_node("Cast", [f"{tensor.name}.half"], [tensor.name], to=1)
+            model.graph.node.insert(0, cast)
+    onnx.save(model, str(tmp_path / "stored.onnx"))
+    target = tmp_path / "small.onnx"
+    plan = _plan(WeightFormat.INT8_BLOCKS)
+    quantize_graph(tmp_path / "stored.onnx", target, plan, _never, CancelToken())
+    kinds = [node.op_type for node in onnx.load(str(target)).graph.node]
+    assert kinds.count("MatMulNBits") == LAYERS + 2
+    assert "Cast" not in kinds
+    error = _relative_error(_run(target), _run(source))
+    assert 0.0 < error < ERROR[WeightFormat.INT8_BLOCKS] * np.sqrt(LAYERS + 2)
+
+
 def test_the_layers_that_do_not_repeat_keep_eight_bits(tmp_path: Path) -> None:
     source = _write_graph(tmp_path / "graph.onnx")
     target = tmp_path / "small.onnx"

@@ -8,7 +8,7 @@ after the last of them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,21 @@ class QuantizePlan:
 
 
 @dataclass(frozen=True)
-class _Matrix:
-    """A constant matrix and how the graph holds it: as [K, N], or transposed."""
+class _Use:
+    """How a node multiplies with a constant [K, N]: held transposed or not, in half precision."""
 
-    name: str
     rows: int
     columns: int
     transposed: bool
+    half: bool
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """A constant matrix that will be packed."""
+
+    name: str
+    use: _Use
     format: WeightFormat
 
 
@@ -98,77 +106,107 @@ def quantize_graph(
 
 
 def _find_matrices(
-    nodes: Iterable[NodeProto], weights: dict[str, TensorProto], plan: QuantizePlan
+    nodes: Sequence[NodeProto], weights: Mapping[str, TensorProto], plan: QuantizePlan
 ) -> dict[str, _Matrix]:
     """Constant matrices that nothing but multiplications use, each with its format."""
-    shapes: dict[str, tuple[int, int, bool]] = {}
+    widened = _widened(nodes, weights)
+    uses: dict[str, _Use] = {}
     used_otherwise: set[str] = set()
     for node in nodes:
-        shape = _matrix_of(node, weights)
-        for position, name in enumerate(node.input):
-            if name not in weights:
+        if node.output[0] in widened:
+            continue
+        use = _use_of(node, weights, widened)
+        for position, name in enumerate([*node.input, *_names_in_subgraphs(node)]):
+            weight = widened.get(name, name)
+            if weight not in weights:
                 continue
-            if shape is None or position != 1 or shapes.setdefault(name, shape) != shape:
-                used_otherwise.add(name)
-    shapes = {
-        name: shape
-        for name, shape in shapes.items()
-        if name not in used_otherwise and shape[0] * shape[1] >= plan.min_elements
+            if use is None or position != 1 or uses.setdefault(weight, use) != use:
+                used_otherwise.add(weight)
+    large = {
+        name: use
+        for name, use in uses.items()
+        if name not in used_otherwise and use.rows * use.columns >= plan.min_elements
     }
-    times = Counter(shape[:2] for shape in shapes.values())
-    matrices: dict[str, _Matrix] = {}
-    for name, (rows, columns, transposed) in shapes.items():
-        chosen = plan.repeated if times[rows, columns] >= REPEATED else plan.single
-        matrices[name] = _Matrix(name, rows, columns, transposed, chosen)
-    return matrices
+    times = Counter((use.rows, use.columns) for use in large.values())
+    return {
+        name: _Matrix(
+            name,
+            use,
+            plan.repeated if times[use.rows, use.columns] >= REPEATED else plan.single,
+        )
+        for name, use in large.items()
+    }
 
 
-def _matrix_of(node: NodeProto, weights: dict[str, TensorProto]) -> tuple[int, int, bool] | None:
-    """(K, N, whether it is held as [N, K]) of the constant that a node multiplies with."""
-    if len(node.input) < 2 or node.input[1] not in weights or node.domain not in ("", "ai.onnx"):
+def _widened(nodes: Iterable[NodeProto], weights: Mapping[str, TensorProto]) -> dict[str, str]:
+    """Values that are half precision weights cast to float32, and the weights' names."""
+    return {
+        node.output[0]: node.input[0]
+        for node in nodes
+        if node.op_type == "Cast"
+        and node.input[0] in weights
+        and weights[node.input[0]].data_type == TensorProto.FLOAT16
+        and helper.get_attribute_value(node.attribute[0]) == TensorProto.FLOAT
+    }
+
+
+def _names_in_subgraphs(node: NodeProto) -> Iterator[str]:
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from inner.input
+            yield from _names_in_subgraphs(inner)
+
+
+def _use_of(
+    node: NodeProto, weights: Mapping[str, TensorProto], widened: Mapping[str, str]
+) -> _Use | None:
+    """How the node multiplies with a constant; None if it does not."""
+    if len(node.input) < 2 or node.domain not in ("", "ai.onnx"):
         return None
-    weight = weights[node.input[1]]
-    if weight.data_type not in (TensorProto.FLOAT, TensorProto.FLOAT16):
+    weight = weights.get(widened.get(node.input[1], node.input[1]))
+    if weight is None or weight.data_type not in (TensorProto.FLOAT, TensorProto.FLOAT16):
         return None
+    half = weight.data_type == TensorProto.FLOAT16 and node.input[1] not in widened
     dims = list(weight.dims)
     given = {each.name: helper.get_attribute_value(each) for each in node.attribute}
     if node.op_type == "MatMul" and len(dims) == 2:
-        return dims[0], dims[1], False
+        return _Use(dims[0], dims[1], False, half)
     if node.op_type == "Gemm" and len(dims) == 2:
-        plain = given.get("alpha", 1.0) == given.get("beta", 1.0) == 1.0
-        if not plain or given.get("transA", 0):
+        if not given.get("alpha", 1.0) == given.get("beta", 1.0) == 1.0 or given.get("transA", 0):
             return None
         transposed = bool(given.get("transB", 0))
-        return (dims[1], dims[0], True) if transposed else (dims[0], dims[1], False)
+        rows, columns = reversed(dims) if transposed else dims
+        return _Use(rows, columns, transposed, half)
     if node.op_type == "Conv" and len(dims) in (3, 4) and all(size == 1 for size in dims[2:]):
         moves = [*given.get("strides", [1]), *given.get("dilations", [1])]
         if given.get("group", 1) == 1 and set(moves) == {1} and not any(given.get("pads", [])):
-            return dims[1], dims[0], True
+            return _Use(dims[1], dims[0], True, half)
     return None
 
 
 def _packed(value: NDArray[Any], matrix: _Matrix) -> dict[str, NDArray[Any]]:
     two_axes = value.reshape(value.shape[0], value.shape[1])
-    plain = two_axes.T if matrix.transposed else two_axes
+    plain = two_axes.T if matrix.use.transposed else two_axes
     packed = pack(np.ascontiguousarray(plain, dtype=np.float32), matrix.format)
     return {f".{role}": tensor for role, tensor in packed.tensors.items()}
 
 
 def _replaced(
-    nodes: Iterable[NodeProto], matrices: dict[str, _Matrix], weights: dict[str, TensorProto]
-) -> Iterable[NodeProto]:
+    nodes: Sequence[NodeProto], matrices: Mapping[str, _Matrix], weights: Mapping[str, TensorProto]
+) -> Iterator[NodeProto]:
+    widened = _widened(nodes, weights)
     for index, node in enumerate(nodes):
-        matrix = matrices.get(node.input[1]) if len(node.input) > 1 else None
+        if widened.get(node.output[0]) in matrices:
+            continue
+        name = node.input[1] if len(node.input) > 1 else ""
+        matrix = matrices.get(widened.get(name, name))
         if matrix is None:
             yield node
         else:
-            is_half = weights[matrix.name].data_type == TensorProto.FLOAT16
-            yield from _multiplication(node, f"quantized_{index}", matrix, is_half)
+            yield from _multiplication(node, f"quantized_{index}", matrix)
 
 
-def _multiplication(
-    node: NodeProto, stem: str, matrix: _Matrix, is_half: bool
-) -> Iterable[NodeProto]:
+def _multiplication(node: NodeProto, stem: str, matrix: _Matrix) -> Iterator[NodeProto]:
     """The nodes that do what `node` did: around the product, casts, transposes and a bias."""
     before: list[tuple[str, dict[str, Any], list[str]]] = []
     after: list[tuple[str, dict[str, Any], list[str]]] = []
@@ -176,11 +214,11 @@ def _multiplication(
         spatial = _spatial_axes(node)
         before.append(("Transpose", {"perm": [0, *range(2, 2 + spatial), 1]}, []))
         after.append(("Transpose", {"perm": [0, 1 + spatial, *range(1, 1 + spatial)]}, []))
-    if is_half:
+    if matrix.use.half:
         before.append(("Cast", {"to": TensorProto.FLOAT}, []))
         after.insert(0, ("Cast", {"to": TensorProto.FLOAT16}, []))
     if len(node.input) > 2 and node.input[2]:
-        after.insert(1 if is_half else 0, ("Add", {}, [node.input[2]]))
+        after.insert(1 if matrix.use.half else 0, ("Add", {}, [node.input[2]]))
     current = node.input[0]
     for number, (kind, attributes, more) in enumerate(before):
         output = f"{stem}_before_{number}"
@@ -189,7 +227,7 @@ def _multiplication(
     product = f"{stem}_product" if after else node.output[0]
     tensors = {role: f"{matrix.name}.{role}" for role in ("weight", "scale")}
     yield multiplication(
-        matrix.format, matrix.rows, matrix.columns, current, tensors, product, stem
+        matrix.format, matrix.use.rows, matrix.use.columns, current, tensors, product, stem
     )
     current = product
     for number, (kind, attributes, more) in enumerate(after):

@@ -2,79 +2,18 @@
 ---down with Neovim.
 
 local config = require("lofi.config")
+local discovery = require("lofi.discovery")
 local events = require("lofi.events")
 local failure = require("lofi.failure")
+local process = require("lofi.process")
 local rpc = require("lofi.rpc")
 local session = require("lofi.session")
 
-local PROTOCOL = 1
-local LOG_LINES = 500
-local UVX_TIMEOUT_MS = 600000
 -- A daemon that ran this long before it ended was fine: the next crash counts as the first.
 local STABLE_AFTER_MS = 30000
 local LONGEST_BACKOFF_MS = 30000
--- A program that writes this many lines that are not the protocol is not the daemon.
-local STRAY_LINES = 20
-
----@class lofi.Daemon one process, from its start to its end
----@field phase "waiting"|"starting"|"ready"|"ended"
----@field command string[]
----@field origin string
----@field process? vim.SystemObj
----@field connection? lofi.Connection
----@field queue { method: string, params?: table, callback: fun(failure?: lofi.Failure, result?: any) }[]
----@field version? string
----@field started_at? number `vim.uv.now()` in milliseconds
----@field strays string[]
----@field stopping boolean it was asked to end
----@field refused? lofi.Failure why it was sent away
----@field on_end fun()[]
 
 local M = {}
-
----@return string directory the plugin's own checkout
-function M.plugin_root()
-  return vim.fs.dirname(vim.fs.dirname(vim.fs.dirname(debug.getinfo(1, "S").source:sub(2))))
-end
-
----@param command string|string[]
----@return string[]
-local function as_list(command)
-  if type(command) == "table" then
-    return command
-  end
-  return vim.fn.executable(command) == 1 and { command } or vim.split(vim.trim(command), "%s+")
-end
-
----Where the daemon is: the option, $LOFI_DAEMON, the virtual environment `make install` made,
----lofi-daemon on PATH, uvx.
----@return string[]? command
----@return string origin where the command comes from, or why there is none
-function M.find()
-  local configured = config.get().cmd
-  if configured then
-    return as_list(configured), "the option cmd"
-  end
-  local environment = vim.env.LOFI_DAEMON
-  if environment and environment ~= "" then
-    return as_list(environment), "$LOFI_DAEMON"
-  end
-  local root = M.plugin_root()
-  for _, path in ipairs({ ".venv/bin/lofi-daemon", ".venv/Scripts/lofi-daemon.exe" }) do
-    local executable = vim.fs.joinpath(root, path)
-    if vim.fn.executable(executable) == 1 then
-      return { executable }, "the plugin's virtual environment"
-    end
-  end
-  if vim.fn.executable("lofi-daemon") == 1 then
-    return { vim.fn.exepath("lofi-daemon") }, "PATH"
-  end
-  if vim.fn.executable("uvx") == 1 then
-    return { vim.fn.exepath("uvx"), "--from", root, "lofi-daemon" }, "uvx"
-  end
-  return nil,
-    "no option cmd, no $LOFI_DAEMON, no .venv in " .. root .. ", no lofi-daemon and no uvx on PATH"
-end
 
 ---@return integer milliseconds
 local function backoff()
@@ -84,12 +23,6 @@ local function backoff()
   return math.min(LONGEST_BACKOFF_MS, 1000 * 2 ^ (session.failures - 2))
 end
 
----@param lines string[]
----@return string
-local function tail(lines)
-  return table.concat(vim.list_slice(lines, math.max(1, #lines - 4)), "\n")
-end
-
 ---@param daemon lofi.Daemon
 ---@param reason lofi.Failure
 local function fail_queue(daemon, reason)
@@ -97,15 +30,6 @@ local function fail_queue(daemon, reason)
   daemon.queue = {}
   for _, waiting in ipairs(queue) do
     waiting.callback(reason)
-  end
-end
-
----@param daemon lofi.Daemon
-local function kill(daemon)
-  if daemon.process and not daemon.process:is_closing() then
-    -- the daemon leads a process group of its own, to which its player belongs
-    pcall(vim.uv.kill, -daemon.process.pid, "sigkill")
-    daemon.process:kill("sigkill")
   end
 end
 
@@ -127,10 +51,14 @@ local function ended(daemon, code, signal)
     reason = failure.new("DAEMON_EXITED", "the daemon was stopped before it could answer")
     session.failures = 0
   else
-    session.failures = lived > STABLE_AFTER_MS and 1 or session.failures + 1
+    if reason and reason.code == "DAEMON_NOT_FOUND" then
+      session.failures = 0 -- nothing ran: the next try need not wait
+    else
+      session.failures = lived > STABLE_AFTER_MS and 1 or session.failures + 1
+    end
     local how = signal ~= 0 and ("killed by signal %d"):format(signal)
       or ("exit status %d"):format(code)
-    local said = #session.log > 0 and tail(session.log) or tail(daemon.strays)
+    local said = process.last_words(daemon)
     reason = reason
       or failure.new(
         "DAEMON_EXITED",
@@ -159,13 +87,6 @@ local function ended(daemon, code, signal)
   end
 end
 
----@param daemon lofi.Daemon
----@param reason lofi.Failure
-local function refuse(daemon, reason)
-  daemon.refused = reason
-  kill(daemon)
-end
-
 ---@param method string
 ---@param params table
 local function notified(method, params)
@@ -178,61 +99,9 @@ local function notified(method, params)
   end
 end
 
+---Sends what has waited for the daemon, after the player's options.
 ---@param daemon lofi.Daemon
----@param line string
-local function stray(daemon, line)
-  daemon.strays[#daemon.strays + 1] = line:sub(1, 200)
-  M.record("stdout: " .. line:sub(1, 200))
-  if #daemon.strays == 1 and daemon.phase ~= "ended" then
-    vim.notify(
-      ("lofi: %s wrote what is not its protocol: %s"):format(daemon.command[1], line:sub(1, 200)),
-      vim.log.levels.WARN,
-      { title = "lofi" }
-    )
-  elseif #daemon.strays == STRAY_LINES and daemon.phase ~= "ended" then
-    refuse(
-      daemon,
-      failure.new(
-        "NOT_A_DAEMON",
-        ("%s does not speak the daemon's protocol; it wrote:\n%s"):format(
-          table.concat(daemon.command, " "),
-          tail(daemon.strays)
-        ),
-        "Point the option cmd or $LOFI_DAEMON at lofi-daemon."
-      )
-    )
-  end
-end
-
----@param text string one line of the log
-function M.record(text)
-  session.log[#session.log + 1] = text
-  if #session.log > LOG_LINES then
-    table.remove(session.log, 1)
-  end
-end
-
----@param daemon lofi.Daemon
----@param result table the answer to `ping`
-local function greet(daemon, result)
-  if result.protocol ~= PROTOCOL then
-    return refuse(
-      daemon,
-      failure.new(
-        "PROTOCOL_MISMATCH",
-        ("%s (from %s) is version %s and speaks protocol %s; this plugin speaks %d"):format(
-          daemon.command[1],
-          daemon.origin,
-          tostring(result.version),
-          tostring(result.protocol),
-          PROTOCOL
-        ),
-        "Update the older of the two (`make install` in the plugin's directory), then :Lofi restart."
-      )
-    )
-  end
-  daemon.phase = "ready"
-  daemon.version = result.version
+local function ready(daemon)
   local player = config.get().player
   if next(player) then
     daemon.connection:request("player_set", player, function(problem, state)
@@ -250,92 +119,6 @@ local function greet(daemon, result)
   end
 end
 
----@param daemon lofi.Daemon
-local function launch(daemon)
-  if daemon.phase == "ended" then
-    return
-  end
-  daemon.phase = "starting"
-  daemon.started_at = vim.uv.now()
-  daemon.connection = rpc.connect(
-    function(line)
-      -- writing to a process that has just died is no error of its own: its end is reported
-      pcall(daemon.process.write, daemon.process, line)
-    end,
-    notified,
-    function(line)
-      stray(daemon, line)
-    end
-  )
-  local unfinished = ""
-  local started, process = pcall(vim.system, daemon.command, {
-    stdin = true,
-    env = config.get().env,
-    -- a session of its own, so that Ctrl-Z in Neovim's terminal does not stop the music; it ends
-    -- with Neovim all the same, because its standard input does
-    detach = true,
-    stdout = function(_, chunk)
-      if chunk then
-        daemon.connection:receive(chunk)
-      end
-    end,
-    stderr = function(_, chunk)
-      local lines = vim.split(unfinished .. (chunk or "\n"), "\n", { plain = true })
-      unfinished = table.remove(lines)
-      for _, line in ipairs(lines) do
-        if line ~= "" then
-          M.record(line)
-        end
-      end
-    end,
-  }, function(outcome)
-    vim.schedule(function()
-      ended(daemon, outcome.code, outcome.signal)
-    end)
-  end)
-  if not started then
-    daemon.refused = failure.new(
-      "DAEMON_NOT_FOUND",
-      ("cannot start %s (from %s): %s"):format(
-        daemon.command[1],
-        daemon.origin,
-        tostring(process):match("E%u+: [%w ]*%w") or tostring(process)
-      ),
-      "Correct the path, or run `make install` in the plugin's directory; `:checkhealth lofi` has more."
-    )
-    vim.schedule(function()
-      ended(daemon, 0, 0)
-      session.failures = 0
-    end)
-    return
-  end
-  daemon.process = process
-  daemon.connection:request("ping", nil, function(problem, result)
-    if problem and daemon.phase == "starting" then
-      refuse(daemon, problem)
-    elseif result and daemon.phase == "starting" then
-      greet(daemon, result)
-    end
-  end)
-  local patience = daemon.origin == "uvx" and UVX_TIMEOUT_MS or config.get().startup_timeout_ms
-  vim.defer_fn(function()
-    if daemon.phase == "starting" then
-      refuse(
-        daemon,
-        failure.new(
-          "DAEMON_SILENT",
-          ("%s did not answer within %g s%s"):format(
-            table.concat(daemon.command, " "),
-            patience / 1000,
-            #daemon.strays > 0 and "; it wrote:\n" .. tail(daemon.strays) or ""
-          ),
-          "Is it lofi-daemon? `:checkhealth lofi` looks closer."
-        )
-      )
-    end
-  end, patience)
-end
-
 local function hook_exit()
   if session.exit_hook then
     return
@@ -351,14 +134,14 @@ end
 ---@return lofi.Daemon? daemon nil where none is to be found
 ---@return lofi.Failure? reason
 local function start()
-  local command, origin = M.find()
+  local command, origin = discovery.find()
   if not command then
     return nil,
       failure.new(
         "DAEMON_NOT_FOUND",
         "lofi-daemon is not installed: " .. origin,
         "Run `make install` in "
-          .. M.plugin_root()
+          .. discovery.plugin_root()
           .. ", or set the option cmd; `:checkhealth lofi` has more."
       )
   end
@@ -381,7 +164,7 @@ local function start()
   session.log = {}
   local delay = backoff()
   if delay == 0 then
-    launch(daemon)
+    process.start(daemon, { ready = ready, notified = notified, ended = ended })
   else
     vim.notify(
       ("lofi: the daemon has ended %d times in a row; it is started again in %d s"):format(
@@ -392,7 +175,7 @@ local function start()
       { title = "lofi" }
     )
     vim.defer_fn(function()
-      launch(daemon)
+      process.start(daemon, { ready = ready, notified = notified, ended = ended })
     end, delay)
   end
   return daemon
@@ -457,7 +240,7 @@ function M.stop(callback)
   daemon.connection:request("shutdown", nil, function() end)
   daemon.process:write(nil)
   vim.defer_fn(function()
-    kill(daemon)
+    process.kill(daemon)
   end, 3000)
 end
 
@@ -482,7 +265,7 @@ function M.leave()
   if not vim.wait(1000, gone, 10) then
     daemon.process:kill("sigterm")
     if not vim.wait(1000, gone, 10) then
-      kill(daemon)
+      process.kill(daemon)
     end
   end
 end

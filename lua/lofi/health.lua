@@ -45,10 +45,10 @@ end
 ---@return string[]? command nil where there is none
 local function check_daemon()
   vim.health.start("lofi: daemon")
-  local command, origin = require("lofi.daemon").find()
+  local command, origin = require("lofi.discovery").find()
   if not command then
     vim.health.error("lofi-daemon is not installed: " .. origin, {
-      "Run `make install` in " .. require("lofi.daemon").plugin_root() .. ".",
+      "Run `make install` in " .. require("lofi.discovery").plugin_root() .. ".",
       "Or install it elsewhere and set the option `cmd` or $LOFI_DAEMON.",
     })
     return nil
@@ -85,7 +85,7 @@ local function examine(command)
   local said = done and vim.trim(done.stderr or "") or tostring(process)
   vim.health.warn(
     ("`%s` told nothing%s"):format(table.concat(arguments, " "), said ~= "" and ": " .. said or ""),
-    "Update the daemon: `make install` in " .. require("lofi.daemon").plugin_root() .. "."
+    "Update the daemon: `make install` in " .. require("lofi.discovery").plugin_root() .. "."
   )
 end
 

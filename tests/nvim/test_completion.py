@@ -86,6 +86,6 @@ def test_a_daemon_that_says_nothing_does_not_hold_up_the_command_line(editor: Ed
 
 def test_completion_without_a_daemon_is_quiet(editor: Editor) -> None:
     editor.lua("vim.env.PATH = ''")
-    editor.lua("require('lofi.daemon').plugin_root = function() return '/nowhere' end")
+    editor.lua("require('lofi.discovery').plugin_root = function() return '/nowhere' end")
     assert complete(editor, "Lofi radio ") == ["off"]
     assert editor.notices() == ""

@@ -37,8 +37,8 @@ def executable(path: Path) -> Path:
 
 def test_where_it_is_looked_for(editor: Editor, tmp_path: Path) -> None:
     editor.lua("_G.root = ...", str(tmp_path / "plugin"))
-    editor.lua("require('lofi.daemon').plugin_root = function() return root end")
-    find = "return { require('lofi.daemon').find() }"
+    editor.lua("require('lofi.discovery').plugin_root = function() return root end")
+    find = "return { require('lofi.discovery').find() }"
     editor.lua("vim.env.PATH = ...", str(tmp_path / "bin"))
 
     assert editor.lua(find)[0] is None
@@ -58,7 +58,7 @@ def test_where_it_is_looked_for(editor: Editor, tmp_path: Path) -> None:
 
 
 def test_the_plugin_knows_its_own_directory(editor: Editor) -> None:
-    assert editor.lua("return require('lofi.daemon').plugin_root()") == str(ROOT)
+    assert editor.lua("return require('lofi.discovery').plugin_root()") == str(ROOT)
 
 
 def test_it_starts_on_first_use_only(editor: Editor) -> None:
@@ -90,7 +90,7 @@ def test_its_environment(editor: Editor, tmp_path: Path) -> None:
 
 def test_not_installed(editor: Editor) -> None:
     editor.lua("vim.env.PATH = ''")
-    editor.lua("require('lofi.daemon').plugin_root = function() return '/nowhere' end")
+    editor.lua("require('lofi.discovery').plugin_root = function() return '/nowhere' end")
     editor.command("Lofi keys")
     notice = editor.until_noticed("lofi-daemon is not installed")
     assert "Run `make install` in /nowhere" in notice

@@ -74,7 +74,7 @@ def test_each_failure_comes_with_advice(editor: Editor, behaviour: str, lines: l
 
 def test_no_daemon(editor: Editor) -> None:
     editor.lua("vim.env.PATH = ''")
-    editor.lua("require('lofi.daemon').plugin_root = function() return '/nowhere' end")
+    editor.lua("require('lofi.discovery').plugin_root = function() return '/nowhere' end")
     report = health(editor)
     assert "ERROR lofi-daemon is not installed: no option cmd" in report
     assert "Run `make install` in /nowhere." in report

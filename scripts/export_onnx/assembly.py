@@ -60,7 +60,13 @@ def trace(
 
 
 class GraphModule(nn.Module):
-    """A module whose ``forward`` has the inputs and outputs of one ONNX graph."""
+    """A module whose ``forward`` has the inputs and outputs of one ONNX graph.
+
+    ``half_arithmetic``: whether a half-precision export may also compute in half precision, or
+    only store its weights so.
+    """
+
+    half_arithmetic = False
 
     def prepare(self) -> None:
         """Bring it into the layout that exports best; what it computes stays the same."""
@@ -163,4 +169,28 @@ def pin(
             value.const_value = TorchTensor(torch.full(shape, constants[value.name]))
             value.shape = onnx_ir.Shape(shape)
             graph.register_initializer(value)
+    return model
+
+
+def store_in_half(model: onnx_ir.Model) -> onnx_ir.Model:
+    """Store every float32 weight of more than one axis as float16, cast back where it is used.
+
+    In place. A runtime that folds constants does the casts once, when it loads the file.
+    """
+    graph = model.graph
+    casts = []
+    for name, value in list(graph.initializers.items()):
+        tensor = value.const_value
+        if tensor is None or tensor.dtype != onnx_ir.DataType.FLOAT or len(tensor.shape) < 2:
+            continue
+        stored = onnx_ir.Value(name=f"{name}.half")
+        stored.const_value = TorchTensor(torch.from_numpy(tensor.numpy()).half())
+        stored.dtype, stored.shape = onnx_ir.DataType.FLOAT16, value.shape
+        cast = onnx_ir.node("Cast", [stored], attributes={"to": onnx_ir.DataType.FLOAT})
+        value.replace_all_uses_with(cast.outputs[0])
+        del graph.initializers[name]
+        cast.outputs[0].name = name
+        graph.register_initializer(stored)
+        casts.append(cast)
+    graph.insert_before(graph[0], casts)
     return model

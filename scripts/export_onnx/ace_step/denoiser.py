@@ -38,6 +38,8 @@ PIECE_AXES: dict[str, Axes] = {
 class DenoiserGraph(GraphModule):
     """One call of the diffusion transformer, inputs and output in float32."""
 
+    half_arithmetic = True
+
     def __init__(self, transformer: AceStepTransformer):
         super().__init__()
         self.transformer = transformer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import onnx_ir
 import torch
 
-from ..assembly import pin
+from ..assembly import pin, store_in_half
 from ..manifest import write_manifest
 from ..verify import Expectation, verify_graph
 from .checkpoint import Checkpoint
@@ -101,19 +102,23 @@ def export_graph(
     """
     expectations = {form: _expectations(graph, form) for form in out_dirs}
     graph.module.prepare()
-    if precision == "fp16":
+    if precision == "fp16" and graph.module.half_arithmetic:
         graph.module.half()
     generator = torch.Generator().manual_seed(0)
     inputs = graph.example(graph.sizes, generator)
     model = graph.module.translate(inputs, graph.free_axes, graph.outputs)
+    if precision == "fp16" and not graph.module.half_arithmetic:
+        store_in_half(model)
     files: list[str] = []
     # Native first: pinning changes the model for good.
     for form in sorted(out_dirs):
         if form == "published":
             pin(model, dict.fromkeys(graph.pinned_inputs, 1.0), graph.pinned_axes)
         files = save_model(model, out_dirs[form] / graph.file_name)
-    del model
     graph.module.release()
+    # Graphs refer to themselves, and this one still holds the weights.
+    del model
+    gc.collect()
     for form, out_dir in sorted(out_dirs.items()):
         path = out_dir / graph.file_name
         errors = verify_graph(path, expectations[form], ERROR_LIMITS[precision])

@@ -67,7 +67,10 @@ class WeakenedProjection(nn.Module):
 
 
 class TextEncoderGraph(GraphModule):
-    """Token ids and mask to hidden states; optionally with weakened queries in blocks 8 and 9."""
+    """Token ids and mask to hidden states; optionally with weakened queries in blocks 8 and 9.
+
+    Never computed in half precision, in which models of the T5 family overflow.
+    """
 
     def __init__(self, text_encoder: nn.Module):
         super().__init__()
@@ -93,6 +96,8 @@ class TextEncoderGraph(GraphModule):
 
 class ContextGraph(GraphModule):
     """Text states, speaker and lyrics to the context and its mask."""
+
+    half_arithmetic = True
 
     def __init__(self, transformer: AceStepTransformer):
         super().__init__()
@@ -176,7 +181,10 @@ class LinearAttentionProcessor:
 
 
 class VocoderGraph(GraphModule):
-    """A log-mel spectrogram of one channel to its waveform."""
+    """A log-mel spectrogram of one channel to its waveform.
+
+    Never computed in half precision, whose rounding adds noise 50 dB below the signal.
+    """
 
     def __init__(self, vocoder: Vocoder):
         super().__init__()

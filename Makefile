@@ -38,7 +38,7 @@ format: $(VENV)/.test $(STYLUA) ## Put the code in the project's format, and wri
 	$(BIN)/ruff format .
 	node scripts/stylua.mjs lua plugin scripts
 	$(BIN)/python -m scripts.protocol_docs
-	$(NVIM) -l scripts/help.lua
+	$(NVIM) --clean -l scripts/help/generate.lua
 
 bench: $(VENV)/.test ## Measure speed and memory (a quarter of an hour)
 	$(BIN)/python -m benchmarks.ace_step

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lofi_daemon.backends.ace_step.bundle import WindowFacts
+from lofi_daemon.backends.ace_step.bundle import RelativeCost, WindowFacts
 from lofi_daemon.backends.ace_step.context import absent_lyric, instrumental_lyric
 from lofi_daemon.backends.ace_step.guidance import (
     Guidance,
@@ -249,3 +249,11 @@ def test_a_published_folder_is_recognised_by_probing(published: AceStepPipeline)
     assert published.manifest.form == "published"
     assert published.manifest.mel.inside is None
     assert not published.can_weaken
+
+
+def test_the_export_measured_what_each_phase_costs(native: AceStepPipeline) -> None:
+    cost = native.manifest.relative_cost
+    assert cost != RelativeCost()
+    assert 0 < cost.model_call < 1
+    assert 0 < cost.encoding < cost.loading
+    assert cost.dcae < cost.vocoder * 10

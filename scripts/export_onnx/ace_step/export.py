@@ -15,6 +15,7 @@ from ..assembly import pin, store_in_half
 from ..manifest import write_manifest
 from ..verify import Expectation, verify_graph
 from .checkpoint import Checkpoint
+from .cost import measure_cost
 from .graphs import PUBLISHED_DCAE_FRAMES, Form, Graph, build_graphs, weakening_has_effect
 from .vocoder import receptive_field_frames
 
@@ -88,6 +89,7 @@ def export_checkpoint(
             "mastering": None,
         }
         write_manifest(out_dir, content, files)
+        write_manifest(out_dir, content | {"relative_cost": measure_cost(out_dir)}, files)
 
 
 def export_graph(

@@ -1,0 +1,62 @@
+"""What each phase of a run costs, measured on the exported files with the daemon's own pipeline.
+
+The daemon needs the proportions for its very first progress; later ones rest on what it measures
+itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lofi_daemon.backends.ace_step.context import instrumental_lyric
+from lofi_daemon.backends.ace_step.latents import gaussian_noise
+from lofi_daemon.backends.ace_step.pipeline import NO_ERG, AceStepPipeline
+from lofi_daemon.cancellation import CancelToken
+
+FRAMES = 128
+"""About twelve seconds of music, and what one call of the published DCAE takes."""
+
+CHANNELS = 2
+
+
+def measure_cost(folder: Path) -> dict[str, float]:
+    """Seconds for loading and encoding, and per latent frame for a model call, the DCAE and the
+    vocoder (one channel): the manifest's ``relative_cost``."""
+    never = CancelToken()
+    started = time.perf_counter()
+    pipeline = AceStepPipeline(folder)
+    loading = time.perf_counter() - started
+    tokens = pipeline.text_encoder.tokenize("rainy night, rhodes, vinyl crackle")
+    contexts = pipeline.contexts(tokens, instrumental_lyric(), NO_ERG, never)
+    latents = gaussian_noise(0, 0, FRAMES)
+    timestep = latents.dtype.type(500)
+    mel = pipeline.decoder.mel(latents, _ignore, never)
+    return {
+        "loading": round(loading, 4),
+        "encoding": _seconds(
+            lambda: pipeline.contexts(tokens, instrumental_lyric(), NO_ERG, never)
+        ),
+        "model_call": _seconds(
+            lambda: pipeline.transformer.conditional(latents, timestep, contexts, never), FRAMES
+        ),
+        "dcae": _seconds(lambda: pipeline.decoder.mel(latents, _ignore, never), FRAMES),
+        "vocoder": _seconds(
+            lambda: list(pipeline.decoder.waveform(mel, _ignore, never)), CHANNELS * FRAMES
+        ),
+    }
+
+
+def _ignore(share: float) -> None:
+    pass
+
+
+def _seconds(call: Callable[[], object], parts: int = 1) -> float:
+    """The better of two calls, divided by ``parts``."""
+    best = float("inf")
+    for _ in range(2):
+        started = time.perf_counter()
+        call()
+        best = min(best, time.perf_counter() - started)
+    return round(best / parts, 7)

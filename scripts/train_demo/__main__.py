@@ -57,6 +57,8 @@ def main() -> None:
     finish(stage("classifier", data, work / "classifier.pt"))
     finish(flow)
     finish(stage("export", work, arguments.bundle))
+    finish(stage("tone", arguments.bundle, work / "tone.npy"))
+    finish(stage("export", work, arguments.bundle, "--only", "dcae_decoder"))
     tracks = work / "tracks"
     finish(stage("tracks", arguments.bundle, work, tracks, "--count", arguments.tracks))
     finish(stage("measure", tracks, data, codec, work / "results.json"))

@@ -1,7 +1,8 @@
 """The exported latent decoder: the codec's inverse, with rain and vinyl laid over it.
 
 The textures are loops of noise spectra (`LOOP_FRAMES` frames made by the studio's own generators)
-whose strength the last two latents set; they add to the music in power.
+whose strength the last two latents set; they add to the music in power. The tone correction of
+`tone.py` comes last.
 """
 
 from __future__ import annotations
@@ -33,12 +34,14 @@ def texture_loops() -> torch.Tensor:
 class LatentDecoder(nn.Module):
     """latents [1, 8, 16, T] to a log spectrum [1, 2, 128, 8 T]."""
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, tone: np.ndarray | None = None) -> None:
         super().__init__()
         rows = (codec.basis / codec.scale[:, None]) / codec.weights[None]
         self.register_buffer("rows", torch.tensor(rows, dtype=torch.float32))
         self.register_buffer("mean", torch.tensor(codec.mean, dtype=torch.float32))
         self.register_buffer("loops", texture_loops())
+        flat = np.zeros(BANDS, np.float32)
+        self.register_buffer("tone", torch.from_numpy(flat if tone is None else tone)[:, None])
         assert self.loops.shape[0] == len(TEXTURES)
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
@@ -57,4 +60,4 @@ class LatentDecoder(nn.Module):
         index = torch.remainder(torch.arange(frames * 8, device=latents.device), LOOP_FRAMES)
         textures = torch.exp(self.loops.index_select(3, index)) * strength
         power = music.square() + textures.square().sum(dim=0)
-        return (0.5 * torch.log(power.clamp_min(1e-10))).unsqueeze(0)
+        return (0.5 * torch.log(power.clamp_min(1e-10)) + self.tone).unsqueeze(0)

@@ -167,11 +167,13 @@ def load_models(trained: Path) -> dict[str, nn.Module]:
     sharpener = Sharpener()
     saved = torch.load(trained / "vocoder" / "vocoder.pt", weights_only=True)
     sharpener.load_state_dict(saved["model"])
+    tone_path = trained / "tone.npy"
+    tone = np.load(tone_path) if tone_path.exists() else None
     models = {
         "text_encoder": text,
         "transformer_encoder": ContextEncoder(),
         "transformer_decoder": flow,
-        "dcae_decoder": LatentDecoder(Codec.load(trained / "codec.npz")),
+        "dcae_decoder": LatentDecoder(Codec.load(trained / "codec.npz"), tone),
         "vocoder": Vocoder(sharpener),
     }
     return {name: model.eval() for name, model in models.items()}
@@ -202,13 +204,18 @@ def write_manifest(folder: Path, version: str) -> None:
         "score": "lofi",
         "null_lyric": "keep",
         "defaults": DEFAULTS,
-        "mastering": {"high_pass_hz": 25, "loudness_lufs": -16, "true_peak_db": -1},
+        "mastering": {
+            "high_pass_hz": 25,
+            "loudness_lufs": -16,
+            "true_peak_db": -1,
+            "fade_out_sec": 1.5,
+        },
         "relative_cost": {
             "loading": 0.6,
             "encoding": 0.01,
-            "model_call": 0.0004,
-            "dcae": 0.0004,
-            "vocoder": 0.008,
+            "model_call": 0.00008,
+            "dcae": 0.00015,
+            "vocoder": 0.0032,
         },
         "files": {
             name: {
@@ -223,7 +230,9 @@ def write_manifest(folder: Path, version: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("trained", type=Path, help="folder with codec.npz, flow/, text/, vocoder/")
+    parser.add_argument(
+        "trained", type=Path, help="folder with codec.npz, flow/, text/, vocoder/, perhaps tone.npy"
+    )
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--version", default="1.0")
     parser.add_argument("--only", nargs="*", help="graphs to export; default all")

@@ -261,11 +261,13 @@ class AceStepPipeline:
             channels=2,
             frames=round(duration_sec * OUTPUT_SAMPLE_RATE),
         )
-        if self.manifest.mastering is None:
+        mastering = self.manifest.mastering
+        if mastering is None:
             normalise_peak(samples, PEAK)
         else:
-            master(samples, OUTPUT_SAMPLE_RATE, self.manifest.mastering)
-        fade_out(samples, round(END_FADE_SEC * OUTPUT_SAMPLE_RATE))
+            master(samples, OUTPUT_SAMPLE_RATE, mastering)
+        fade_sec = END_FADE_SEC if mastering is None else mastering.fade_out_sec
+        fade_out(samples, round(fade_sec * OUTPUT_SAMPLE_RATE))
         return AudioClip(samples, OUTPUT_SAMPLE_RATE)
 
     @property

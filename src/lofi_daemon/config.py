@@ -79,7 +79,8 @@ class Settings(BaseModel):
     audio_device: str | None = Field(
         default=None,
         title="LOFI_AUDIO_DEVICE",
-        description="The sound device to play on; the system's default when not set.",
+        description="The sound device to play on; the system's default when not set. null plays to "
+        "nobody, file:/path.wav records what would be heard.",
     )
     device: DeviceName = Field(
         default="auto",

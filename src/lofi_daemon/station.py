@@ -17,7 +17,8 @@ from lofi_daemon.errors import LofiError, TrackAlreadyComplete
 from lofi_daemon.jobs.job import Cancelled, Completed, Event, Failed
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters, SoundParameters, parse
-from lofi_daemon.player.playback import Playback, PlaybackEvent, PlaybackSilent
+from lofi_daemon.player.playback import Playback
+from lofi_daemon.player.playback_events import PlaybackEvent, PlaybackSilent
 from lofi_daemon.radio import (
     FILLER_DURATION_SEC,
     KnownTrack,
@@ -261,12 +262,14 @@ class Station:
         tracks = await asyncio.to_thread(self._tracks.tracks)
         tracks = [track for track in tracks if track.track_id not in self._unplayable]
         known = {track.track_id for track in tracks}
+        for track_id in [track_id for track_id in state.ready if track_id not in known]:
+            state.gone(track_id)
         playing = self._playback.last_track_id
         return Situation(
             programme=state.programme,
             made=state.made,
             fillers_made=state.fillers_made,
-            ready=tuple(track_id for track_id in state.ready if track_id in known),
+            ready=tuple(state.ready),
             making=state.making is not None,
             making_eta_sec=self._eta_sec(state),
             library=tuple(self._known(track) for track in tracks),

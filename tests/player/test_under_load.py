@@ -13,7 +13,7 @@ import pytest
 from tests.daemon_process import DaemonProcess
 from tests.player.library import put_track
 from tests.player.pulse import PulseServer
-from tests.player.signals import Signal, find, music
+from tests.player.signals import Signal, find, music, silences
 from tests.slow_model import slowed_bundle
 from tests.tiny_bundle import tiny_bundle
 
@@ -23,10 +23,12 @@ REAL_WIDTH = 2560
 
 @dataclass(frozen=True)
 class Heard:
-    """wrong_frames: frames of the recording that are not the track's; pings in seconds."""
+    """wrong_frames: frames of the recording that are not the track's (all of them behind a gap);
+    gaps: stretches of silence; pings in seconds."""
 
     seconds: float
     wrong_frames: int
+    gaps: int
     pings: list[float]
     tracks_made: int
     busy: float
@@ -37,7 +39,7 @@ class Heard:
 
     def __str__(self) -> str:
         return (
-            f"{self.seconds:.0f} s heard, {self.wrong_frames} wrong frames, ping p99 "
+            f"{self.seconds:.0f} s heard, {self.wrong_frames} wrong frames, {self.gaps} gaps, ping p99 "
             f"{self.ping_p99 * 1000:.1f} ms, generating {100 * self.busy:.0f} % of the time"
         )
 
@@ -76,7 +78,11 @@ def listen_while_generating(
         made = len(daemon.notifications("generation_complete"))
         # silence at the end of the recording would not be a dropout
         heard = recording.stop()
-    return Heard(seconds, wrong_frames(heard, sound), pings, made, busy / max(1, len(pings) // 10))
+    start = find(heard[: 3 * len(sound)], sound)
+    gaps = len(silences(heard[start:], server.sample_rate, longer_than_sec=0.0005))
+    return Heard(
+        seconds, wrong_frames(heard, sound), gaps, pings, made, busy / max(1, len(pings) // 10)
+    )
 
 
 def wrong_frames(heard: Signal, sound: Signal) -> int:

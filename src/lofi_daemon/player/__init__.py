@@ -1,4 +1,5 @@
 """Playback in a process of its own, so that inference never makes it stutter.
 
-`process` is the daemon's handle on it; `__main__`, `mixer` and `device` run inside the player.
+In the daemon: `playback` decides what sounds; `process` is its handle on the player, at the other
+end of a `pipe`. In the player: `__main__`, `player`, `decks`, `mixer`, `source`, `device`.
 """

@@ -22,8 +22,17 @@ from lofi_daemon.player.events import (
     Stopped,
 )
 from lofi_daemon.player.gain import playback_gain
+from lofi_daemon.player.playback_events import (
+    PlaybackEnded,
+    PlaybackEvent,
+    PlaybackPaused,
+    PlaybackResumed,
+    PlaybackSilent,
+    PlaybackStarted,
+    PlayerStatus,
+)
 from lofi_daemon.player.playlist import Loop, Playlist
-from lofi_daemon.player.process import Item, PlaybackState, PlayerProcess
+from lofi_daemon.player.process import Item, PlayerProcess
 from lofi_daemon.tracks import Track, TrackCache
 
 log = logging.getLogger(__name__)
@@ -34,60 +43,12 @@ Origin = Literal["asked", "loop", "playlist", "radio"]
 
 
 @dataclass(frozen=True)
-class PlaybackStarted:
-    track_id: str
-    prompt: str
-    position_sec: float
-    duration_sec: float
-
-
-@dataclass(frozen=True)
-class PlaybackPaused(PlaybackStarted):
-    pass
-
-
-@dataclass(frozen=True)
-class PlaybackResumed(PlaybackStarted):
-    pass
-
-
-@dataclass(frozen=True)
-class PlaybackEnded:
-    """reason: finished, skipped, stopped or error; error is there with the last one."""
-
-    track_id: str
-    reason: str
-    error: LofiError | None = None
-
-
-@dataclass(frozen=True)
-class PlaybackSilent:
-    """Nothing is left to play."""
-
-
-PlaybackEvent = PlaybackStarted | PlaybackPaused | PlaybackResumed | PlaybackEnded | PlaybackSilent
-
-
-@dataclass(frozen=True)
 class Turn:
     """One turn of one track at sounding."""
 
     entry: int
     track: Track
     origin: Origin
-
-
-@dataclass(frozen=True)
-class PlayerStatus:
-    state: PlaybackState
-    track_id: str | None
-    prompt: str | None
-    position_sec: float
-    duration_sec: float
-    volume: float
-    crossfade_sec: float
-    loop: Loop
-    device: str | None
 
 
 class Radio(Protocol):

@@ -1,4 +1,4 @@
-"""The daemon's handle on the player process: commands down, events up.
+"""The daemon's handle on the player: what it plays, how far it is, and starting it again.
 
 The process starts with the first playback. When it dies it is started again and goes on where it
 was. Everything here runs in the daemon's event loop; no audio library is imported.
@@ -7,18 +7,14 @@ was. Everything here runs in the daemon's event loop; no audio library is import
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import lofi_daemon
 from lofi_daemon.errors import AudioDeviceError, AudioPlaybackError, LofiError
 from lofi_daemon.player.events import (
     DeviceLost,
@@ -27,22 +23,16 @@ from lofi_daemon.player.events import (
     Position,
     Started,
     Stopped,
-    from_message,
 )
+from lofi_daemon.player.pipe import PlayerPipe
+from lofi_daemon.player.playback_events import PlaybackState
 
 log = logging.getLogger(__name__)
 
-PlaybackState = Literal["playing", "paused", "stopped"]
-
-ANSWER_TIMEOUT_SEC = 10.0
-CLOSE_TIMEOUT_SEC = 0.5
 MAX_RESTARTS = 5
 RESTART_WINDOW_SEC = 60.0
 DEVICE_RETRY_SEC = 1.0
 DEVICE_TRIES = 60
-_ERRORS: dict[str, type[LofiError]] = {
-    error.name: error for error in (AudioDeviceError, AudioPlaybackError)
-}
 
 
 @dataclass(frozen=True)
@@ -52,10 +42,6 @@ class Item:
     entry: int
     path: Path
     gain: float
-
-
-class _PlayerDied(Exception):
-    pass
 
 
 class PlayerProcess:
@@ -84,22 +70,16 @@ class PlayerProcess:
         self._next: Item | None = None
         self._position_sec = 0.0
         self._position_at = 0.0
-        self._process: asyncio.subprocess.Process | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._starting = asyncio.Lock()
-        self._answers: dict[int, asyncio.Future[Any]] = {}
-        self._requests = 0
         self._deaths: deque[float] = deque(maxlen=MAX_RESTARTS)
-        self._last_words: deque[str] = deque(maxlen=20)
-        self._closing = False
+        self._pipe = PlayerPipe(self._take_event, self._on_death, self._settings)
 
     @property
     def running(self) -> bool:
-        return self._process is not None
+        return self._pipe.process_id is not None
 
     @property
     def process_id(self) -> int | None:
-        return self._process.pid if self._process is not None else None
+        return self._pipe.process_id
 
     @property
     def current(self) -> Item | None:
@@ -118,7 +98,7 @@ class PlayerProcess:
     async def play(self, item: Item, *, position_sec: float = 0.0, crossfade: bool = True) -> None:
         """Sound this now; what plays crosses over into it."""
         self._coming = item
-        await self._request(
+        await self._pipe.request(
             "play",
             {**_as_arguments(item), "position_sec": position_sec, "crossfade": crossfade},
         )
@@ -127,24 +107,26 @@ class PlayerProcess:
         """Raises AudioPlaybackError when the file cannot be played; nothing is next then."""
         self._next = None
         if self.running:
-            await self._request("next", {"entry": None} if item is None else _as_arguments(item))
+            await self._pipe.request(
+                "next", {"entry": None} if item is None else _as_arguments(item)
+            )
         self._next = item
 
     async def skip(self) -> None:
         if self.running:
-            await self._request("skip")
+            await self._pipe.request("skip")
 
     async def pause(self) -> None:
         if self.state == "playing":
             self._set_position(self.position_sec)
             self.state = "paused"
-            await self._request("pause")
+            await self._pipe.request("pause")
 
     async def resume(self) -> None:
         if self.state != "paused":
             return
         if self.running:
-            await self._request("resume")
+            await self._pipe.request("resume")
             self._position_at = time.monotonic()
             self.state = "playing"
         elif self._current is not None:
@@ -152,151 +134,41 @@ class PlayerProcess:
 
     async def stop(self) -> None:
         if self.running and self.state != "stopped":
-            await self._request("stop")
+            await self._pipe.request("stop")
         self._forget()
 
     async def seek(self, position_sec: float) -> None:
         if self.state != "stopped" and self.running:
-            await self._request("seek", {"position_sec": position_sec})
+            await self._pipe.request("seek", {"position_sec": position_sec})
         self._set_position(position_sec)
 
     async def set_volume(self, volume: float) -> None:
         self.volume = volume
         if self.running:
-            await self._request("volume", {"volume": volume})
+            await self._pipe.request("volume", {"volume": volume})
 
     async def set_crossfade(self, seconds: float) -> None:
         self.crossfade_sec = seconds
         if self.running:
-            await self._request("crossfade", {"seconds": seconds})
+            await self._pipe.request("crossfade", {"seconds": seconds})
 
     async def set_device(self, name: str | None) -> None:
         """None is the system's default. Raises AudioDeviceError; the old device stays then."""
-        await self._request("device", {"name": name})
+        await self._pipe.request("device", {"name": name})
         self.device = name
 
     async def open_device(self) -> None:
         """Be ready to sound. Raises AudioDeviceError when that cannot be."""
-        await self._request("open")
+        await self._pipe.request("open")
 
     async def devices(self) -> list[dict[str, Any]]:
-        return await self._request("devices")
+        return await self._pipe.request("devices")
 
     async def close(self) -> None:
         """Let the sound ramp down and the process end."""
-        self._closing = True
-        process, self._process = self._process, None
-        if process is not None:
-            if process.stdin is not None:
-                process.stdin.close()
-            try:
-                await asyncio.wait_for(process.wait(), CLOSE_TIMEOUT_SEC)
-            except asyncio.TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        for task in self._tasks:
-            task.cancel()
+        await self._pipe.close()
 
-    # -- the pipe ------------------------------------------------------------------------------
-
-    async def _request(self, name: str, arguments: dict[str, Any] | None = None) -> Any:
-        """Ask, and ask the next process when this one dies over it; twice is its own fault."""
-        for _ in range(2):
-            try:
-                return await self._ask(await self._running_process(), name, arguments or {})
-            except _PlayerDied:
-                continue
-        raise AudioPlaybackError(
-            f"The player died twice over '{name}'.", hint="The log on stderr says why (:Lofi log)."
-        )
-
-    async def _ask(
-        self, process: asyncio.subprocess.Process, name: str, arguments: dict[str, Any]
-    ) -> Any:
-        assert process.stdin is not None
-        self._requests += 1
-        request_id = self._requests
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._answers[request_id] = answer
-        line = json.dumps({"id": request_id, "do": name, **arguments}).encode() + b"\n"
-        try:
-            process.stdin.write(line)
-            return await asyncio.wait_for(answer, ANSWER_TIMEOUT_SEC)
-        except (ConnectionError, RuntimeError) as error:
-            raise _PlayerDied from error
-        except asyncio.TimeoutError:
-            process.kill()
-            raise AudioDeviceError(
-                f"The player did not answer '{name}' within {ANSWER_TIMEOUT_SEC:.0f} s.",
-                hint="The sound system may hang; try again, or choose another device.",
-            ) from None
-        finally:
-            self._answers.pop(request_id, None)
-
-    async def _running_process(self) -> asyncio.subprocess.Process:
-        async with self._starting:
-            if self._process is None:
-                self._process = await self._start()
-                settings = {
-                    "volume": self.volume,
-                    "crossfade_sec": self.crossfade_sec,
-                    "device": self.device,
-                }
-                await self._ask(self._process, "configure", settings)
-            return self._process
-
-    async def _start(self) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "lofi_daemon.player",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            # python -m searches the working folder first, and a user's may hold anything
-            cwd=Path(lofi_daemon.__file__).parent.parent,
-        )
-        for work in (self._read_answers(process), self._read_log(process)):
-            task = asyncio.get_running_loop().create_task(work)
-            self._tasks.add(task)
-            task.add_done_callback(self._work_done)
-        return process
-
-    def _work_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (defect := task.exception()) is not None:
-            log.error("The player's handle failed", exc_info=defect)
-
-    async def _read_log(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stderr is not None
-        while line := await process.stderr.readline():
-            text = line.decode(errors="replace").rstrip()
-            self._last_words.append(text)
-            log.debug("player: %s", text)
-
-    async def _read_answers(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None
-        while line := await process.stdout.readline():
-            message = json.loads(line)
-            if "event" in message:
-                self._take_event(from_message(message))
-            else:
-                self._take_answer(message)
-        await process.wait()
-        if not self._closing:
-            await self._on_death(process)
-
-    def _take_answer(self, message: dict[str, Any]) -> None:
-        answer = self._answers.get(message["id"])
-        if answer is None or answer.done():
-            return
-        problem = message.get("error")
-        if problem is None:
-            answer.set_result(message["result"])
-        else:
-            error = _ERRORS.get(problem["name"], AudioPlaybackError)
-            answer.set_exception(error(problem["message"], hint=problem["hint"]))
+    # -- what the player reports -------------------------------------------------------------------
 
     def _take_event(self, event: PlayerEvent) -> None:
         if isinstance(event, Started):
@@ -320,6 +192,14 @@ class PlayerProcess:
             self.device = None
         self._on_event(event)
 
+    def _settings(self) -> dict[str, Any]:
+        """What a new process must know before anything else."""
+        return {
+            "volume": self.volume,
+            "crossfade_sec": self.crossfade_sec,
+            "device": self.device,
+        }
+
     def _set_position(self, position_sec: float) -> None:
         self._position_sec = position_sec
         self._position_at = time.monotonic()
@@ -332,19 +212,8 @@ class PlayerProcess:
 
     # -- when the player dies --------------------------------------------------------------------
 
-    async def _on_death(self, process: asyncio.subprocess.Process) -> None:
-        if self._process is process:
-            self._process = None
-        position_sec = self.position_sec
-        self._set_position(position_sec)
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(_PlayerDied())
-        log.warning(
-            "The player ended with status %s.%s",
-            process.returncode,
-            "".join(f"\n  {line}" for line in self._last_words),
-        )
+    async def _on_death(self) -> None:
+        self._set_position(self.position_sec)
         if self.state == "playing" and self._current is not None:
             await self._restart(self._current)
 

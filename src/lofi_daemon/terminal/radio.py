@@ -12,7 +12,8 @@ from lofi_daemon.config import Settings
 from lofi_daemon.errors import LofiError
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import SoundParameters, parse
-from lofi_daemon.player.playback import Playback, PlaybackEnded, PlaybackEvent, PlaybackStarted
+from lofi_daemon.player.playback import Playback
+from lofi_daemon.player.playback_events import PlaybackEnded, PlaybackEvent, PlaybackStarted
 from lofi_daemon.presets import DEFAULT_PRESET, Preset, load_presets
 from lofi_daemon.station import RadioWaiting, Station
 from lofi_daemon.terminal.display import NoticeHandler, listen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from lofi_daemon.player.playback import (
+from lofi_daemon.player.playback_events import (
     PlaybackEnded,
     PlaybackEvent,
     PlaybackPaused,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from lofi_daemon.backends.ace_step.backend import ace_step_backend
 from lofi_daemon.backends.demo.backend import demo_backend
+from lofi_daemon.backends.musicgen.backend import musicgen_backend
 from lofi_daemon.backends.protocol import Backend
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import (
@@ -18,6 +19,7 @@ from lofi_daemon.errors import (
 # In order of preference: where nobody names a backend, the first installed full model is taken.
 FACTORIES: Mapping[str, Callable[[Settings], Backend]] = {
     "ace_step": ace_step_backend,
+    "musicgen": musicgen_backend,
     "demo": demo_backend,
 }
 

@@ -10,18 +10,19 @@ import numpy as np
 import onnx
 import pytest
 
+from lofi_daemon.backends.musicgen import forms
 from lofi_daemon.backends.musicgen.backend import MusicGenBackend, musicgen_backend
 from lofi_daemon.backends.protocol import GenerationRequest, Phase, PhaseProgress
 from lofi_daemon.cancellation import Cancelled, CancelToken
-from lofi_daemon.config import Settings
+from lofi_daemon.config import DeviceName, Settings
 from lofi_daemon.errors import InvalidDuration, InvalidParams, ModelLoadFailed, ModelNotFound
 from tests import tiny_musicgen
 
 REQUEST = GenerationRequest("lofi piano", 5.0, seed=3)
 
 
-def backend(folder: Path) -> MusicGenBackend:
-    return musicgen_backend(Settings(musicgen_folder=folder, threads=1))
+def backend(folder: Path, device: DeviceName = "cpu") -> MusicGenBackend:
+    return musicgen_backend(Settings(musicgen_folder=folder, threads=1, device=device))
 
 
 def loaded(folder: Path) -> MusicGenBackend:
@@ -226,6 +227,22 @@ def test_a_folder_that_cannot_be_written_is_run_as_it_is(
     monkeypatch.undo()
     assert "cannot be written" in caplog.text
     assert made.availability().model_version == "2x64-published"
+
+
+def test_without_the_onnx_package_published_files_run_as_they_are(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "find_spec", lambda name: None)
+    assert loaded(published).availability().model_version == "2x64-published"
+    assert not list(published.glob("native-*"))
+
+
+def test_a_device_named_other_than_the_processor_gets_the_published_form(published: Path) -> None:
+    assert backend(published, "cuda").availability().model_version == "2x64-published"
+    assert backend(published, "auto").availability().model_version == "2x64-native-fp32"
+    error = backend(tiny_musicgen.native_folder(), "cuda").availability().error
+    assert error is not None
+    assert "LOFI_DEVICE=cuda cannot run" in error
 
 
 def test_unloading_lets_go_of_the_model() -> None:

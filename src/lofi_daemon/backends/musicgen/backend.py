@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lofi_daemon.backends.musicgen.bundle import (
+    NATIVE_FILES,
     PUBLISHED_FILES,
     damaged_files,
     missing_files,
@@ -14,7 +15,7 @@ from lofi_daemon.backends.musicgen.bundle import (
     read_manifest,
 )
 from lofi_daemon.backends.musicgen.continuation import expected_cost, frames_for, stretches
-from lofi_daemon.backends.musicgen.forms import chosen_form
+from lofi_daemon.backends.musicgen.forms import chosen_form, is_made
 from lofi_daemon.backends.protocol import (
     Availability,
     BackendInfo,
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
 
 OPTIONS = ("inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg")
 
-# Seconds at reference speed: a step reads its weights from memory, loading reads them once.
+# Seconds at reference speed: a step reads its weights from memory; loading costs as much as some
+# steps; making the native form quantises and writes every weight.
 BYTES_PER_WEIGHT = {"fp32": 4.0, "int8": 1.1, "int4": 0.6}
 BYTES_PER_SECOND = 12e9
 ENCODING_SEC = 0.2
-LOADING_SEC_PER_STEP = 40.0
+LOADING_STEPS = 40.0
+CONVERTING_SEC = 70e-9
 DECODING_SEC_PER_FRAME = 0.006
 
 
@@ -45,10 +48,17 @@ class MusicGenBackend:
     """A folder of MusicGen files, published or native, as a Backend."""
 
     def __init__(
-        self, info: BackendInfo, folder: Path, *, threads: int | None = None, repair: str
+        self,
+        info: BackendInfo,
+        folder: Path,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        repair: str,
     ) -> None:
         self._info = info
         self._folder = folder
+        self._device = device
         self._threads = threads
         self._repair = repair
         self._pipeline: MusicGenPipeline | None = None
@@ -58,30 +68,33 @@ class MusicGenBackend:
         return self._info
 
     def availability(self) -> Availability:
-        if not self._folder.is_dir():
+        folder = self._folder
+        if not any((folder / name).is_file() for name in {*PUBLISHED_FILES, *NATIVE_FILES}):
             return Availability(installed=False)
         try:
-            manifest = read_manifest(self._folder)
-            missing = missing_files(self._folder, manifest)
-            if len(missing) >= len(manifest.files or PUBLISHED_FILES):
-                return Availability(installed=False)
-            if missing:
-                return self._broken("is missing", missing)
-            damaged = damaged_files(self._folder, manifest)
-            if damaged:
-                return self._broken("is incomplete", damaged)
-            problems = store.inspect(self._folder)
+            manifest = read_manifest(folder)
+            problems = store.inspect(folder)
+            known = {problem.name for problem in problems}
+            problems += [
+                store.Problem(name, "is missing")
+                for name in missing_files(folder, manifest)
+                if name not in known
+            ]
+            if not problems:
+                damaged = damaged_files(folder, manifest)
+                problems += [store.Problem(name, "is incomplete") for name in damaged]
             if problems:
-                error = store.describe(self._folder, problems, self._repair)
+                error = store.describe(folder, problems, self._repair)
                 return Availability(installed=True, error=error)
-            version = (
-                self._pipeline.form.model_version
-                if self._pipeline is not None
-                else chosen_form(self._folder).model_version
-            )
+            pipeline = self._pipeline
+            form = chosen_form(folder, self._device) if pipeline is None else pipeline.form
         except ModelLoadFailed as error:
-            return Availability(installed=True, error=f"{error.message} {self._repair}")
-        return Availability(installed=True, model_version=version)
+            return Availability(installed=True, error=f"{error.message} {error.hint}")
+        return Availability(
+            installed=True,
+            model_version=form.model_version,
+            device=None if pipeline is None else pipeline.device,
+        )
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
         info = self._info
@@ -103,12 +116,17 @@ class MusicGenBackend:
 
     def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
         config = read_config(self._folder)
-        precision = chosen_form(self._folder).manifest.precision
+        form = chosen_form(self._folder, self._device)
+        precision = form.manifest.precision
         step = config.decoder.weights_per_step * BYTES_PER_WEIGHT[precision] / BYTES_PER_SECOND
         rate = config.audio_encoder.frame_rate
         frames = frames_for(request.duration_sec, rate)
         steps = expected_cost(stretches(frames, rate), frames)
-        loading = {} if self._pipeline is not None else {Phase.LOADING: LOADING_SEC_PER_STEP * step}
+        loading: dict[Phase, float] = {}
+        if self._pipeline is None:
+            loading[Phase.LOADING] = LOADING_STEPS * step
+            if form.folder != self._folder and not is_made(form):
+                loading[Phase.LOADING] += CONVERTING_SEC * config.decoder.weights_per_step
         return loading | {
             Phase.ENCODING: ENCODING_SEC,
             Phase.DECODING_TOKENS: step * steps,
@@ -129,7 +147,7 @@ class MusicGenBackend:
 
         self._pipeline = MusicGenPipeline(
             self._folder,
-            SessionSettings(threads=self._threads),
+            SessionSettings(device=self._device, threads=self._threads),
             cancel=cancel,
             on_progress=on_progress,
         )
@@ -147,10 +165,6 @@ class MusicGenBackend:
     def unload(self) -> None:
         self._pipeline = None
 
-    def _broken(self, what: str, names: list[str]) -> Availability:
-        files = ", ".join(str(self._folder / name) for name in names)
-        return Availability(installed=True, error=f"{files} {what}. {self._repair}")
-
 
 def musicgen_backend(settings: Settings) -> MusicGenBackend:
     """MusicGen of any size, from the configured folder."""
@@ -163,6 +177,7 @@ def musicgen_backend(settings: Settings) -> MusicGenBackend:
             max_duration_sec=120.0,
         ),
         settings.musicgen_folder,
+        device=settings.device,
         threads=settings.threads,
         repair=store.repair_command("musicgen"),
     )

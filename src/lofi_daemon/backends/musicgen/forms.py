@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+PROCESSOR = ("cpu", "auto")
 # Layers and width of the published checkpoints.
 SIZES = {(24, 1024): "small", (48, 1536): "medium", (48, 2048): "large"}
 
@@ -43,26 +45,36 @@ class Form:
     model_version: str
 
 
-def chosen_form(folder: Path) -> Form:
+def chosen_form(folder: Path, device: str = "cpu") -> Form:
     """The form that will run, made already or not; its manifest is read, or what will be written.
 
-    Raises ModelLoadFailed when config.json or the manifest is broken.
+    device: as in LOFI_DEVICE. The native form is the processor's; another device that was asked
+    for by name runs published files as they are.
+    Raises ModelLoadFailed when config.json or the manifest is broken, or the device cannot do it.
     """
     manifest = read_manifest(folder)
     decoder = read_config(folder).decoder
+    on_processor = device in PROCESSOR
     if manifest.form == "native":
+        if not on_processor:
+            raise ModelLoadFailed(
+                f"{folder} holds MusicGen in the form for processors, which LOFI_DEVICE={device} "
+                "cannot run.",
+                hint="Use LOFI_DEVICE=cpu, or the published files.",
+            )
         return Form(folder, manifest, manifest.model_version)
+    as_it_is = Form(folder, manifest, f"{size_name(decoder)}-published")
+    if not on_processor:
+        return as_it_is
     precision = _native_precision(folder, decoder)
-    native = folder / f"native-{precision}"
-    if _refusal(native).exists():
-        return Form(folder, manifest, f"{size_name(decoder)}-published")
     planned = Manifest(
         form="native",
         precision=precision,
         model_version=f"{size_name(decoder)}-native-{precision}",
         source={name: (folder / name).stat().st_size for name in PUBLISHED_FILES},
     )
-    return Form(native, planned, planned.model_version)
+    native = Form(folder / f"native-{precision}", planned, planned.model_version)
+    return native if is_made(native) or _can_be_made(native) else as_it_is
 
 
 def make_runnable(
@@ -77,7 +89,7 @@ def make_runnable(
     Where that cannot be done (graphs built otherwise, no room on the disk) it is the published
     form, with the reason in the log. Raises ModelLoadFailed, Cancelled.
     """
-    if form.folder == folder or _is_made(form):
+    if form.folder == folder or is_made(form):
         return form
     from lofi_daemon.backends.musicgen.native.convert import NotConvertible, convert
 
@@ -93,14 +105,8 @@ def make_runnable(
     return Form(folder, Manifest(), f"{size_name(read_config(folder).decoder)}-published")
 
 
-def size_name(decoder: DecoderConfig) -> str:
-    """ "small", "medium", "large", with "-stereo" where it is; layers × width of any other."""
-    shape = (decoder.num_hidden_layers, decoder.hidden_size)
-    name = SIZES.get(shape, f"{shape[0]}x{shape[1]}")
-    return f"{name}-stereo" if decoder.audio_channels == 2 else name
-
-
-def _is_made(form: Form) -> bool:
+def is_made(form: Form) -> bool:
+    """Whether the native form's files are there, whole, and made of the files they lie beside."""
     try:
         made = read_manifest(form.folder)
     except ModelLoadFailed:
@@ -111,6 +117,17 @@ def _is_made(form: Form) -> bool:
         and not missing_files(form.folder, made)
         and not damaged_files(form.folder, made)
     )
+
+
+def size_name(decoder: DecoderConfig) -> str:
+    """small, medium or large, with -stereo where it is; layers x width of any other."""
+    shape = (decoder.num_hidden_layers, decoder.hidden_size)
+    name = SIZES.get(shape, f"{shape[0]}x{shape[1]}")
+    return f"{name}-stereo" if decoder.audio_channels == 2 else name
+
+
+def _can_be_made(form: Form) -> bool:
+    return not _refusal(form.folder).exists() and find_spec("onnx") is not None
 
 
 def _native_precision(folder: Path, decoder: DecoderConfig) -> Precision:

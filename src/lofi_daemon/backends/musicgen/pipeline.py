@@ -6,6 +6,7 @@ clip = pipeline.generate(GenerationRequest("rainy night, rhodes", 30.0, seed=42)
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from lofi_daemon.audio import AudioClip, fade_out, join_to_length, normalise_peak
@@ -61,13 +62,16 @@ class MusicGenPipeline:
 
         if form is None:
             form = make_runnable(
-                chosen_form(folder),
+                chosen_form(folder, settings.device),
                 folder,
                 settings,
                 lambda done: loaded(CONVERTING_SHARE * done),
                 cancel,
             )
+        if form.manifest.form == "native":
+            settings = replace(settings, device="cpu")
         self.form = form
+        self.device = settings.device
         self.config = read_config(form.folder)
         self.text_encoder = TextEncoder(form.folder, settings)
         loaded(0.93)

@@ -43,7 +43,7 @@ PROBE_TEXT_TOKENS = 5
 PROBE_COLUMNS = 3
 
 
-class NotConvertible(Exception):  # noqa: N818 - the files are run as they are instead
+class NotConvertible(Exception):
     """The graphs are built otherwise, or the result does not compute what they compute."""
 
 

@@ -30,7 +30,7 @@ ACTIVATIONS = {"gelu": ("Gelu", MICROSOFT), "relu": ("Relu", "")}
 
 
 def cache_names(layers: int, attention: str) -> list[str]:
-    """ "{layer}.{attention}.key" and "….value" of every layer; attention: decoder or encoder."""
+    """Names {layer}.{attention}.key and .value of every layer; attention: decoder or encoder."""
     return [f"{i}.{attention}.{part}" for i in range(layers) for part in ("key", "value")]
 
 

@@ -24,7 +24,7 @@ _JOINING = frozenset({"Concat", "Add", "Sub", "Mul", "Div"})
 _PASSING = frozenset({"Cast", "Identity", "Transpose"})
 
 
-class UnrecognisedGraph(Exception):  # noqa: N818 - the caller runs the files as they are instead
+class UnrecognisedGraph(Exception):
     """The graph is not built as a MusicGen decoder is."""
 
 

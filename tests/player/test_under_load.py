@@ -40,7 +40,7 @@ class Heard:
     def __str__(self) -> str:
         return (
             f"{self.seconds:.0f} s heard, {self.wrong_frames} wrong frames, {self.gaps} gaps, "
-            f"ping p99 {self.ping_p99 * 1000:.1f} ms, generating {100 * self.busy:.0f} % of the time"
+            f"ping p99 {self.ping_p99 * 1000:.1f} ms, generating {100 * self.busy:.0f} %"
         )
 
 

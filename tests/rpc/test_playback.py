@@ -150,6 +150,31 @@ def test_a_radio_starts_plays_and_stops(daemon: DaemonProcess) -> None:
     assert daemon.request("skip")["state"] == "stopped"
 
 
+def test_a_radio_that_is_stopped_stays_silent_until_it_is_asked(daemon: DaemonProcess) -> None:
+    daemon.request("radio_start", prompts=["a", "b"], duration_sec=6)
+    daemon.notification("playback_started")
+    assert daemon.request("stop")["state"] == "stopped"
+    before = len(daemon.notifications("playback_started"))
+    time.sleep(2.5)
+    status = daemon.request("status")
+    assert status["player"]["state"] == "stopped"
+    assert status["radio"] is not None
+    assert len(daemon.notifications("playback_started")) == before
+    daemon.request("play")
+    assert daemon.request("status")["player"]["state"] == "playing"
+
+
+def test_a_users_playlist_goes_before_the_radio(daemon: DaemonProcess) -> None:
+    mine, other = made(daemon, "mine", "other", duration_sec=20.0)
+    daemon.request("radio_start", prompts=["a", "b"], duration_sec=6)
+    daemon.notification("playback_started")
+    daemon.request("playlist_add", track_ids=[mine, other])
+    assert daemon.request("skip")["track_id"] == mine
+    assert daemon.request("skip")["track_id"] == other
+    daemon.wait_for(lambda _: daemon.request("status")["radio"]["ready"] > 0)
+    assert daemon.request("skip")["track_id"] not in (mine, other)
+
+
 def test_the_same_radio_seed_brings_the_same_tracks(tmp_path: Path) -> None:
     programmes = []
     for name in ("one", "two"):

@@ -12,6 +12,7 @@ time is the one to compare::
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import resource
@@ -25,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-GEMM_ROWS, GEMM_WIDTH, GEMM_COLUMNS = 323, 2560, 12800
-"""The largest product of a block, at 30 seconds of sound."""
+PRODUCTS = ((323, 2560, 12800), (2048, 2048, 2048))
+"""What the machine can reach is the better of a block's largest product and a square one."""
 
 
 def floating_point_operations(blocks: int, frames: int, context: int, batch: int) -> float:
@@ -70,12 +71,18 @@ def timed(call: Callable[[], Any], repeats: int) -> dict[str, float]:
 
 
 def measure_gemm(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of one large product in PyTorch, which sets what the machine can reach."""
+    """GFLOP/s of the best product in PyTorch, by wall time and by processor time of a thread."""
     import torch
 
     torch.set_num_threads(arguments.threads)
-    left, right = torch.randn(GEMM_ROWS, GEMM_WIDTH), torch.randn(GEMM_WIDTH, GEMM_COLUMNS)
-    return timed(lambda: left @ right, 20)
+    best = {"wall": 0.0, "processor": 0.0}
+    for rows, inner, columns in PRODUCTS:
+        left, right = torch.randn(rows, inner), torch.randn(inner, columns)
+        seconds = timed(functools.partial(torch.matmul, left, right), 20)
+        for clock in best:
+            rate = 2.0 * rows * inner * columns / seconds[clock] / 1e9
+            best[clock] = max(best[clock], rate)
+    return best
 
 
 def measure_onnx(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -146,21 +153,19 @@ def report(arguments: argparse.Namespace, results: dict[str, dict[str, Any]]) ->
     operations = floating_point_operations(
         arguments.blocks, arguments.frames, arguments.context, arguments.batch
     )
-    product = 2.0 * GEMM_ROWS * GEMM_WIDTH * GEMM_COLUMNS
     ours, theirs, gemm = results["onnx"], results["torch"], results["gemm"]
     print(
         f"{arguments.blocks} blocks × 2560, {arguments.frames} frames, context "
         f"{arguments.context}, batch {arguments.batch}, {arguments.threads} threads"
     )
     for clock, share in (("wall", 1), ("processor", arguments.threads)):
-        peak = product * share / gemm[clock] / 1e9
-        print(f"by {clock} time: one {GEMM_ROWS}×{GEMM_WIDTH}×{GEMM_COLUMNS} product, ", end="")
-        print(f"{peak:.0f} GFLOP/s")
+        peak = gemm[clock] * share
+        print(f"by {clock} time: a matrix product reaches {peak:.0f} GFLOP/s")
         for label, result in (("onnxruntime", ours), ("PyTorch", theirs)):
             rate = operations * share / result[clock] / 1e9
             print(
                 f"  {label:12} {result[clock]:7.2f} s a call, {rate:4.0f} GFLOP/s, "
-                f"{rate / peak:.0%} of that product"
+                f"{rate / peak:.0%} of that"
             )
         print(f"  PyTorch ÷ onnxruntime: {theirs[clock] / ours[clock]:.2f}")
     print(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from scripts.export_onnx.ace_step.checkpoint import Checkpoint, load_checkpoint
-from scripts.export_onnx.ace_step.graphs import TextEncoderGraph
+from scripts.export_onnx.ace_step.text_encoder import TextEncoderGraph
 from tests.parity.reference_set import (
     CALL_LIMIT,
     CONTEXT_LIMIT,

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from diffusers.models.attention_processor import SanaMultiscaleLinearAttention
 from torch import Tensor, nn
 
 from ..assembly import Axes, GraphModule
-from .attention import DENOMINATOR_FLOOR
 from .checkpoint import Checkpoint
 from .denoiser import DenoiserGraph
 from .layers import transpose_weights, weight_dtype
 from .lyric_encoder import WEAKENED_BLOCKS as WEAKENED_LYRIC_BLOCKS
+from .mel_decoder import MelDecoderGraph
+from .text_encoder import WEAKENED_BLOCKS as WEAKENED_TEXT_BLOCKS
+from .text_encoder import TextEncoderGraph
 from .transformer import WEAKENED_BLOCKS as WEAKENED_FRAME_BLOCKS
 from .transformer import AceStepTransformer
 from .vocoder import Vocoder
@@ -28,7 +29,6 @@ from .vocoder import Vocoder
 Form = Literal["native", "published"]
 
 PUBLISHED_DCAE_FRAMES = 128
-WEAKENED_TEXT_BLOCKS = (8, 9)
 
 Sizes = dict[str, int]
 """Lengths of the named axes of one call: batch, tokens, lyric_tokens, frames, …"""
@@ -51,47 +51,6 @@ class Graph:
     verify_sizes: tuple[Sizes, ...]
     pinned_inputs: tuple[str, ...] = ()
     pinned_axes: Sizes = field(default_factory=dict)
-
-
-class WeakenedProjection(nn.Module):
-    """A projection whose output is multiplied by a factor that is set from outside."""
-
-    def __init__(self, projection: nn.Module):
-        super().__init__()
-        self.projection = projection
-        self.factor: Tensor | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        projected = self.projection(x)
-        return projected if self.factor is None else projected * self.factor.to(projected.dtype)
-
-
-class TextEncoderGraph(GraphModule):
-    """Token ids and mask to hidden states; optionally with weakened queries in blocks 8 and 9.
-
-    Never computed in half precision, in which models of the T5 family overflow.
-    """
-
-    def __init__(self, text_encoder: nn.Module):
-        super().__init__()
-        self.text_encoder = text_encoder
-        self.weakened: list[WeakenedProjection] = []
-        for index, block in enumerate(text_encoder.encoder.block):
-            if index in WEAKENED_TEXT_BLOCKS:
-                attention = block.layer[0].SelfAttention
-                attention.q = WeakenedProjection(attention.q)
-                self.weakened.append(attention.q)
-
-    def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, query_scale: Tensor | None = None
-    ) -> Tensor:
-        for projection in self.weakened:
-            projection.factor = query_scale
-        encoded = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask)
-        return encoded.last_hidden_state.float()
-
-    def prepare(self) -> None:
-        transpose_weights(self)
 
 
 class ContextGraph(GraphModule):
@@ -131,53 +90,6 @@ class ContextGraph(GraphModule):
             self.transformer.speaker_embedder,
         ):
             transpose_weights(part)
-
-
-class MelDecoderGraph(GraphModule):
-    """The decoder half of the autoencoder: shifted and scaled latents to a mel spectrogram."""
-
-    def __init__(self, dcae: nn.Module):
-        super().__init__()
-        self.decoder = dcae.decoder
-
-    def forward(self, latents: Tensor) -> Tensor:
-        return self.decoder(latents.to(weight_dtype(self))).float()
-
-    def prepare(self) -> None:
-        for module in self.modules():
-            if isinstance(module, SanaMultiscaleLinearAttention):
-                module.processor = LinearAttentionProcessor()
-        transpose_weights(self)
-
-
-class LinearAttentionProcessor:
-    """The autoencoder's attention in its linear order of products, whatever the size.
-
-    The package's own takes the quadratic order for inputs of a few positions, which is the same
-    function, and so needs the size while exporting. And where all features of a query are zero,
-    it relies on an added 1e-15, which exporters take for zero; a lower bound survives.
-    """
-
-    def __call__(self, attention: SanaMultiscaleLinearAttention, x: Tensor) -> Tensor:
-        residual, (batch, _, height, width) = x, x.shape
-        rows = x.movedim(1, -1)
-        projections = (attention.to_q, attention.to_k, attention.to_v)
-        projected = torch.cat([project(rows) for project in projections], dim=-1).movedim(-1, 1)
-        scales = [projected, *(scale(projected) for scale in attention.to_qkv_multiscale)]
-        heads = torch.cat(scales, dim=1).float()
-        heads = heads.reshape(batch, -1, 3 * attention.attention_head_dim, height * width)
-        query, key, value = heads.chunk(3, dim=2)
-        query, key = query.relu(), key.relu()
-        summary = value @ key.transpose(-1, -2)
-        weight = key.sum(dim=-1)[:, :, None, :] @ query
-        attended = (summary @ query) / torch.clamp(weight, min=DENOMINATOR_FLOOR)
-        attended = attended.to(x.dtype).reshape(batch, -1, height, width)
-        mixed = attention.to_out(attended.movedim(1, -1))
-        if attention.norm_type == "rms_norm":
-            mixed = attention.norm_out(mixed).movedim(-1, 1)
-        else:
-            mixed = attention.norm_out(mixed.movedim(-1, 1))
-        return mixed + residual if attention.residual_connection else mixed
 
 
 class VocoderGraph(GraphModule):

@@ -30,9 +30,6 @@ class Tracks:
     def column(self, name: str) -> np.ndarray:
         return np.array([figures[name] for figures in self.figures])
 
-    def stacked(self, name: str) -> np.ndarray:
-        return np.stack([arrays[name] for arrays in self.arrays]).astype(np.float64)
-
 
 def adherence(tracks: Tracks) -> dict[str, float]:
     """Share of asked values the classifier found, by wording and by attribute."""
@@ -93,7 +90,10 @@ def main() -> None:
     arguments = parser.parse_args()
     sets = {name: Tracks(arguments.tracks / name) for name in SETS}
     generated, held_out = sets["generated"], sets["held_out"]
-    statistics = {name: tracks.stacked("statistics") for name, tracks in sets.items()}
+    statistics = {
+        name: np.stack([metrics.band_statistics(arrays["bands"]) for arrays in tracks.arrays])
+        for name, tracks in sets.items()
+    }
     floor = metrics.half_distances(statistics["held_out"], None)
     distance = metrics.half_distances(statistics["generated"], statistics["held_out"])
     noise = metrics.frechet_distance(statistics["noise"], statistics["held_out"])

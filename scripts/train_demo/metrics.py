@@ -30,6 +30,16 @@ def spectrum_statistics(audio: np.ndarray) -> np.ndarray:
     return np.concatenate([level.mean(axis=1), level.std(axis=1)])
 
 
+def band_statistics(bands: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation over time of a log spectrum in dB, four bands in one: [64].
+
+    bands: [128, M]. The last two seconds, where tracks fade out, are left out.
+    """
+    body = bands[:, : bands.shape[1] - 2 * SAMPLE_RATE // 512].astype(np.float64)
+    level = 20 / np.log(10) * body.reshape(SPECTRUM_BANDS, -1, body.shape[1]).mean(axis=1)
+    return np.concatenate([level.mean(axis=1), level.std(axis=1)])
+
+
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     """Fréchet distance of two sets of vectors [N, D] taken as normal distributions."""
     means = first.mean(axis=0) - second.mean(axis=0)

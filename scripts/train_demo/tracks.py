@@ -185,7 +185,6 @@ def main() -> None:
                 found = figures(clip, classifier, voice)
                 np.savez_compressed(
                     path.with_suffix(".npz"),
-                    statistics=metrics.spectrum_statistics(clip.audio),
                     bands=mono_bands(clip.audio).numpy().astype(np.float16),
                     windows=windows(codec, clip.audio, clip.score.bar_frames),
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from lofi_daemon.backends.musicgen import forms
 from lofi_daemon.backends.musicgen.backend import MusicGenBackend, musicgen_backend
 from lofi_daemon.backends.protocol import GenerationRequest, Phase, PhaseProgress
+from lofi_daemon.backends.registry import Registry
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.config import DeviceName, Settings
 from lofi_daemon.errors import InvalidDuration, InvalidParams, ModelLoadFailed, ModelNotFound
@@ -245,8 +247,32 @@ def test_a_device_named_other_than_the_processor_gets_the_published_form(publish
     assert "LOFI_DEVICE=cuda cannot run" in error
 
 
+def test_models_take_turns_and_only_one_is_in_memory() -> None:
+    folders = {
+        "mono": tiny_musicgen.native_folder(),
+        "stereo": tiny_musicgen.native_folder(channels=2),
+    }
+    registry = Registry(
+        Settings(), {name: lambda _, at=folder: backend(at) for name, folder in folders.items()}
+    )
+    first: dict[str, np.ndarray] = {}
+    for name in ("mono", "stereo", "mono", "stereo"):
+        made = registry.get(name)
+        registry.unload_others(made)
+        made.load(CancelToken(), lambda progress: None)
+        kept = [each for each in registry if each.availability().device is not None]
+        assert kept == [made]
+        np.testing.assert_array_equal(sound(made), first.setdefault(name, sound(made)))
+    assert first["mono"].shape[0] == 1
+    assert first["stereo"].shape[0] == 2
+
+
 def test_unloading_lets_go_of_the_model() -> None:
     made = loaded(tiny_musicgen.native_folder())
+    pipeline = weakref.ref(made._pipeline)
+    decoder = weakref.ref(made._pipeline.decoder)
     made.unload()
+    assert pipeline() is None
+    assert decoder() is None
     with pytest.raises(AssertionError, match="load comes before generate"):
         sound(made)

@@ -20,6 +20,10 @@ from lofi_daemon.errors import (
 from lofi_daemon.models import store
 from lofi_daemon.models.catalogue import CatalogueEntry, find_model
 from lofi_daemon.models.manifest import DOWNLOADABLE
+from lofi_daemon.models.variants import variant_folder, variant_repair
+
+# MusicGen makes its smaller files itself, when it is loaded.
+QUANTIZABLE = "ace_step"
 
 ShowShare = Callable[[str, float], None]
 """Gets what is being done and the share of all of it that is done, 0 to 1."""
@@ -93,21 +97,31 @@ def import_model(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def verify_model(settings: Settings, options: argparse.Namespace) -> int:
-    """Read every file and compare; status 1 when one is not whole. Raises LofiError."""
+    """Read every file that would run and compare; status 1 when one is not whole.
+
+    Raises LofiError.
+    """
     entry = find_model(settings, options.model)
-    if not store.expected_files(entry.folder):
+    folder = entry.folder
+    if options.model == QUANTIZABLE:
+        folder = variant_folder(folder, settings.ace_step_variant)
+    if not store.expected_files(folder):
         raise _nothing_to_compare(entry)
     with share_display() as show:
         problems = store.verify(
-            entry.folder,
+            folder,
             CancelToken(),
             on_file=lambda name, done, total: show(name, done / max(1, total)),
         )
     if problems:
-        repair = store.repair_command(entry.manifest.model)
-        print(store.describe(entry.folder, problems, repair), file=sys.stderr)
+        repair = (
+            store.repair_command(options.model)
+            if folder == entry.folder
+            else variant_repair(options.model, folder)
+        )
+        print(store.describe(folder, problems, repair), file=sys.stderr)
         return 1
-    print(f"{entry.manifest.title} is whole in {entry.folder}")
+    print(f"{entry.manifest.title} is whole in {folder}")
     return 0
 
 
@@ -153,7 +167,7 @@ def _nothing_to_compare(entry: CatalogueEntry) -> ModelNotFound:
 
 
 def add_quantize_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", choices=("ace_step",))
+    parser.add_argument("model", choices=(QUANTIZABLE,))
     parser.add_argument("--bits", type=int, choices=(8, 4), required=True)
     parser.add_argument(
         "--replace", action="store_true", help="delete the original files when it is done"

@@ -58,6 +58,12 @@ def variant_folder(folder: Path, variant: str | None) -> Path:
     return next((folder / each for each in VARIANTS if _is_set(folder / each)), folder)
 
 
+def variant_repair(model: str, folder: Path) -> str:
+    """What to do about a damaged variant."""
+    bits = folder.name.removeprefix("int")
+    return f"Make these files again: `lofi-daemon quantize {model} --bits {bits}`."
+
+
 def quantize_model(
     folder: Path,
     variant: Variant,

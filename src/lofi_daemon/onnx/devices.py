@@ -21,23 +21,30 @@ Provider = tuple[str, dict[str, str]]
 
 @dataclass(frozen=True)
 class Device:
-    """An execution provider, its options, and what brings it: an extra of this package."""
+    """An execution provider, its options, and how to get it."""
 
     provider: str
     install: str
     options: Mapping[str, str]
 
 
+# Two wheels of onnxruntime in one environment overwrite each other, hence the order.
 DEVICES: Mapping[str, Device] = {
-    "cuda": Device("CUDAExecutionProvider", "pip install 'lofi-daemon[cuda]'", {}),
+    "cuda": Device(
+        "CUDAExecutionProvider", "`pip uninstall onnxruntime`, `pip install onnxruntime-gpu`", {}
+    ),
     # The neural engine computes in half precision, in which these models overflow.
     "metal": Device(
         "CoreMLExecutionProvider",
-        "use the onnxruntime wheel for macOS",
+        "use onnxruntime's wheel for macOS",
         {"ModelFormat": "MLProgram", "MLComputeUnits": "CPUAndGPU"},
     ),
-    "directml": Device("DmlExecutionProvider", "pip install 'lofi-daemon[directml]'", {}),
-    "webgpu": Device("WebGpuExecutionProvider", "install an onnxruntime with WebGPU", {}),
+    "directml": Device(
+        "DmlExecutionProvider",
+        "`pip uninstall onnxruntime`, `pip install onnxruntime-directml`",
+        {},
+    ),
+    "webgpu": Device("WebGpuExecutionProvider", "use an onnxruntime built with WebGPU", {}),
 }
 # CoreML and WebGPU recompile whenever a length changes, so they are for those who ask for them.
 AUTOMATIC = ("cuda", "directml")
@@ -71,7 +78,7 @@ def choose_device(name: str, available: Sequence[str]) -> DeviceChoice:
         there = [each for each, known in DEVICES.items() if known.provider in available]
         raise ModelLoadFailed(
             f"LOFI_DEVICE={name}: onnxruntime has no {device.provider} here.",
-            hint=f"To get it, {device.install}; or use one of {', '.join([*there, 'cpu'])}.",
+            hint=f"To get it: {device.install}. Or use one of {', '.join([*there, 'cpu'])}.",
         )
     return DeviceChoice(name, ((device.provider, dict(device.options)), processor), required=True)
 

@@ -18,7 +18,7 @@ from lofi_daemon.backends.protocol import (
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidDuration, ModelLoadFailed, ModelNotFound
 from lofi_daemon.models import store
-from lofi_daemon.models.variants import variant_folder
+from lofi_daemon.models.variants import variant_folder, variant_repair
 
 if TYPE_CHECKING:
     from lofi_daemon.audio import AudioClip
@@ -79,10 +79,7 @@ class BundleBackend:
         folder = self._folder
         if folder == self._model_folder:
             return self._repair_original
-        return (
-            f"Make these files again: `lofi-daemon quantize {self._info.type} "
-            f"--bits {folder.name.removeprefix('int')}`."
-        )
+        return variant_repair(self._info.type, folder)
 
     @property
     def _remedy(self) -> str:

@@ -64,7 +64,11 @@ class PulseServer:
                 *arguments,
                 "-L", f"module-native-protocol-unix socket={self.folder}/native auth-anonymous=1",
             ],
-            env={**self.environment, "PULSE_SERVER": ""},
+            env={
+                **self.environment,
+                "PULSE_SERVER": "",
+                "PULSE_CONFIG": str(self._configuration()),
+            },
             preexec_fn=go_first,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -87,6 +91,12 @@ class PulseServer:
     ) -> None:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _configuration(self) -> Path:
+        """No page of the instrument is fetched from a busy disk while it measures."""
+        file = self.folder / "daemon.conf"
+        file.write_text("lock-memory = yes\n")
+        return file
 
     def kill(self) -> None:
         if self._server is not None:

@@ -5,28 +5,12 @@ No inference library is imported here, so it starts fast and stays small.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import signal
 import sys
 import threading
 
-
-def raise_priority() -> None:
-    """Go before ordinary work where the system lets us; where it does not, play on as we are."""
-    if sys.platform == "win32":
-        high_priority = 0x80
-        kernel = ctypes.windll.kernel32
-        kernel.SetPriorityClass(kernel.GetCurrentProcess(), high_priority)
-        return
-    # Niceness counts only within a session (autogroups), a real-time class counts everywhere.
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-            return
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, -11)
+from lofi_daemon.player.priority import raise_priority
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from lofi_daemon.errors import LofiError
 from lofi_daemon.player.decks import Deck, Decks
 from lofi_daemon.player.device import Device, list_devices, open_device
 from lofi_daemon.player.events import DeviceLost, PlayerEvent, Position, to_message
+from lofi_daemon.player.priority import keep_in_memory
 from lofi_daemon.player.source import TrackSource
 
 READ_AHEAD_SEC = 3.0
@@ -143,6 +144,7 @@ class Player:
         if self._device is not None and self._decks is not None and not self._sounding:
             self._device.start(self._decks.render)
             self._sounding = True
+            keep_in_memory()
 
     def _quieten(self) -> None:
         """Ramp down and let the device play out, so that closing it does not click."""

@@ -12,6 +12,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from lofi_daemon.cancellation import Cancelled, CancelToken
+from lofi_daemon.cli import run
 from lofi_daemon.models.fastest_format import measure_formats
 from lofi_daemon.models.quantize import QuantizePlan, quantize_graph
 from lofi_daemon.models.store import verify
@@ -249,3 +250,18 @@ def test_it_goes_on_in_the_format_that_it_began_with(folder: Path) -> None:
     assert json.loads((made / "manifest.json").read_text())["model_version"] == "published-int8"
     kinds = {node.op_type for node in onnx.load(str(made / "graph.onnx")).graph.node}
     assert "DynamicQuantizeMatMul" not in kinds
+
+
+def test_a_damaged_variant_is_named_with_the_command_that_makes_it_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = quantize_model(folder, "int4", OPTIONS, lambda name, share: None, CancelToken())
+    remove_original(folder)
+    monkeypatch.setenv("LOFI_ACE_STEP_MODEL_PATH", str(folder))
+    assert run(["verify", "ace_step"]) == 0
+    with (made / "graph.bin").open("r+b") as stream:
+        stream.write(b"altered")
+    assert run(["verify", "ace_step"]) == 1
+    said = capsys.readouterr().err
+    assert str(made / "graph.bin") in said
+    assert "lofi-daemon quantize ace_step --bits 4" in said

@@ -46,11 +46,12 @@ def tempo_share(tracks: Tracks) -> float:
     return round(float(np.mean(errors < 0.02)), 3)
 
 
-def nearest_pair(first: Tracks, second: Tracks) -> float:
+def nearest_pair(first_seed: Tracks, second_seed: Tracks) -> float:
     """Smallest root mean square difference of log spectra between two seeds of one prompt."""
     distances: list[float] = []
-    for one, two in zip(first.arrays, second.arrays, strict=False):
-        difference = one["bands"].astype(np.float32) - two["bands"].astype(np.float32)
+    for one, two in zip(first_seed.arrays, second_seed.arrays, strict=False):
+        first_body, second_body = metrics.body(one["bands"]), metrics.body(two["bands"])
+        difference = first_body.astype(np.float32) - second_body.astype(np.float32)
         distances.append(float(np.sqrt(np.mean(difference**2))))
     return round(min(distances), 3)
 
@@ -96,6 +97,7 @@ def main() -> None:
     }
     floor = metrics.half_distances(statistics["held_out"], None)
     distance = metrics.half_distances(statistics["generated"], statistics["held_out"])
+    whole = metrics.frechet_distance(statistics["generated"], statistics["held_out"])
     noise = metrics.frechet_distance(statistics["noise"], statistics["held_out"])
     loudness = generated.column("loudness")
     known = training_windows(
@@ -105,9 +107,11 @@ def main() -> None:
         "tracks": {name: len(tracks.figures) for name, tracks in sets.items()},
         "seconds_each": DURATION,
         "frechet_held_out_halves": round(floor, 1),
-        "frechet_generated": round(distance, 1),
+        "frechet_generated": round(whole, 1),
+        "frechet_generated_halves": round(distance, 1),
         "frechet_noise": round(noise, 1),
-        "frechet_ratio": round(distance / floor, 2),
+        "frechet_ratio": round(whole / floor, 2),
+        "frechet_halves_ratio": round(distance / floor, 2),
         "frechet_noise_ratio": round(noise / floor, 1),
         "tempo_within_2_percent": of_each(sets, tempo_share),
         "beat_strength": of_each(sets, median_of("beat_strength")),

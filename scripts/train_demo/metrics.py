@@ -30,13 +30,18 @@ def spectrum_statistics(audio: np.ndarray) -> np.ndarray:
     return np.concatenate([level.mean(axis=1), level.std(axis=1)])
 
 
+def body(bands: np.ndarray) -> np.ndarray:
+    """A spectrum [128, M] without its last two seconds, where tracks fade out."""
+    return bands[:, : bands.shape[1] - 2 * SAMPLE_RATE // 512]
+
+
 def band_statistics(bands: np.ndarray) -> np.ndarray:
     """Mean and standard deviation over time of a log spectrum in dB, four bands in one: [64].
 
-    bands: [128, M]. The last two seconds, where tracks fade out, are left out.
+    bands: [128, M]; the fade at the end is left out.
     """
-    body = bands[:, : bands.shape[1] - 2 * SAMPLE_RATE // 512].astype(np.float64)
-    level = 20 / np.log(10) * body.reshape(SPECTRUM_BANDS, -1, body.shape[1]).mean(axis=1)
+    steady = body(bands).astype(np.float64)
+    level = 20 / np.log(10) * steady.reshape(SPECTRUM_BANDS, -1, steady.shape[1]).mean(axis=1)
     return np.concatenate([level.mean(axis=1), level.std(axis=1)])
 
 

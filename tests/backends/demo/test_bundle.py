@@ -1,0 +1,92 @@
+"""The shipped bundle: complete, small enough, and it makes music as asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from lofi_daemon.audio import AudioClip
+from lofi_daemon.backends.ace_step.bundle import FILES, read_manifest
+from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
+from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
+from lofi_daemon.backends.demo.plan import compose
+from lofi_daemon.backends.protocol import GenerationRequest
+
+SECONDS = 8.0
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> AceStepPipeline:
+    return AceStepPipeline(BUNDLE, compose=compose_score)
+
+
+def track(pipeline: AceStepPipeline, prompt: str, seed: int) -> AudioClip:
+    return pipeline.generate(GenerationRequest(prompt, SECONDS, seed, inference_steps=STEPS))
+
+
+@pytest.fixture(scope="module")
+def clip(pipeline: AceStepPipeline) -> AudioClip:
+    return track(pipeline, "rhodes with drums, 80 bpm", 3)
+
+
+def test_the_bundle_is_whole_and_at_most_25_megabytes() -> None:
+    manifest = read_manifest(BUNDLE)
+    assert set(manifest.files) >= set(FILES)
+    for name, facts in manifest.files.items():
+        content = (BUNDLE / name).read_bytes()
+        assert len(content) == facts.bytes
+        assert hashlib.sha256(content).hexdigest() == facts.sha256
+    assert sum(path.stat().st_size for path in BUNDLE.iterdir()) <= 25_000_000
+
+
+def test_card_and_notice_come_with_it() -> None:
+    assert "MIT" in (BUNDLE / "NOTICE").read_text(encoding="utf-8")
+    version = json.loads((BUNDLE / "manifest.json").read_text(encoding="utf-8"))["model_version"]
+    assert f"version {version}" in (BUNDLE / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def test_a_track_has_the_asked_length_and_a_healthy_level(clip: AudioClip) -> None:
+    assert clip.samples.shape == (2, round(SECONDS * clip.sample_rate))
+    assert np.isfinite(clip.samples).all()
+    assert 0.2 < np.abs(clip.samples).max() < 0.95
+    assert np.abs(clip.samples.mean(axis=1)).max() < 0.01
+
+
+def test_no_half_second_before_the_ending_is_silent(clip: AudioClip) -> None:
+    body = clip.samples[:, : -2 * clip.sample_rate]
+    blocks = body.reshape(2, -1, clip.sample_rate // 2)
+    assert np.sqrt((blocks**2).mean(axis=2)).min() > 0.01
+
+
+def test_the_planned_chords_are_heard(clip: AudioClip) -> None:
+    score = compose("rhodes with drums, 80 bpm", 3, SECONDS)
+    frames = round(score.bar_frames * 4096 / 44100 * clip.sample_rate / 2)
+    ratios: list[float] = []
+    for half in range(int(clip.samples.shape[1] // frames)):
+        chord = score.bars[half // 2].chords[half % 2]
+        piece = clip.samples.mean(axis=0)[half * frames : (half + 1) * frames]
+        power = np.abs(np.fft.rfft(piece * np.hanning(len(piece)))) ** 2
+        hertz = np.fft.rfftfreq(len(piece), 1 / clip.sample_rate)
+        heard = (hertz > 130) & (hertz < 1050)
+        pitch = np.round(69 + 12 * np.log2(hertz[heard] / 440)).astype(int) % 12
+        energy = np.bincount(pitch, power[heard], minlength=12)
+        on = np.isin(np.arange(12), chord.pitch_classes)
+        ratios.append(energy[on].mean() / energy[~on].mean())
+    assert np.median(ratios) > 1.5
+
+
+def test_one_seed_is_one_track_and_two_are_two(pipeline: AceStepPipeline, clip: AudioClip) -> None:
+    again = track(pipeline, "rhodes with drums, 80 bpm", 3)
+    digests = [hashlib.sha256(each.samples.tobytes()).digest() for each in (clip, again)]
+    assert digests[0] == digests[1]
+    other = track(pipeline, "rhodes with drums, 80 bpm", 4)
+    assert abs(np.corrcoef(clip.samples[0], other.samples[0])[0, 1]) < 0.5
+
+
+def test_an_unknown_word_is_harmless(pipeline: AceStepPipeline) -> None:
+    strange = track(pipeline, "qzxv \U0001f3b5 словo 音楽", 5)
+    assert np.abs(strange.samples).max() > 0.2

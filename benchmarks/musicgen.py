@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from lofi_daemon.backends.musicgen.bundle import read_config
 from lofi_daemon.backends.musicgen.continuation import stretches
 from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
 from lofi_daemon.backends.musicgen.sampling import guided, sample, uniform_draws
@@ -183,10 +184,9 @@ def run_transformers(name: str, frames: int, threads: int) -> Result:
 
     def generate(length: int) -> None:
         with torch.no_grad():
-            states = model.text_encoder(input_ids=ids).last_hidden_state
             model.generate(
-                encoder_outputs=(torch.cat((states, torch.zeros_like(states))),),
-                attention_mask=torch.tensor([[1] * ids.shape[1], [0] * ids.shape[1]]),
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
                 do_sample=True,
                 top_k=250,
                 guidance_scale=3.0,
@@ -206,6 +206,7 @@ def run_published(name: str, frames: int, threads: int) -> Result:
     import onnxruntime as ort
 
     folder = FOLDER / "published"
+    config = read_config(folder).decoder
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     first, following = (
@@ -216,14 +217,14 @@ def run_published(name: str, frames: int, threads: int) -> Result:
     text = np.concatenate((states, np.zeros_like(states)))
     mask = np.ones(text.shape[:2], dtype=np.int64)
     mask[1] = 0
-    draws = uniform_draws(1, 0, frames, 4)
+    draws = uniform_draws(1, 0, frames, config.num_codebooks)
     names = [output.name.replace("present", "past_key_values") for output in first.get_outputs()]
     next_names = [
         output.name.replace("present", "past_key_values") for output in following.get_outputs()
     ]
 
     def generate() -> None:
-        column = np.full((4, 1), 2048, dtype=np.int64)
+        column = np.full((config.num_codebooks, 1), config.pad_token_id, dtype=np.int64)
         caches: dict[str, np.ndarray] = {}
         for step in range(frames):
             feeds = {"input_ids": np.tile(column, (2, 1)), "encoder_attention_mask": mask}
@@ -232,7 +233,7 @@ def run_published(name: str, frames: int, threads: int) -> Result:
             else:
                 feeds["encoder_hidden_states"] = text
                 found = dict(zip(names, first.run(None, feeds), strict=True))
-            logits = found.pop("logits").reshape(2, 4, -1)
+            logits = found.pop("logits").reshape(2, config.num_codebooks, -1)
             caches |= found
             column = sample(guided(logits, 3.0), draws[step])[:, None]
 

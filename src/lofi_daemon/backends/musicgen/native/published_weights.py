@@ -59,7 +59,14 @@ def decoder_weights(path: Path, config: DecoderConfig) -> LazyWeights:
     _expect("output heads", len(heads), config.num_codebooks)
     for codebook, node in enumerate(heads):
         readers[f"lm_heads.{codebook}.weight"] = graph.linear_reader(node)
-    chain = [node for node in graph.linears() if node.output[0] not in taken]
+    wide, inner = config.hidden_size, config.ffn_dim
+    shapes = {(wide, wide), (wide, inner), (inner, wide)}
+    # Whatever else is there (a projection of the text that nothing uses) has another shape.
+    chain = [
+        node
+        for node in graph.linears()
+        if node.output[0] not in taken and graph.shape(node.input[1]) in shapes
+    ]
     names = [
         f"layers.{layer}.{name}.weight"
         for layer in range(config.num_hidden_layers)

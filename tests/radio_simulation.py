@@ -99,7 +99,7 @@ class Simulation:
             if job is not None and state.making is not None:
                 mine = [job] if job[1] is not None else []
                 waiting = sum(self._takes(make, sec) for _, make, sec, _ in queue)
-                guess = chance.uniform(0.9, 1.1)
+                guess = chance.uniform(0.75, 1.3)
                 eta = max(0.0, (job[4] - now) + (0.0 if mine else waiting)) * guess
             return Situation(
                 self.programme,

@@ -86,7 +86,7 @@ def test_the_only_track_is_not_played_twice_in_a_row() -> None:
 def test_silence_is_broken_when_the_music_can_go_on() -> None:
     one = Situation(PROGRAMME, library=tracks(None), ready=("t0",), making=True)
     assert next_to_play(replace(one, making_eta_sec=100.0)) == Wait()
-    assert next_to_play(replace(one, making_eta_sec=20.0)) == Play("t0", new=True)
+    assert next_to_play(replace(one, making_eta_sec=19.0)) == Play("t0", new=True)
     assert next_to_play(replace(one, making_eta_sec=None)) == Play("t0", new=True)
     two = replace(one, library=tracks(None, 5), making_eta_sec=100.0)
     assert next_to_play(two) == Play("t0", new=True)

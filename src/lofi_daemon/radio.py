@@ -18,8 +18,8 @@ Order = Literal["cycle", "shuffle"]
 
 DEFAULT_AHEAD = 2
 FILLER_DURATION_SEC = 20.0
-# A wait that is estimated may last longer: be on the safe side by a tenth and a second.
-ESTIMATE_SLACK = 1.1
+# A wait that is estimated may last longer: be on the safe side by half and a second.
+ESTIMATE_SLACK = 1.5
 ESTIMATE_SLACK_SEC = 1.0
 
 

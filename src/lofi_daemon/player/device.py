@@ -1,6 +1,6 @@
 """Where the sound goes: a sound device through miniaudio, a file, or nowhere.
 
-A device pulls blocks with `render` from a thread of its own. It keeps only 40 ms of them, so that a
+A device pulls blocks with `render` from a thread of its own. It keeps only 80 ms of them, so that a
 pause or a new volume is heard at once; the seconds of reserve against a busy machine are the
 decoded tracks in front of it (see `source`).
 
@@ -25,8 +25,8 @@ from lofi_daemon.player.mixer import CHANNELS, Block
 
 Render = Callable[[int], Block]
 
-PERIOD_MS = 40
-PERIODS = 2
+BUFFER_MS = 80
+SIMULATED_PERIOD_MS = 20
 SIMULATED_RATE = 44100
 STALL_SEC = 1.0
 # a sink that was idle may take its time for the first pulls
@@ -105,12 +105,11 @@ class SoundDevice:
         self._stopped_by_system = False
         try:
             # miniaudio's own annotations are too narrow (a callback, an array, an inner struct)
-            self._device: Any = miniaudio.PlaybackDevice(
+            self._device: Any = _playback_device_class()(
                 output_format=miniaudio.SampleFormat.FLOAT32,
                 nchannels=CHANNELS,
                 sample_rate=0,
-                buffersize_msec=PERIOD_MS,
-                callback_periods=PERIODS,
+                buffersize_msec=BUFFER_MS,
                 device_id=_find_device(name) if name is not None else None,
                 backends=_backends(),
                 app_name="lofi",
@@ -172,6 +171,31 @@ class SoundDevice:
         self._device.close()
 
 
+def _playback_device_class() -> Any:
+    """miniaudio's device, asked for sound in the small pieces in which the system wants it.
+
+    By default miniaudio gathers them into blocks as long as the whole buffer, which halves the
+    reserve. The switch is in its C structure, between `periods` and `dataCallback`, but not among
+    the fields that the Python binding names; where the layout is another one, it stays as it is.
+    """
+    import miniaudio
+
+    class PlaybackDevice(miniaudio.PlaybackDevice):
+        def _make_context(
+            self,
+            backends: Any,
+            thread_prio: Any = miniaudio.ThreadPriority.HIGHEST,
+            app_name: str = "",
+        ) -> Any:
+            config, ffi = self._devconfig, miniaudio.ffi
+            periods = ffi.offsetof("ma_device_config", "periods")
+            if ffi.offsetof("ma_device_config", "dataCallback") == periods + 16:
+                ffi.cast("unsigned char *", ffi.addressof(config))[periods + 11] = 1
+            return super()._make_context(backends, thread_prio, app_name)
+
+    return PlaybackDevice
+
+
 def _find_device(name: str) -> Any:
     import miniaudio
 
@@ -205,7 +229,7 @@ class SimulatedDevice:
         self._thread.start()
 
     def _pull(self, render: Render) -> None:
-        frames = self.sample_rate * PERIOD_MS // 1000
+        frames = self.sample_rate * SIMULATED_PERIOD_MS // 1000
         due = time.monotonic()
         while self._running.is_set():
             block = render(frames)

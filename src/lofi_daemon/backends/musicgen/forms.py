@@ -132,7 +132,7 @@ def _can_be_made(form: Form) -> bool:
 
 def _native_precision(folder: Path, decoder: DecoderConfig) -> Precision:
     """int8 for fp16 files, fp32 for fp32 files: told apart by their size."""
-    files = folder.glob("decoder_with_past_model.onnx*")
+    files = folder.glob("decoder_with_past_model.*")
     bytes_per_weight = sum(path.stat().st_size for path in files) / decoder.weights_per_step
     return "int8" if bytes_per_weight < 3.0 else "fp32"
 

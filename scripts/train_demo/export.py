@@ -213,9 +213,9 @@ def write_manifest(folder: Path, version: str) -> None:
         "relative_cost": {
             "loading": 0.6,
             "encoding": 0.01,
-            "model_call": 0.00008,
-            "dcae": 0.00015,
-            "vocoder": 0.0032,
+            "model_call": 0.00017,
+            "dcae": 0.0003,
+            "vocoder": 0.0052,
         },
         "files": {
             name: {

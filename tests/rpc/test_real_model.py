@@ -19,7 +19,7 @@ from tests.tiny_bundle import tiny_bundle
 def slow_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One call of its transformer takes well over five seconds."""
     folder = tmp_path_factory.mktemp("slow") / "bundle"
-    return slowed_bundle(tiny_bundle(), folder, multiplications=3000)
+    return slowed_bundle(tiny_bundle(), folder, multiplications=9000)
 
 
 @pytest.fixture

@@ -1,12 +1,14 @@
-"""One call of ACE-Step's diffusion transformer at its real size: ours against PyTorch.
+"""ACE-Step's diffusion transformer at its real size: PyTorch, and ours in fp32, int8 and int4.
 
-Builds the transformer (24 blocks of width 2560, random weights, 10 GB), exports it, and measures
-seconds a call, GFLOP/s against what a matrix product reaches here, and peak memory, each in
-a process of its own. Both clocks are given: on a machine that does other things too, processor
-time is the one to compare::
+Builds the transformer (24 blocks of width 2560, random weights, 10 GB), exports it, makes the
+smaller ones with the daemon's own quantisation, and measures each in a process of its own: seconds
+a call, GFLOP/s against what a matrix product reaches here, peak memory, bytes on disk, and how far
+one call and the latents after 27 solver steps are from fp32. Random weights are the hardest case:
+nothing in them is redundant. Both clocks are given: on a machine that does other things too,
+processor time is the one to compare. ::
 
-    python -m benchmarks.ace_step            # 24 GB of memory, about 15 minutes
-    python -m benchmarks.ace_step --blocks 2 # the same per block, in a minute
+    python -m benchmarks.ace_step            # 24 GB of memory, 15 GB of disk, half an hour
+    python -m benchmarks.ace_step --blocks 4 # the same per block, in a few minutes
 """
 
 from __future__ import annotations
@@ -28,6 +30,11 @@ import numpy as np
 
 PRODUCTS = ((323, 2560, 12800), (2048, 2048, 2048))
 """What the machine can reach is the better of a block's largest product and a square one."""
+
+OURS = ("fp32", "int8", "int4")
+PYTORCH = ("pytorch-fp32", "pytorch-bf16")
+
+Result = dict[str, Any]
 
 
 def floating_point_operations(blocks: int, frames: int, context: int, batch: int) -> float:
@@ -70,7 +77,7 @@ def timed(call: Callable[[], Any], repeats: int) -> dict[str, float]:
     return {"wall": min(wall), "processor": min(processor)}
 
 
-def measure_gemm(arguments: argparse.Namespace) -> dict[str, Any]:
+def measure_gemm(arguments: argparse.Namespace) -> Result:
     """GFLOP/s of the best product in PyTorch, by wall time and by processor time of a thread."""
     import torch
 
@@ -85,49 +92,105 @@ def measure_gemm(arguments: argparse.Namespace) -> dict[str, Any]:
     return best
 
 
-def measure_onnx(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Our path: the exported graph in the daemon's own session."""
-    from lofi_daemon.cancellation import CancelToken
-    from lofi_daemon.onnx.session import OnnxModel, SessionSettings
-
-    start = time.perf_counter()
-    model = OnnxModel(arguments.model, SessionSettings(threads=arguments.threads))
-    loading = time.perf_counter() - start
-    feeds = inputs(arguments.frames, arguments.context, arguments.batch)
-    if model.accepts("query_scale"):
-        feeds["query_scale"] = np.ones(arguments.batch, dtype=np.float32)
-    seconds = timed(lambda: model.run(feeds, CancelToken()), arguments.repeats)
-    return {**seconds, "loading": loading, "peak_bytes": peak_memory()}
+def graph_path(folder: Path, precision: str) -> Path:
+    return folder / precision / "transformer_decoder.onnx"
 
 
-def measure_torch(arguments: argparse.Namespace) -> dict[str, Any]:
-    """PyTorch's path: the module that the graph was exported from, in float32."""
-    import torch
+def export_graph(arguments: argparse.Namespace) -> Result:
+    """Write the float32 graph; checks it against PyTorch on the way."""
+    from benchmarks.random_model import export_random_denoiser, real_size
 
-    from benchmarks.random_transformer import random_transformer, real_size
-
-    torch.set_num_threads(arguments.threads)
-    model = random_transformer(real_size(arguments.blocks))
-    feeds = inputs(arguments.frames, arguments.context, arguments.batch)
-    tensors = [torch.from_numpy(array) for array in feeds.values()]
-    with torch.inference_mode():
-        seconds = timed(lambda: model.decode(*tensors), arguments.repeats)
-    return {**seconds, "peak_bytes": peak_memory()}
-
-
-def export_model(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Write the graph that ``measure_onnx`` runs; checks it against PyTorch on the way."""
-    from benchmarks.random_transformer import export_random_denoiser, real_size
-
-    export_random_denoiser(arguments.model.parent, real_size(arguments.blocks), report=log)
+    folder = graph_path(arguments.folder, "fp32").parent
+    export_random_denoiser(folder, real_size(arguments.blocks), report=log)
     return {"peak_bytes": peak_memory()}
 
 
-STEPS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+def measure_formats(arguments: argparse.Namespace) -> Result:
+    """The measurement that chooses the 8-bit format."""
+    from lofi_daemon.models.fastest_format import measure_formats as measured
+
+    return {each.value: seconds for each, seconds in measured(arguments.threads).items()}
+
+
+def quantize(arguments: argparse.Namespace) -> Result:
+    """Make the int8 or int4 graph."""
+    from lofi_daemon.cancellation import CancelToken
+    from lofi_daemon.models.quantize import QuantizePlan, quantize_graph
+    from lofi_daemon.models.weight_formats import WeightFormat
+
+    eight_bits = WeightFormat(arguments.eight_bits)
+    repeated = WeightFormat.INT4_BLOCKS if arguments.contender == "int4" else eight_bits
+    target = graph_path(arguments.folder, arguments.contender)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    quantize_graph(
+        graph_path(arguments.folder, "fp32"),
+        target,
+        QuantizePlan(repeated, eight_bits),
+        lambda written, of: None,
+        CancelToken(),
+    )
+    return {"seconds": time.perf_counter() - started, "peak_bytes": peak_memory()}
+
+
+def measure_ours(arguments: argparse.Namespace) -> Result:
+    """The graph in the daemon's own session: time calls, solve, keep the results for comparison."""
+    from lofi_daemon.backends.ace_step.schedule import flow_schedule
+    from lofi_daemon.backends.ace_step.solvers import solve_euler
+    from lofi_daemon.cancellation import CancelToken
+    from lofi_daemon.onnx.session import OnnxModel, SessionSettings
+
+    path = graph_path(arguments.folder, arguments.contender)
+    started = time.perf_counter()
+    model = OnnxModel(path, SessionSettings(threads=arguments.threads, arena=False))
+    loading = time.perf_counter() - started
+    token = CancelToken()
+    feeds = inputs(arguments.frames, arguments.context, arguments.batch)
+    if model.accepts("query_scale"):
+        feeds["query_scale"] = np.ones(arguments.batch, dtype=np.float32)
+    seconds = timed(lambda: model.run(feeds, token), arguments.repeats)
+    one_call = model.run(feeds, token)[0]
+
+    def velocity(latents: np.ndarray, timestep: np.float32, iteration: int) -> np.ndarray:
+        timesteps = np.full(arguments.batch, timestep, dtype=np.float32)
+        step = {"hidden_states": latents, "timestep": timesteps}
+        return model.run({**feeds, **step}, token)[0]
+
+    schedule = flow_schedule(arguments.steps)
+    latents = solve_euler(
+        velocity, feeds["hidden_states"], schedule, lambda iteration, latents: None, 10.0
+    )
+    results = arguments.folder / f"{arguments.contender}.npz"
+    np.savez(results, one_call=one_call, latents=latents)
+    size = sum(file.stat().st_size for file in path.parent.iterdir())
+    return {**seconds, "loading": loading, "peak_bytes": peak_memory(), "bytes": size}
+
+
+def measure_pytorch(arguments: argparse.Namespace) -> Result:
+    """The module that the graph was exported from, in float32 or bfloat16."""
+    import torch
+
+    from benchmarks.random_model import random_transformer, real_size
+
+    dtype = torch.bfloat16 if arguments.contender.endswith("bf16") else torch.float32
+    torch.set_num_threads(arguments.threads)
+    started = time.perf_counter()
+    model = random_transformer(real_size(arguments.blocks), dtype=dtype)
+    loading = time.perf_counter() - started
+    feeds = inputs(arguments.frames, arguments.context, arguments.batch)
+    tensors = [torch.from_numpy(array).to(dtype) for array in feeds.values()]
+    with torch.inference_mode():
+        seconds = timed(lambda: model.decode(*tensors), arguments.repeats)
+    return {**seconds, "loading": loading, "peak_bytes": peak_memory()}
+
+
+STEPS: dict[str, Callable[[argparse.Namespace], Result]] = {
     "gemm": measure_gemm,
-    "export": export_model,
-    "onnx": measure_onnx,
-    "torch": measure_torch,
+    "export": export_graph,
+    "formats": measure_formats,
+    "quantize": quantize,
+    "ours": measure_ours,
+    "pytorch": measure_pytorch,
 }
 
 
@@ -141,68 +204,100 @@ def log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def in_own_process(step: str, arguments: list[str]) -> dict[str, Any]:
-    """Run one step of this file in a fresh process and return what it measured."""
-    command = [sys.executable, "-m", "benchmarks.ace_step", "--step", step, *arguments]
-    completed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(completed.stdout)
+def relative_error(folder: Path, precision: str, of: str) -> float:
+    """Root mean square of the difference to fp32, relative to fp32's."""
+    expected = np.load(folder / "fp32.npz")[of]
+    actual = np.load(folder / f"{precision}.npz")[of]
+    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))
 
 
-def report(arguments: argparse.Namespace, results: dict[str, dict[str, Any]]) -> None:
-    """Print the table."""
+def run_all(arguments: argparse.Namespace) -> None:
+    """Every step in a process of its own, then the table."""
+    passed = [
+        f"--{name}={getattr(arguments, name)}"
+        for name in ("blocks", "frames", "context", "batch", "steps", "repeats", "threads")
+    ] + [f"--folder={arguments.folder}"]
+
+    def run(step: str, contender: str = "", eight_bits: str = "") -> Result:
+        log(f"{step} {contender} …")
+        command = [sys.executable, "-m", "benchmarks.ace_step", "--step", step, *passed]
+        command += [f"--contender={contender}", f"--eight-bits={eight_bits}"]
+        completed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        return json.loads(completed.stdout)
+
+    gemm = run("gemm")
+    print(
+        f"{arguments.blocks} blocks × 2560, {arguments.frames} frames, context "
+        f"{arguments.context}, batch {arguments.batch}, {arguments.threads} threads; a matrix "
+        f"product in fp32 reaches {gemm['wall']:.0f} GFLOP/s"
+    )
+    if not graph_path(arguments.folder, "fp32").is_file():
+        run("export")
+    formats = run("formats")
+    eight_bits = arguments.eight_bits or min(formats, key=formats.__getitem__)
+    measured = ", ".join(f"{name} {1000 * seconds:.1f} ms" for name, seconds in formats.items())
+    print(f"a product in 8 bits: {measured}")
+    for precision in ("int8", "int4"):
+        if not graph_path(arguments.folder, precision).is_file():
+            made = run("quantize", precision, eight_bits)
+            print(
+                f"{precision} made in {made['seconds']:.0f} s, peak memory "
+                f"{made['peak_bytes'] / 1e9:.2f} GB"
+            )
+    baseline = run("pytorch", "pytorch-fp32")
+    print(
+        f"{'':13} call s  cpu s  GFLOP/s  × PyTorch  load s  peak GB  disk GB  error: call  latents"
+    )
+    show(arguments, "pytorch-fp32", baseline, baseline)
+    for contender in PYTORCH[1:]:
+        show(arguments, contender, run("pytorch", contender), baseline)
+    for contender in OURS:
+        show(arguments, contender, run("ours", contender), baseline)
+    print(
+        f"× PyTorch: how many times faster than its fp32, by wall time; latents: after "
+        f"{arguments.steps} steps."
+    )
+
+
+def show(arguments: argparse.Namespace, contender: str, result: Result, baseline: Result) -> None:
+    """One row of the table."""
     operations = floating_point_operations(
         arguments.blocks, arguments.frames, arguments.context, arguments.batch
     )
-    ours, theirs, gemm = results["onnx"], results["torch"], results["gemm"]
-    print(
-        f"{arguments.blocks} blocks × 2560, {arguments.frames} frames, context "
-        f"{arguments.context}, batch {arguments.batch}, {arguments.threads} threads"
+    row = (
+        f"{contender:13} {result['wall']:6.2f} {result['processor']:6.2f} "
+        f"{operations / result['wall'] / 1e9:8.0f} {baseline['wall'] / result['wall']:10.2f} "
+        f"{result['loading']:7.1f} {result['peak_bytes'] / 1e9:8.2f}"
     )
-    for clock, share in (("wall", 1), ("processor", arguments.threads)):
-        peak = gemm[clock] * share
-        print(f"by {clock} time: a matrix product reaches {peak:.0f} GFLOP/s")
-        for label, result in (("onnxruntime", ours), ("PyTorch", theirs)):
-            rate = operations * share / result[clock] / 1e9
-            print(
-                f"  {label:12} {result[clock]:7.2f} s a call, {rate:4.0f} GFLOP/s, "
-                f"{rate / peak:.0%} of that"
-            )
-        print(f"  PyTorch ÷ onnxruntime: {theirs[clock] / ours[clock]:.2f}")
-    print(
-        f"peak memory: onnxruntime {ours['peak_bytes'] / 1e9:.1f} GB (loaded in "
-        f"{ours['loading']:.1f} s), PyTorch {theirs['peak_bytes'] / 1e9:.1f} GB"
-    )
-    if "export" in results:
-        print(f"peak memory of the export: {results['export']['peak_bytes'] / 1e9:.1f} GB")
+    if "bytes" in result:
+        row += f" {result['bytes'] / 1e9:8.2f}"
+    if contender in OURS[1:]:
+        for of in ("one_call", "latents"):
+            row += f" {relative_error(arguments.folder, contender, of):10.1%}"
+    print(row, flush=True)
 
 
 def main() -> None:
-    """Measure one call of the diffusion transformer, ours and PyTorch's."""
+    """Measure one call of the diffusion transformer, PyTorch's and ours in every precision."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ace_step", description=__doc__)
     parser.add_argument("--blocks", type=int, default=24)
     parser.add_argument("--frames", type=int, default=323, help="latent frames; 323 are 30 s")
     parser.add_argument("--context", type=int, default=32, help="speaker, text and lyric tokens")
     parser.add_argument("--batch", type=int, choices=[1, 2], default=1)
+    parser.add_argument("--steps", type=int, default=27)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--model", type=Path, help="keep the exported graph here; reused if there")
+    parser.add_argument("--folder", type=Path, help="where graphs are kept and looked for")
+    parser.add_argument("--eight-bits", help="int8-columns or int8-blocks; measured if not given")
     parser.add_argument("--step", choices=list(STEPS), help=argparse.SUPPRESS)
+    parser.add_argument("--contender", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.step:
         print(json.dumps(STEPS[arguments.step](arguments)))
         return
     with tempfile.TemporaryDirectory() as scratch:
-        model = arguments.model or Path(scratch) / "transformer_decoder.onnx"
-        passed = [f"--model={model}"]
-        for name in ("blocks", "frames", "context", "batch", "repeats", "threads"):
-            passed.append(f"--{name}={getattr(arguments, name)}")
-        results: dict[str, dict[str, Any]] = {}
-        for step in STEPS:
-            if step == "export" and model.is_file():
-                continue
-            log(f"{step} …")
-            results[step] = in_own_process(step, passed)
-        report(arguments, results)
+        arguments.folder = arguments.folder or Path(scratch)
+        run_all(arguments)
 
 
 if __name__ == "__main__":

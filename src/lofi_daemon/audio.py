@@ -1,7 +1,8 @@
 """Sound as arrays: the clip type and what is done to whole clips.
 
 Samples are float32 [channels, frames], full scale ±1. What a track of minutes goes through works
-piece by piece or in place, so that its memory is that of one array.
+piece by piece and in place, and a long array lies on the disk (see spool.py), so that memory does
+not grow with the track.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lofi_daemon import spool
+
 Samples = NDArray[np.float32]
 
 SILENCE_PEAK = 1e-5
+SEGMENT_FRAMES = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,13 @@ def resample_stream(pieces: Iterable[Samples], from_rate: int, to_rate: int) -> 
 
 def join_to_length(pieces: Iterable[Samples], channels: int, frames: int) -> Samples:
     """The pieces one after another, cut to exactly `frames`; silence where they fall short."""
-    joined = np.zeros((channels, frames), dtype=np.float32)
+    joined = spool.zeros(channels, frames)
     position = 0
     for piece in pieces:
         count = min(piece.shape[1], frames - position)
         joined[:, position : position + count] = piece[:, :count]
         position += count
+        spool.let_go(joined)
     return joined
 
 
@@ -68,6 +73,14 @@ def fade_out(samples: Samples, frames: int) -> None:
 
 def normalise_peak(samples: Samples, peak: float) -> None:
     """In place: scaled as a whole so that the largest sample is `peak`; silence stays silence."""
-    largest = max(float(samples.max(initial=0.0)), -float(samples.min(initial=0.0)))
+    largest = 0.0
+    for _, segment in spool.segments(samples, SEGMENT_FRAMES):
+        largest = max(largest, float(segment.max()), -float(segment.min()))
     if largest > SILENCE_PEAK:
-        samples *= np.float32(peak / largest)
+        scale(samples, peak / largest)
+
+
+def scale(samples: Samples, factor: float) -> None:
+    """In place: every sample times `factor`."""
+    for _, segment in spool.segments(samples, SEGMENT_FRAMES):
+        segment *= np.float32(factor)

@@ -38,6 +38,12 @@ class Settings(BaseModel):
         title="LOFI_MODEL_PATH",
         description="Where the MusicGen files lie.",
     )
+    musicgen_variant: VariantName | None = Field(
+        default=None,
+        title="LOFI_MUSICGEN_VARIANT",
+        description="Which MusicGen files run: original, int8 or int4; if not set, as precise as "
+        "the installed ones (int8 for fp16 on a processor).",
+    )
     ace_step_folder: Path = Field(
         default_factory=lambda: default_cache_folder() / "ace-step",
         title="LOFI_ACE_STEP_MODEL_PATH",
@@ -46,7 +52,8 @@ class Settings(BaseModel):
     ace_step_variant: VariantName | None = Field(
         default=None,
         title="LOFI_ACE_STEP_VARIANT",
-        description="Which files run: original, int8 or int4; if not set, the most precise.",
+        description="Which files of ACE-Step run: original, int8 or int4; if not set, the most "
+        "precise.",
     )
     musicgen_repository: str | None = Field(
         default=None,

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from lofi_daemon import spool
 from lofi_daemon.audio import Samples
 
 Response = NDArray[np.float64]
@@ -24,13 +25,13 @@ def filter_in_segments(
 
     What has been handed out may be overwritten in `samples` before the next is asked for.
     """
-    channels, frames = samples.shape
+    channels = samples.shape[0]
     overlap = len(response) - 1
     size = 1 << (segment + overlap - 1).bit_length()
     spectrum = np.fft.rfft(response, size)
     before = np.zeros((channels, overlap))
-    for start in range(0, frames, segment):
-        signal = np.concatenate((before, samples[:, start : start + segment]), axis=1)
+    for start, part in spool.segments(samples, segment):
+        signal = np.concatenate((before, part), axis=1)
         before = signal[:, signal.shape[1] - overlap :].copy()
         filtered = np.fft.irfft(np.fft.rfft(signal, size) * spectrum, size)
         yield start, filtered[:, overlap : signal.shape[1]]

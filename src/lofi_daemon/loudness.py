@@ -8,6 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from lofi_daemon import spool
 from lofi_daemon.audio import AudioClip
 from lofi_daemon.filters import filter_in_segments, impulse_response
 
@@ -64,6 +65,7 @@ def true_peak(clip: AudioClip) -> float:
             windows = padded[np.clip(places + np.arange(2 * _SINC_REACH), 0, len(padded) - 1)]
             between = np.abs(windows @ _SINC).max(initial=0.0)
             peak = max(peak, float(between), float(np.abs(channel).max(initial=0.0)))
+        spool.let_go(clip.samples)
     return round(peak, 4)
 
 
@@ -71,10 +73,11 @@ def waveform_peaks(clip: AudioClip, points: int = 64) -> list[float]:
     """The largest magnitude in each of `points` equal stretches, both channels, 0 to 1."""
     frames = clip.samples.shape[1]
     edges = [frames * point // points for point in range(points + 1)]
-    return [
-        round(min(1.0, float(np.abs(clip.samples[:, start:end]).max(initial=0.0))), 3)
-        for start, end in itertools.pairwise(edges)
-    ]
+    peaks: list[float] = []
+    for start, end in itertools.pairwise(edges):
+        peaks.append(float(np.abs(clip.samples[:, start:end]).max(initial=0.0)))
+        spool.let_go(clip.samples)
+    return [round(min(1.0, peak), 3) for peak in peaks]
 
 
 def _hop_energies(clip: AudioClip) -> NDArray[np.float64]:

@@ -38,9 +38,12 @@ def _never(written: int, of: int) -> None:
     pass
 
 
-def _write_graph(path: Path, dtype: type[np.generic] = np.float32) -> Path:
+def _write_graph(
+    path: Path, dtype: type[np.generic] = np.float32, outliers: str | None = None
+) -> Path:
     """x [B, W, T] through a convolution of width 1 (with bias), five equal products, a Gemm with
     a transposed matrix and a bias, and a table that must stay. Weights lie in a file of their own.
+    outliers: the weight in which every sixteenth row is large.
     """
     generator = np.random.default_rng(3)
 
@@ -57,6 +60,8 @@ def _write_graph(path: Path, dtype: type[np.generic] = np.float32) -> Path:
         "flat": np.array([-1, WIDTH], dtype=np.int64),
         "row": np.array([1], dtype=np.int64),
     }
+    if outliers is not None:
+        initializers[outliers][::16] *= 12.0
     node = helper.make_node
     nodes = [
         node("Conv", ["x", "conv", "conv_bias"], ["c"], kernel_shape=[1]),
@@ -148,6 +153,25 @@ def test_the_layers_that_do_not_repeat_keep_eight_bits(tmp_path: Path) -> None:
     assert not {"MatMul", "Gemm", "Conv"} & set(kinds)
 
 
+def test_a_matrix_with_outliers_keeps_eight_bits(tmp_path: Path) -> None:
+    source = _write_graph(tmp_path / "graph.onnx", outliers="product.2")
+    target = tmp_path / "small.onnx"
+    plan = _plan(WeightFormat.INT4_BLOCKS, WeightFormat.INT8_BLOCKS)
+    table = quantize_graph(source, target, plan, _never, CancelToken())
+    assert set(table) == {"conv", *(f"product.{i}" for i in range(LAYERS))}
+    assert table.pop("product.2") > plan.max_rounding_error
+    assert all(0.07 < error < 0.11 for error in table.values())
+    bits = {
+        node.input[1]: helper.get_attribute_value(attribute)
+        for node in onnx.load(str(target), load_external_data=False).graph.node
+        for attribute in node.attribute
+        if attribute.name == "bits"
+    }
+    assert bits["product.2.weight"] == 8
+    assert {bits[f"product.{i}.weight"] for i in (0, 1, 3, 4)} == {4}
+    assert _relative_error(_run(target), _run(source)) < 0.10 * np.sqrt(LAYERS + 2)
+
+
 def test_small_and_otherwise_used_weights_stay(tmp_path: Path) -> None:
     source = _write_graph(tmp_path / "graph.onnx")
     target = tmp_path / "small.onnx"
@@ -224,7 +248,8 @@ def test_a_variant_is_a_whole_set_that_outlives_the_original(folder: Path) -> No
     assert made == folder / "int4"
     manifest = json.loads((made / "manifest.json").read_text())
     assert manifest["model_version"] == "published-int4"
-    assert set(manifest["files"]) == {"graph.onnx", "graph.bin", "tokenizer.json"}
+    names = {"graph.onnx", "graph.bin", "tokenizer.json", "sensitivity.json"}
+    assert set(manifest["files"]) == names
     assert verify(made, CancelToken()) == []
     assert variant_folder(folder, None) == folder
     assert remove_original(folder) > 0

@@ -21,6 +21,7 @@ from lofi_daemon.backends.musicgen.native.decoder_graph import (
     write_cross_attention,
     write_decoder,
 )
+from lofi_daemon.cancellation import CancelToken
 
 from .modules import CodecDecoder, TextEncoder, TokenDecoder
 
@@ -79,13 +80,17 @@ def export_published(model: Any, tokenizer: Path, folder: Path, *, opset: int = 
 def export_native(model: Any, tokenizer: Path, folder: Path, precision: Precision) -> None:
     """The form that is fast on a CPU, its decoder's weights in a precision."""
     write_shared_files(model, tokenizer, folder)
+    for name in ("text_encoder.onnx", "encodec_decode.onnx"):
+        # Beside the graph, onnxruntime maps weights; inside, it reads them into memory twice.
+        _gather_weights(folder / name)
     config = read_config(folder).decoder
     weights = decoder_weights(model)
     write_decoder(folder / "decoder.onnx", config, weights, precision)
     text_width = model.text_encoder.config.d_model
     write_cross_attention(folder / "cross_attention.onnx", config, text_width, weights)
     version = f"{size_name(config)}-native-{precision}"
-    write_manifest(folder, Manifest(form="native", precision=precision, model_version=version))
+    manifest = Manifest(form="native", precision=precision, model_version=version)
+    write_manifest(folder, manifest, CancelToken())
 
 
 def write_shared_files(model: Any, tokenizer: Path, folder: Path) -> None:

@@ -20,10 +20,7 @@ from lofi_daemon.errors import (
 from lofi_daemon.models import store
 from lofi_daemon.models.catalogue import CatalogueEntry, find_model
 from lofi_daemon.models.manifest import DOWNLOADABLE
-from lofi_daemon.models.variants import variant_folder, variant_repair
-
-# MusicGen makes its smaller files itself, when it is loaded.
-QUANTIZABLE = "ace_step"
+from lofi_daemon.models.variants import Variant, variant_folder, variant_repair
 
 ShowShare = Callable[[str, float], None]
 """Gets what is being done and the share of all of it that is done, 0 to 1."""
@@ -102,9 +99,7 @@ def verify_model(settings: Settings, options: argparse.Namespace) -> int:
     Raises LofiError.
     """
     entry = find_model(settings, options.model)
-    folder = entry.folder
-    if options.model == QUANTIZABLE:
-        folder = variant_folder(folder, settings.ace_step_variant)
+    folder = _folder_in_use(settings, entry)
     if not store.expected_files(folder):
         raise _nothing_to_compare(entry)
     with share_display() as show:
@@ -167,7 +162,7 @@ def _nothing_to_compare(entry: CatalogueEntry) -> ModelNotFound:
 
 
 def add_quantize_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", choices=(QUANTIZABLE,))
+    parser.add_argument("model", choices=tuple(MAKERS))
     parser.add_argument("--bits", type=int, choices=(8, 4), required=True)
     parser.add_argument(
         "--replace", action="store_true", help="delete the original files when it is done"
@@ -189,9 +184,7 @@ def quantize(settings: Settings, options: argparse.Namespace) -> int:
     variant: variants.Variant = "int8" if options.bits == 8 else "int4"
     try:
         with share_display() as show:
-            made = variants.quantize_model(
-                folder, variant, variants.QuantizeOptions(threads=settings.threads), show, token
-            )
+            made = MAKERS[options.model](settings, folder, variant, show, token)
     except OSError as error:
         raise ModelLoadFailed(
             f"{error.filename or folder} cannot be written: {error.strerror or error}",
@@ -199,13 +192,47 @@ def quantize(settings: Settings, options: argparse.Namespace) -> int:
         ) from error
     facts = variants.describe(made)
     print(f"{facts.model_version} is complete in {made}: {facts.bytes / 1e9:.2f} GB")
+    variable = f"{options.model.upper()}_VARIANT"
     if options.replace:
         print(f"The original files are deleted: {variants.remove_original(folder) / 1e9:.2f} GB")
-    elif settings.ace_step_variant != variant:
-        print(f"The original files are used as long as LOFI_ACE_STEP_VARIANT={variant} is not set.")
+    elif getattr(settings, variable.lower()) != variant:
+        print(f"It is used where LOFI_{variable}={variant} is set.")
     return 0
 
 
+def _make_ace_step(
+    settings: Settings, folder: Path, variant: Variant, show: ShowShare, cancel: CancelToken
+) -> Path:
+    from lofi_daemon.models.variants import QuantizeOptions, quantize_model
+
+    return quantize_model(folder, variant, QuantizeOptions(threads=settings.threads), show, cancel)
+
+
+def _make_musicgen(
+    settings: Settings, folder: Path, variant: Variant, show: ShowShare, cancel: CancelToken
+) -> Path:
+    from lofi_daemon.backends.musicgen.forms import make_variant
+    from lofi_daemon.onnx.session import SessionSettings
+
+    def on_fraction(fraction: float) -> None:
+        show("decoder.onnx", fraction)
+
+    session = SessionSettings(threads=settings.threads)
+    return make_variant(folder, variant, session, on_fraction, cancel).folder
+
+
+def _folder_in_use(settings: Settings, entry: CatalogueEntry) -> Path:
+    """Where the files lie that would run."""
+    if entry.manifest.model == "ace_step":
+        return variant_folder(entry.folder, settings.ace_step_variant)
+    from lofi_daemon.backends.musicgen.forms import chosen_form
+
+    form = chosen_form(entry.folder, settings.device, settings.musicgen_variant)
+    return form.made_of or form.folder
+
+
+MakeVariant = Callable[[Settings, Path, Variant, ShowShare, CancelToken], Path]
+MAKERS: dict[str, MakeVariant] = {"ace_step": _make_ace_step, "musicgen": _make_musicgen}
 FLAGS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "download": add_download_flags,
     "import": add_import_flags,

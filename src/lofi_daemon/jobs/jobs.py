@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from lofi_daemon.backends.checks import check_duration
 from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import (
-    InvalidDuration,
     LofiError,
     TrackAlreadyComplete,
     TrackNotFound,
@@ -145,13 +145,7 @@ class Jobs:
             if parameters.backend is None
             else self._registry.get(parameters.backend)
         ).info
-        if not info.min_duration_sec <= parameters.duration_sec <= info.max_duration_sec:
-            raise InvalidDuration(
-                f"duration_sec: {info.name} makes {info.min_duration_sec:g} to "
-                f"{info.max_duration_sec:g} s.",
-                min=info.min_duration_sec,
-                max=info.max_duration_sec,
-            )
+        check_duration(info, parameters.duration_sec)
         backend = self._registry.choose(parameters.backend)
         # 32 bits: easily typed again, and exact in every client's numbers.
         seed = secrets.randbits(32) if parameters.seed is None else parameters.seed

@@ -52,7 +52,7 @@ class InstalledRecord(BaseModel):
 class _FilesOfBundle(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    files: dict[str, FileFacts | int] = Field(default_factory=dict[str, FileFacts | int])
+    files: dict[str, FileFacts] = Field(default_factory=dict[str, FileFacts])
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,7 @@ def expected_files(folder: Path) -> Mapping[str, FileFacts]:
     if record is not None:
         return record.files
     bundle = folder / "manifest.json"
-    if not bundle.is_file():
-        return {}
-    files: dict[str, FileFacts | int] = _read(bundle, _FilesOfBundle).files
-    # Some bundles give sizes only; their backends compare those.
-    return {name: facts for name, facts in files.items() if isinstance(facts, FileFacts)}
+    return _read(bundle, _FilesOfBundle).files if bundle.is_file() else {}
 
 
 def inspect(folder: Path, checksums: Checksums | None = None) -> list[Problem]:

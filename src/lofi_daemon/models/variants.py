@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Variant = Literal["int8", "int4"]
 VARIANTS: tuple[Variant, ...] = ("int8", "int4")
 BUNDLE = "manifest.json"
+# How much 4 bits change each matrix that they were meant for.
+SENSITIVITY = "sensitivity.json"
 _BEGUN = ".begun"
 # Graphs below this size stay as they are; they cost neither memory nor time.
 MIN_BYTES = 100_000_000
@@ -60,7 +62,7 @@ def variant_folder(folder: Path, variant: str | None) -> Path:
 
 def variant_repair(model: str, folder: Path) -> str:
     """What to do about a damaged variant."""
-    bits = folder.name.removeprefix("int")
+    bits = folder.name[-1]
     return f"Make these files again: `lofi-daemon quantize {model} --bits {bits}`."
 
 
@@ -111,7 +113,9 @@ def quantize_model(
             def on_weight(written: int, of: int, graph: Path = graph, before: int = done) -> None:
                 on_progress(graph.name, (before + sizes[graph] * written / of) / total)
 
-            quantize_graph(graph, unfinished / graph.name, plan, on_weight, cancel)
+            table = quantize_graph(graph, unfinished / graph.name, plan, on_weight, cancel)
+            if table:
+                write_atomically(unfinished / SENSITIVITY, json.dumps(table, indent=1) + "\n")
         done += sizes[graph]
     for path in folder.iterdir():
         if path.is_file() and path.name not in {*replaced, BUNDLE, RECORD} and path.name[0] != ".":

@@ -28,6 +28,7 @@ class WeightFile:
         self._part = data.with_suffix(".bin.part")
         self._journal_path = data.with_suffix(".bin.journal")
         self._written: dict[str, list[dict[str, Any]]] = {}
+        self._facts: dict[str, Any] = {}
         self._position = 0
         lines = self._read_journal()
         if lines[:1] == [identity] and self._part.is_file():
@@ -42,6 +43,7 @@ class WeightFile:
         self._note(identity)
         for line in kept:
             self._written[line["name"]] = line["tensors"]
+            self._facts[line["name"]] = line["facts"]
             self._position = line["end"]
             self._note(line)
         self._stream.truncate(self._position)
@@ -50,8 +52,12 @@ class WeightFile:
     def has(self, name: str) -> bool:
         return name in self._written
 
-    def write(self, name: str, values: dict[str, NDArray[Any]]) -> None:
-        """Append tensors; values: by the suffix that their names get."""
+    def facts(self, name: str) -> Any:
+        """What was noted of a weight when it was written."""
+        return self._facts[name]
+
+    def write(self, name: str, values: dict[str, NDArray[Any]], facts: Any = None) -> None:
+        """Append tensors; values: by the suffix that their names get; facts: for the journal."""
         tensors: list[dict[str, Any]] = []
         for suffix, value in values.items():
             if value.nbytes >= ALIGNMENT:
@@ -70,7 +76,9 @@ class WeightFile:
             self._position += value.nbytes
         self._stream.flush()
         self._written[name] = tensors
-        self._note({"name": name, "tensors": tensors, "end": self._position})
+        self._facts[name] = facts
+        end = self._position
+        self._note({"name": name, "tensors": tensors, "end": end, "facts": facts})
 
     def tensors(self, name: str) -> list[TensorProto]:
         """What stands in the graph for a weight: small values themselves, places of large ones."""

@@ -67,6 +67,17 @@ def pack(weights: NDArray[np.float32], weight_format: WeightFormat) -> PackedWei
     return PackedWeights(weight_format, rows, columns, {"weight": packed, "scale": scales})
 
 
+def rounding_error(weights: NDArray[np.float32], packed: PackedWeights) -> float:
+    """Root mean square of what int4 blocks have changed in a matrix [K, N], relative to it."""
+    blocks = packed.tensors["weight"]
+    pairs = np.stack((blocks & 15, blocks >> 4), axis=-1).reshape(*blocks.shape[:2], BLOCK)
+    scales = packed.tensors["scale"].reshape(*blocks.shape[:2], 1)
+    restored = (pairs.astype(np.float32) - 8.0) * scales
+    restored = restored.reshape(packed.columns, -1)[:, : packed.rows].T
+    size = float(np.linalg.norm(weights))
+    return float(np.linalg.norm(restored - weights)) / size if size > 0.0 else 0.0
+
+
 def multiplication(
     weight_format: WeightFormat,
     rows: int,

@@ -77,9 +77,13 @@ class OnnxModel:
         # Spinning threads would keep the cores from the player and from the event loop.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = ort.InferenceSession(
-                str(path), options, providers=list(choice.providers)
-            )
+            if choice.plug_in_devices:
+                options.add_provider_for_devices(list(choice.plug_in_devices), {})
+                self._session = ort.InferenceSession(str(path), options)
+            else:
+                self._session = ort.InferenceSession(
+                    str(path), options, providers=list(choice.providers)
+                )
         except Exception as error:
             raise ModelLoadFailed(
                 f"Model file {path} cannot be loaded: {_first_line(error)}"

@@ -15,7 +15,8 @@ from typing import BinaryIO, cast
 import numpy as np
 import soundfile
 
-from lofi_daemon.audio import AudioClip
+from lofi_daemon import spool
+from lofi_daemon.audio import AudioClip, Samples
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import TrackFormat
 from lofi_daemon.errors import CacheWriteFailed, ModelInferenceFailed
@@ -62,21 +63,20 @@ def encode(
     """
     encoding = ENCODINGS[track_format]
     file = _DescriptorFile(descriptor)
-    channels, frames = clip.samples.shape
     try:
         with soundfile.SoundFile(
             cast("BinaryIO", file),
             "w",
             samplerate=clip.sample_rate,
-            channels=channels,
+            channels=clip.samples.shape[0],
             format=encoding.container,
             subtype=encoding.subtype,
         ) as sound:
             sound.title = _one_line(title)
             sound.comment = _one_line(comment)
-            for start in range(0, frames, BLOCK_FRAMES):
+            for _, block in spool.segments(clip.samples, BLOCK_FRAMES):
                 cancel.raise_if_cancelled()
-                sound.write(_quantised(clip, start, encoding.bits))
+                sound.write(_quantised(block, encoding.bits))
                 file.raise_if_failed()
     except (AssertionError, soundfile.LibsndfileError):
         # soundfile reports a short write in its own terms; the reason is the file's.
@@ -85,9 +85,9 @@ def encode(
     file.raise_if_failed()
 
 
-def _quantised(clip: AudioClip, start: int, bits: int) -> np.ndarray:
+def _quantised(samples: Samples, bits: int) -> np.ndarray:
     """Integers [frames, channels]; those of 24 bits sit in the upper bytes of 32."""
-    block = clip.samples[:, start : start + BLOCK_FRAMES].T.astype(np.float64)
+    block = samples.T.astype(np.float64)
     if not np.isfinite(block).all():
         raise ModelInferenceFailed("The finished track holds samples that are not numbers.")
     full_scale = 2 ** (bits - 1) - 1

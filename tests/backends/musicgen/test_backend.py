@@ -93,7 +93,7 @@ def test_a_truncated_native_file_is_named(tmp_path: Path) -> None:
         file.truncate(1000)
     error = backend(folder).availability().error
     assert error is not None
-    assert "decoder.bin is incomplete" in error
+    assert "decoder.bin is 1000 bytes long instead of" in error
 
 
 def test_a_broken_config_is_named(published: Path) -> None:

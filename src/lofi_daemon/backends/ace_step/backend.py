@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lofi_daemon.backends.ace_step.bundle import FILES, Defaults, Manifest, read_manifest
+from lofi_daemon.backends.checks import check_duration, check_files
 from lofi_daemon.backends.protocol import (
     Availability,
     BackendInfo,
@@ -16,7 +17,7 @@ from lofi_daemon.backends.protocol import (
     ProgressCallback,
 )
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import InvalidDuration, ModelLoadFailed, ModelNotFound
+from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.models import store
 from lofi_daemon.models.variants import variant_folder, variant_repair
 
@@ -122,14 +123,7 @@ class BundleBackend:
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
         from lofi_daemon.backends.ace_step.requests import resolve
 
-        info = self._info
-        if not info.min_duration_sec <= request.duration_sec <= info.max_duration_sec:
-            raise InvalidDuration(
-                f"{request.duration_sec:g} s is outside what {info.name} can make: "
-                f"{info.min_duration_sec:g} to {info.max_duration_sec:g} s.",
-                min=info.min_duration_sec,
-                max=info.max_duration_sec,
-            )
+        check_duration(self._info, request.duration_sec)
         manifest = self._manifest()
         return resolve(request, manifest, self._configured.over(manifest.defaults))
 
@@ -141,13 +135,8 @@ class BundleBackend:
     def load(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
         if self._pipeline is not None:
             return
-        status = self.availability()
-        if not status.installed:
-            raise ModelNotFound(f"{self._info.name} is not in {self._folder}.", hint=self._repair)
-        if status.error is not None:
-            raise ModelLoadFailed(status.error, hint=self._repair)
         folder = self._folder
-        store.raise_if_damaged(folder, self._repair, cancel)
+        check_files(self._info, self.availability(), folder, self._repair, cancel)
         from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
         from lofi_daemon.backends.ace_step.residency import everything_fits
         from lofi_daemon.onnx.session import SessionSettings

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lofi_daemon import spool
 from lofi_daemon.backends.ace_step.bundle import Manifest
 from lofi_daemon.backends.ace_step.latents import CHANNELS, HEIGHT
 from lofi_daemon.backends.ace_step.solvers import Latents
@@ -32,6 +33,7 @@ OTHER_BORDER_FRAMES = 8
 # Wide enough that two decodings pass into each other unheard, narrow enough to stay clear of
 # both windows' borders.
 BLEND_FRAMES = 16
+SEGMENT_FRAMES = 4096
 
 
 class LatentDecoder:
@@ -63,13 +65,13 @@ class LatentDecoder:
         overlap = min(facts.overlap_frames, size // 4)
         frames = latents.shape[-1]
         mel = self._windowed_mel(latents, windows(frames, size, overlap), on_window, cancel)
-        if not math.isfinite(mel.sum()):
+        if not _is_finite(mel):
             # A published graph can lose an epsilon and give 0/0 for some windows, not for others.
             if self._fixed_frames is None:
                 size = min(size, frames) - OTHER_BORDER_FRAMES
             moved = windows(frames, max(1, size), min(overlap + OTHER_BORDER_FRAMES, size - 1))
             mel = self._windowed_mel(latents, moved, on_window, cancel)
-        if not math.isfinite(mel.sum()):
+        if not _is_finite(mel):
             broken = np.flatnonzero(~np.isfinite(mel).all(axis=(0, 1))) // MEL_FRAMES_PER_LATENT
             raise ModelInferenceFailed(
                 f"The DCAE decoder gave NaN or Inf at latent frames {broken[0]}–{broken[-1]}.",
@@ -82,11 +84,12 @@ class LatentDecoder:
         self, latents: Latents, parts: list[Window], on_window: OnWindow, cancel: CancelToken
     ) -> MelSpectrogram:
         in_mel = [_in_mel_frames(part) for part in parts]
-        joined = np.zeros((2, MEL_BANDS, in_mel[-1].stop), dtype=np.float32)
+        joined = spool.zeros(2, MEL_BANDS, in_mel[-1].stop)
         for index, (part, place) in enumerate(zip(parts, in_mel, strict=True)):
             mel = self._call_dcae(latents[..., part.start : part.stop], cancel)
             weights = blend_weights(index, in_mel, BLEND_FRAMES * MEL_FRAMES_PER_LATENT)
             joined[..., place.start : place.stop] += mel * weights
+            spool.let_go(joined)
             on_window((index + 1) / len(parts))
         return joined
 
@@ -113,6 +116,7 @@ class LatentDecoder:
             _join_at_equal_power(tail, sounds)
             shared = 0 if is_last else 2 * half * hop
             tail = sounds[:, sounds.shape[1] - shared :]
+            spool.let_go(mel)
             on_window((index + 1) / len(parts))
             yield sounds[:, : sounds.shape[1] - shared]
 
@@ -156,10 +160,11 @@ class LatentDecoder:
         if self._denormalised:
             return
         constants = self._manifest.mel
-        mel *= np.float32(constants.scale)
-        mel += np.float32(constants.shift)
-        mel *= np.float32(constants.maximum - constants.minimum)
-        mel += np.float32(constants.minimum)
+        for _, part in spool.segments(mel, SEGMENT_FRAMES):
+            part *= np.float32(constants.scale)
+            part += np.float32(constants.shift)
+            part *= np.float32(constants.maximum - constants.minimum)
+            part += np.float32(constants.minimum)
 
     def _constants_inside(self, declared: bool | None, cancel: CancelToken) -> bool:
         """Whether the graph holds the constants; undeclared, asked of the graph itself, once.
@@ -172,6 +177,10 @@ class LatentDecoder:
             mel = self._dcae.run({"latents": silence}, cancel)[0]
             self._denormalised = float(np.nanmedian(mel)) < DENORMALISED_BELOW
         return self._denormalised if declared is None else declared
+
+
+def _is_finite(mel: MelSpectrogram) -> bool:
+    return all(math.isfinite(part.sum()) for _, part in spool.segments(mel, SEGMENT_FRAMES))
 
 
 def _in_mel_frames(window: Window) -> Window:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon.audio import AudioClip, Samples
+from lofi_daemon import spool
+from lofi_daemon.audio import AudioClip, Samples, scale
 from lofi_daemon.backends.ace_step.bundle import Mastering
 from lofi_daemon.filters import filter_in_segments, high_pass_response
 from lofi_daemon.loudness import integrated_loudness
@@ -28,7 +29,7 @@ def master(samples: Samples, sample_rate: int, mastering: Mastering) -> None:
     ceiling = 10.0 ** (mastering.true_peak_db / 20.0)
     # A limiter takes loudness away again; a second round gives back most of it.
     for _ in range(2):
-        samples *= loudness_gain(samples, sample_rate, mastering.loudness_lufs)
+        scale(samples, loudness_gain(samples, sample_rate, mastering.loudness_lufs))
         limit(samples, sample_rate, ceiling)
 
 
@@ -39,12 +40,12 @@ def high_pass(samples: Samples, sample_rate: int, cutoff_hz: float) -> None:
         samples[:, start : start + filtered.shape[1]] = filtered
 
 
-def loudness_gain(samples: Samples, sample_rate: int, target_lufs: float) -> np.float32:
+def loudness_gain(samples: Samples, sample_rate: int, target_lufs: float) -> float:
     """The factor to `target_lufs` (ITU-R BS.1770 integrated); 1 for silence or under 0.4 s."""
     loudness = integrated_loudness(AudioClip(samples, sample_rate))
     if loudness is None:
-        return np.float32(1.0)
-    return np.float32(10.0 ** (min(target_lufs - loudness, LOUDEST_RISE_DB) / 20.0))
+        return 1.0
+    return 10.0 ** (min(target_lufs - loudness, LOUDEST_RISE_DB) / 20.0)
 
 
 def limit(samples: Samples, sample_rate: int, ceiling: float) -> None:
@@ -65,8 +66,7 @@ def limit(samples: Samples, sample_rate: int, ceiling: float) -> None:
     held = _sliding(np.minimum.reduce, needed, lookahead + 1)
     gain = _sliding(np.mean, _released(held), lookahead)
     centres = (np.arange(gain.size) + 0.5) * block
-    for start in range(0, samples.shape[1], SEGMENT_FRAMES):
-        segment = samples[:, start : start + SEGMENT_FRAMES]
+    for start, segment in spool.segments(samples, SEGMENT_FRAMES):
         frames = np.arange(start, start + segment.shape[1])
         segment *= np.interp(frames, centres, gain).astype(np.float32)
         np.clip(segment, -ceiling, ceiling, out=segment)  # rounding to float32
@@ -74,10 +74,13 @@ def limit(samples: Samples, sample_rate: int, ceiling: float) -> None:
 
 def _block_peaks(samples: Samples, block: int) -> NDArray[np.float64]:
     """Largest magnitude in each block of frames, over all channels."""
-    starts = np.arange(0, samples.shape[1], block)
-    highest = np.maximum.reduceat(samples, starts, axis=1).max(axis=0)
-    lowest = np.minimum.reduceat(samples, starts, axis=1).min(axis=0)
-    return np.maximum(highest, -lowest).astype(np.float64)
+    peaks: list[NDArray[np.float32]] = []
+    for _, segment in spool.segments(samples, SEGMENT_FRAMES // block * block):
+        starts = np.arange(0, segment.shape[1], block)
+        highest = np.maximum.reduceat(segment, starts, axis=1).max(axis=0)
+        lowest = np.minimum.reduceat(segment, starts, axis=1).min(axis=0)
+        peaks.append(np.maximum(highest, -lowest))
+    return np.concatenate(peaks).astype(np.float64) if peaks else np.zeros(0)
 
 
 def _sliding(

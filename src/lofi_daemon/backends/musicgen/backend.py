@@ -6,16 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lofi_daemon.backends.checks import check_duration, check_files
 from lofi_daemon.backends.musicgen.bundle import (
     NATIVE_FILES,
     PUBLISHED_FILES,
-    damaged_files,
     missing_files,
     read_config,
     read_manifest,
 )
 from lofi_daemon.backends.musicgen.continuation import expected_cost, frames_for, stretches
-from lofi_daemon.backends.musicgen.forms import chosen_form, is_made
+from lofi_daemon.backends.musicgen.forms import (
+    PRECISIONS,
+    Form,
+    chosen_form,
+    is_made,
+    native_folder,
+)
 from lofi_daemon.backends.protocol import (
     Availability,
     BackendInfo,
@@ -24,13 +30,14 @@ from lofi_daemon.backends.protocol import (
     ProgressCallback,
 )
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import InvalidDuration, InvalidParams, ModelLoadFailed, ModelNotFound
+from lofi_daemon.errors import InvalidParams, ModelLoadFailed, ModelNotFound
 from lofi_daemon.models import store
+from lofi_daemon.models.variants import variant_repair
 
 if TYPE_CHECKING:
     from lofi_daemon.audio import AudioClip
     from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
-    from lofi_daemon.config import Settings
+    from lofi_daemon.config import Settings, VariantName
 
 OPTIONS = ("inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg")
 
@@ -52,71 +59,83 @@ class MusicGenBackend:
         info: BackendInfo,
         folder: Path,
         *,
+        variant: VariantName | None = None,
         device: str = "cpu",
         threads: int | None = None,
         repair: str,
     ) -> None:
         self._info = info
-        self._folder = folder
+        self._model_folder = folder
+        self._variant: VariantName | None = variant
         self._device = device
         self._threads = threads
-        self._repair = repair
+        self._repair_original = repair
         self._pipeline: MusicGenPipeline | None = None
 
     @property
     def info(self) -> BackendInfo:
         return self._info
 
+    @property
+    def _folder(self) -> Path:
+        """Where the files lie that were installed: those of a made form whose source is gone."""
+        form = self._form()
+        return self._model_folder if form is None else form.made_of or form.folder
+
+    def _repair(self, folder: Path) -> str:
+        if folder == self._model_folder:
+            return self._repair_original
+        return variant_repair(self._info.type, folder)
+
     def availability(self) -> Availability:
-        folder = self._folder
-        if not any((folder / name).is_file() for name in {*PUBLISHED_FILES, *NATIVE_FILES}):
-            return Availability(installed=False)
         try:
-            manifest = read_manifest(folder)
+            form = self._form()
+            if form is None:
+                return Availability(installed=False)
+            # A form that has to be made is made again where it is not whole.
+            folder = self._folder
             problems = store.inspect(folder)
             known = {problem.name for problem in problems}
             problems += [
                 store.Problem(name, "is missing")
-                for name in missing_files(folder, manifest)
+                for name in missing_files(folder, read_manifest(folder))
                 if name not in known
             ]
-            if not problems:
-                damaged = damaged_files(folder, manifest)
-                problems += [store.Problem(name, "is incomplete") for name in damaged]
-            if problems:
-                error = store.describe(folder, problems, self._repair)
-                return Availability(installed=True, error=error)
-            pipeline = self._pipeline
-            form = chosen_form(folder, self._device) if pipeline is None else pipeline.form
         except ModelLoadFailed as error:
             return Availability(installed=True, error=f"{error.message} {error.hint}")
-        return Availability(
-            installed=True,
-            model_version=form.model_version,
-            device=None if pipeline is None else pipeline.device,
-        )
+        if problems:
+            error = store.describe(folder, problems, self._repair(folder))
+            return Availability(installed=True, error=error)
+        device = None if self._pipeline is None else self._pipeline.device
+        return Availability(installed=True, model_version=form.model_version, device=device)
+
+    def _form(self) -> Form | None:
+        """What runs or would run; None where there is nothing. Raises ModelLoadFailed."""
+        if self._pipeline is not None:
+            return self._pipeline.form
+        folder = self._model_folder
+        names = {*PUBLISHED_FILES, *NATIVE_FILES}
+        folders = (folder, *(native_folder(folder, precision) for precision in PRECISIONS))
+        if not any((each / name).is_file() for each in folders for name in names):
+            return None
+        return chosen_form(folder, self._device, self._variant)
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
-        info = self._info
-        if not info.min_duration_sec <= request.duration_sec <= info.max_duration_sec:
-            raise InvalidDuration(
-                f"{request.duration_sec:g} s is outside what {info.name} can make: "
-                f"{info.min_duration_sec:g} to {info.max_duration_sec:g} s.",
-                min=info.min_duration_sec,
-                max=info.max_duration_sec,
-            )
+        check_duration(self._info, request.duration_sec)
         unknown = [name for name in OPTIONS if getattr(request, name) is not None]
         if unknown:
             raise InvalidParams(
-                f"{info.name} has no {', '.join(unknown)}.",
+                f"{self._info.name} has no {', '.join(unknown)}.",
                 hint="Leave these parameters out, or use the ace_step or demo backend.",
                 parameters=unknown,
             )
         return request
 
     def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
-        config = read_config(self._folder)
-        form = chosen_form(self._folder, self._device)
+        form = self._form()
+        if form is None:
+            raise ModelNotFound(f"{self._info.name} is not in {self._model_folder}.")
+        config = read_config(form.made_of or form.folder)
         precision = form.manifest.precision
         step = config.decoder.weights_per_step * BYTES_PER_WEIGHT[precision] / BYTES_PER_SECOND
         rate = config.audio_encoder.frame_rate
@@ -125,7 +144,7 @@ class MusicGenBackend:
         loading: dict[Phase, float] = {}
         if self._pipeline is None:
             loading[Phase.LOADING] = LOADING_STEPS * step
-            if form.folder != self._folder and not is_made(form):
+            if form.made_of is not None and not is_made(form):
                 loading[Phase.LOADING] += CONVERTING_SEC * config.decoder.weights_per_step
         return loading | {
             Phase.ENCODING: ENCODING_SEC,
@@ -136,18 +155,15 @@ class MusicGenBackend:
     def load(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
         if self._pipeline is not None:
             return
-        status = self.availability()
-        if not status.installed:
-            raise ModelNotFound(f"{self._info.name} is not in {self._folder}.", hint=self._repair)
-        if status.error is not None:
-            raise ModelLoadFailed(status.error, hint=self._repair)
-        store.raise_if_damaged(self._folder, self._repair, cancel)
+        folder = self._folder
+        check_files(self._info, self.availability(), folder, self._repair(folder), cancel)
         from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
         from lofi_daemon.onnx.session import SessionSettings
 
         self._pipeline = MusicGenPipeline(
-            self._folder,
+            self._model_folder,
             SessionSettings(device=self._device, threads=self._threads),
+            variant=self._variant,
             cancel=cancel,
             on_progress=on_progress,
         )
@@ -177,6 +193,7 @@ def musicgen_backend(settings: Settings) -> MusicGenBackend:
             max_duration_sec=120.0,
         ),
         settings.musicgen_folder,
+        variant=settings.musicgen_variant,
         device=settings.device,
         threads=settings.threads,
         repair=store.repair_command("musicgen"),

@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.models.store import FileFacts
 
 INTERFACE = 1
 
@@ -88,7 +89,7 @@ class Manifest(_Section):
     precision: Precision = "fp32"
     model_version: str = "published"
     source: dict[str, int] = Field(default_factory=dict[str, int])
-    files: dict[str, int] = Field(default_factory=dict[str, int])
+    files: dict[str, FileFacts] = Field(default_factory=dict[str, FileFacts])
 
 
 def read_config(folder: Path) -> MusicGenConfig:
@@ -117,11 +118,6 @@ def missing_files(folder: Path, manifest: Manifest) -> list[str]:
     """Names of the files that are needed and not there."""
     needed = NATIVE_FILES if manifest.form == "native" else PUBLISHED_FILES
     return [name for name in (*needed, *manifest.files) if not (folder / name).is_file()]
-
-
-def damaged_files(folder: Path, manifest: Manifest) -> list[str]:
-    """Names of the files whose size is not what the manifest says."""
-    return [name for name, size in manifest.files.items() if (folder / name).stat().st_size != size]
 
 
 def _read(path: Path, model: type[_SectionT]) -> _SectionT:

@@ -25,6 +25,7 @@ from lofi_daemon.backends.protocol import (
     ProgressCallback,
 )
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.config import VariantName
 from lofi_daemon.onnx.session import SessionSettings
 
 END_FADE_SEC = 0.05
@@ -40,7 +41,8 @@ def ignore_progress(progress: PhaseProgress) -> None:
 class MusicGenPipeline:
     """All graphs of one model, loaded.
 
-    form: files to run as they are; by default the one that is fast here, made on first use.
+    form: files to run as they are; by default the one that is fast here, made on first use, in
+    the precision that variant names (see chosen_form).
     Raises ModelNotFound and ModelLoadFailed, naming the file, and Cancelled.
     """
 
@@ -50,6 +52,7 @@ class MusicGenPipeline:
         settings: SessionSettings | None = None,
         *,
         form: Form | None = None,
+        variant: VariantName | None = None,
         cancel: CancelToken | None = None,
         on_progress: ProgressCallback = ignore_progress,
     ) -> None:
@@ -62,8 +65,7 @@ class MusicGenPipeline:
 
         if form is None:
             form = make_runnable(
-                chosen_form(folder, settings.device),
-                folder,
+                chosen_form(folder, settings.device, variant),
                 settings,
                 lambda done: loaded(CONVERTING_SHARE * done),
                 cancel,
@@ -73,7 +75,9 @@ class MusicGenPipeline:
         self.form = form
         self.device = settings.device
         self.config = read_config(form.folder)
-        self.text_encoder = TextEncoder(form.folder, settings)
+        # Called once a track: what they need for a call is not kept for the next.
+        once = replace(settings, arena=False)
+        self.text_encoder = TextEncoder(form.folder, once)
         loaded(0.93)
         decoder = self.config.decoder
         self.decoder: TokenDecoder = (
@@ -82,7 +86,7 @@ class MusicGenPipeline:
             else PublishedDecoder(form.folder, decoder, settings)
         )
         loaded(0.99)
-        self.codec = EncodecDecoder(form.folder, self.config, settings)
+        self.codec = EncodecDecoder(form.folder, self.config, once)
         loaded(1.0)
 
     def generate(

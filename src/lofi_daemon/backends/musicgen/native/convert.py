@@ -34,6 +34,8 @@ from lofi_daemon.backends.musicgen.native.published_weights import (
 )
 from lofi_daemon.backends.musicgen.sampling import Logits
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.models.checksums import hash_file
+from lofi_daemon.models.store import FileFacts
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 
 # Root mean square error of the guided logits, over their spread, that the new form may have.
@@ -57,7 +59,7 @@ def convert(
 ) -> None:
     """Make the native form of the published files of `folder` in `target`.
 
-    planned: what its manifest will say, file sizes aside. `target` is whole or not there.
+    planned: what its manifest will say, the files aside. `target` is whole or not there.
     Raises NotConvertible, Cancelled, OSError.
     """
     config = read_config(folder)
@@ -69,7 +71,7 @@ def convert(
         error = _logit_error(folder, unfinished, config.decoder, settings, cancel)
         if not error < TOLERANCE[planned.precision]:
             raise NotConvertible(f"the native form's logits differ by {error:.2g} of their spread")
-        write_manifest(unfinished, planned)
+        write_manifest(unfinished, planned, cancel)
         shutil.rmtree(target, ignore_errors=True)
         unfinished.rename(target)
     except UnrecognisedGraph as reason:
@@ -78,10 +80,12 @@ def convert(
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """manifest.json with the sizes of the files that lie beside it."""
+def write_manifest(folder: Path, manifest: Manifest, cancel: CancelToken) -> None:
+    """manifest.json with the sizes and sums of the files that lie beside it. Raises Cancelled."""
     files = {
-        path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.name != MANIFEST
+        path.name: FileFacts(bytes=path.stat().st_size, sha256=hash_file(path, cancel))
+        for path in sorted(folder.iterdir())
+        if path.name != MANIFEST
     }
     facts = manifest.model_copy(update={"files": files})
     (folder / MANIFEST).write_text(json.dumps(facts.model_dump(), indent=2) + "\n")

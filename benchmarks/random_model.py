@@ -1,0 +1,116 @@
+"""The real model's sizes with random weights, for measurements: the transformer, or all of it.
+
+Filled in place and exported straight from memory, so that the real size, 10 GB of float32, needs
+little more than itself.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+
+import torch
+
+from scripts.export_onnx.ace_step.checkpoint import Checkpoint
+from scripts.export_onnx.ace_step.export import Report, export_checkpoint, export_graph
+from scripts.export_onnx.ace_step.graphs import denoiser_graph
+from scripts.export_onnx.ace_step.lyric_encoder import LyricEncoderConfig
+from scripts.export_onnx.ace_step.transformer import AceStepTransformer, TransformerConfig
+from scripts.export_onnx.ace_step.vocoder import Vocoder, VocoderConfig
+from scripts.export_onnx.tiny import build_tokenizer
+
+
+def real_size(blocks: int = 24) -> TransformerConfig:
+    """The published configuration, with fewer blocks if asked for, and a small lyric encoder."""
+    return TransformerConfig(num_layers=blocks, lyric_encoder=LyricEncoderConfig(num_blocks=1))
+
+
+def random_transformer(
+    config: TransformerConfig, seed: int = 0, dtype: torch.dtype = torch.float32
+) -> AceStepTransformer:
+    """Weights that keep activations near unit size, from PyTorch's generator."""
+    with torch.device("meta"):
+        model = AceStepTransformer(config).to(dtype)
+    model.to_empty(device="cpu").requires_grad_(False).eval()
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        inputs = math.prod(parameter.shape[1:])
+        spread = 0.05 if name.endswith("bias") else 1.0 / math.sqrt(inputs)
+        parameter.uniform_(-spread, spread, generator=generator).mul_(math.sqrt(3.0))
+    return model
+
+
+def export_random_denoiser(
+    out_dir: Path, config: TransformerConfig, report: Report = print
+) -> Path:
+    """Export only ``transformer_decoder.onnx`` and return its path. Native form, float32."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    graph = denoiser_graph(random_transformer(config))
+    export_graph(graph, {"native": out_dir}, report=report)
+    return out_dir / graph.file_name
+
+
+def export_random_bundle(folder: Path, report: Report = print) -> None:
+    """The whole model, native form in float32, 12 GB: text encoder to vocoder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        tokenizer = Path(scratch) / "tokenizer.json"
+        build_tokenizer().save(str(tokenizer))
+        export_checkpoint(
+            random_checkpoint(),
+            {"native": folder},
+            tokenizer=tokenizer,
+            model_version="random-3.5b",
+            licence="MIT",
+            report=report,
+        )
+
+
+def random_checkpoint(seed: int = 0) -> Checkpoint:
+    """Every module in the published sizes, initialised as its library does."""
+    from diffusers import AutoencoderDC
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    torch.manual_seed(seed)
+    text_config = UMT5Config(
+        d_model=768,
+        d_kv=64,
+        d_ff=2048,
+        num_heads=12,
+        num_layers=12,
+        vocab_size=256384,
+        feed_forward_proj="gated-gelu",
+    )
+    # The eager form exports to plain operators.
+    text_config._attn_implementation = "eager"
+    block_types = ["ResBlock", "ResBlock", "ResBlock", "EfficientViTBlock"]
+    widths, multiscales = [128, 256, 512, 1024], [[], [], [5], [5]]
+    dcae = AutoencoderDC.from_config(
+        {
+            "in_channels": 2,
+            "latent_channels": 8,
+            "attention_head_dim": 32,
+            "encoder_block_types": block_types,
+            "decoder_block_types": block_types,
+            "encoder_block_out_channels": widths,
+            "decoder_block_out_channels": widths,
+            "encoder_layers_per_block": [2, 2, 3, 3],
+            "decoder_layers_per_block": [3, 3, 3, 3],
+            "encoder_qkv_multiscales": multiscales,
+            "decoder_qkv_multiscales": multiscales,
+            "upsample_block_type": "interpolate",
+            "downsample_block_type": "Conv",
+            "decoder_norm_types": "rms_norm",
+            "decoder_act_fns": "silu",
+            "scaling_factor": 0.41407,
+        }
+    )
+    vocoder_config = VocoderConfig()
+    return Checkpoint(
+        text_encoder=UMT5EncoderModel(text_config).eval().requires_grad_(False),
+        transformer=random_transformer(TransformerConfig(), seed),
+        dcae=dcae.eval().requires_grad_(False),
+        vocoder=Vocoder(vocoder_config).eval().requires_grad_(False),
+        vocoder_config=vocoder_config,
+    )

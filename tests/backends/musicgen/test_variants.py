@@ -1,0 +1,92 @@
+"""Smaller files of MusicGen: by configuration or by command, with or without their source."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lofi_daemon.backends.musicgen import forms
+from lofi_daemon.backends.musicgen.backend import MusicGenBackend, musicgen_backend
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.cli import run
+from lofi_daemon.config import Settings, VariantName
+from lofi_daemon.errors import ModelLoadFailed
+from tests import tiny_musicgen
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "musicgen"
+    shutil.copytree(tiny_musicgen.published_folder(), folder)
+    monkeypatch.setenv("LOFI_MODEL_PATH", str(folder))
+    return folder
+
+
+def backend(folder: Path, variant: VariantName | None) -> MusicGenBackend:
+    return musicgen_backend(Settings(musicgen_folder=folder, musicgen_variant=variant, threads=1))
+
+
+def version(folder: Path, variant: VariantName | None) -> str | None:
+    return backend(folder, variant).availability().model_version
+
+
+def test_the_configuration_chooses(published: Path) -> None:
+    assert version(published, None) == "2x64-native-fp32"
+    assert version(published, "original") == "2x64-published"
+    assert version(published, "int8") == "2x64-native-int8"
+    made = backend(published, "int4")
+    made.load(CancelToken(), lambda progress: None)
+    assert made.availability().model_version == "2x64-native-int4"
+    assert (published / "native-int4" / "manifest.json").is_file()
+
+
+def test_the_command_makes_it_ahead(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["quantize", "musicgen", "--bits", "8"]) == 0
+    said = capsys.readouterr().out
+    assert f"2x64-native-int8 is complete in {published / 'native-int8'}" in said
+    assert "LOFI_MUSICGEN_VARIANT=int8" in said
+    assert version(published, None) == "2x64-native-fp32"
+
+
+def test_it_outlives_its_source(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["quantize", "musicgen", "--bits", "4", "--replace"]) == 0
+    assert "The original files are deleted" in capsys.readouterr().out
+    assert [path.name for path in published.iterdir()] == ["native-int4"]
+    made = backend(published, None)
+    assert made.availability().model_version == "2x64-native-int4"
+    made.load(CancelToken(), lambda progress: None)
+    assert run(["verify", "musicgen"]) == 0
+    with (published / "native-int4" / "decoder.bin").open("r+b") as file:
+        file.write(b"altered")
+    with pytest.raises(ModelLoadFailed) as caught:
+        backend(published, None).load(CancelToken(), lambda progress: None)
+    assert "decoder.bin" in caught.value.message
+    assert "lofi-daemon quantize musicgen --bits 4" in caught.value.hint
+
+
+def test_a_damaged_one_is_made_again_while_its_source_is_there(published: Path) -> None:
+    backend(published, "int8").load(CancelToken(), lambda progress: None)
+    weights = published / "native-int8" / "decoder.bin"
+    whole = weights.read_bytes()
+    with weights.open("r+b") as file:
+        file.write(b"altered")
+    backend(published, "int8").load(CancelToken(), lambda progress: None)
+    assert weights.read_bytes() == whole
+
+
+def test_an_export_in_one_precision_is_not_another(tmp_path: Path) -> None:
+    folder = tiny_musicgen.native_folder()
+    assert version(folder, None) == "2x64-native-fp32"
+    error = backend(folder, "int4").availability().error
+    assert error is not None
+    assert "holds MusicGen in fp32 only" in error
+    with pytest.raises(ModelLoadFailed, match=r"has no decoder_model\.onnx"):
+        forms.make_variant(folder, "int4", forms_settings(), lambda fraction: None, CancelToken())
+
+
+def forms_settings():
+    from lofi_daemon.onnx.session import SessionSettings
+
+    return SessionSettings(threads=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def _run(path: Path) -> np.ndarray:
 
 
 def _plan(repeated: WeightFormat, single: WeightFormat = WeightFormat.INT8_BLOCKS) -> QuantizePlan:
-    return QuantizePlan(repeated, single, min_elements=WIDTH * WIDTH)
+    return QuantizePlan(repeated, single, WIDTH * WIDTH, min_single_elements=WIDTH * WIDTH)
 
 
 def _relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
@@ -172,16 +173,30 @@ def test_a_matrix_with_outliers_keeps_eight_bits(tmp_path: Path) -> None:
     assert _relative_error(_run(target), _run(source)) < 0.10 * np.sqrt(LAYERS + 2)
 
 
+def test_what_is_sensitive_keeps_eight_bits(tmp_path: Path) -> None:
+    """Known by the weight's name, or by its node's where an exporter numbered the weights."""
+    source = _write_graph(tmp_path / "graph.onnx")
+    model = onnx.load(str(source))
+    node = next(node for node in model.graph.node if node.input[1:2] == ["product.3"])
+    node.name = "/blocks.3/product/MatMul"
+    onnx.save(model, str(source))
+    plan = replace(
+        _plan(WeightFormat.INT4_BLOCKS, WeightFormat.INT8_BLOCKS),
+        sensitive=("product.1", "blocks.3/product"),
+    )
+    table = quantize_graph(source, tmp_path / "small.onnx", plan, _never, CancelToken())
+    assert set(table) == {"conv", "product.0", "product.2", "product.4"}
+
+
 def test_small_and_otherwise_used_weights_stay(tmp_path: Path) -> None:
     source = _write_graph(tmp_path / "graph.onnx")
     target = tmp_path / "small.onnx"
-    plan = QuantizePlan(
-        WeightFormat.INT8_BLOCKS, WeightFormat.INT8_BLOCKS, min_elements=WIDTH * WIDTH + 1
-    )
+    plan = QuantizePlan(WeightFormat.INT8_BLOCKS, WeightFormat.INT8_BLOCKS, WIDTH * WIDTH + 1)
     quantize_graph(source, target, plan, _never, CancelToken())
     nodes = onnx.load(str(target), load_external_data=False).graph.node
     kinds = [node.op_type for node in nodes]
-    assert (kinds.count("MatMul"), kinds.count("Conv"), kinds.count("MatMulNBits")) == (5, 1, 1)
+    # The Gemm is large enough, but stands alone: only far larger ones are worth their error.
+    assert (kinds.count("MatMul"), kinds.count("Conv"), kinds.count("Gemm")) == (5, 1, 1)
     weights = {each.name for each in onnx.load(str(target)).graph.initializer}
     assert "table" in weights
 
@@ -239,7 +254,8 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-OPTIONS = QuantizeOptions(WeightFormat.INT8_BLOCKS, min_bytes=1, min_elements=WIDTH * WIDTH)
+SMALLEST = {"min_bytes": 1, "min_elements": WIDTH * WIDTH, "min_single_elements": 1}
+OPTIONS = QuantizeOptions(WeightFormat.INT8_BLOCKS, **SMALLEST)
 
 
 def test_a_variant_is_a_whole_set_that_outlives_the_original(folder: Path) -> None:
@@ -259,7 +275,7 @@ def test_a_variant_is_a_whole_set_that_outlives_the_original(folder: Path) -> No
 
 
 def test_which_eight_bits_were_chosen_is_in_the_version(folder: Path) -> None:
-    options = QuantizeOptions(WeightFormat.INT8_COLUMNS, min_bytes=1, min_elements=1)
+    options = QuantizeOptions(WeightFormat.INT8_COLUMNS, **SMALLEST)
     made = quantize_model(folder, "int8", options, lambda name, share: None, CancelToken())
     manifest = json.loads((made / "manifest.json").read_text())
     assert manifest["model_version"] == "published-int8-columns"
@@ -270,7 +286,7 @@ def test_it_goes_on_in_the_format_that_it_began_with(folder: Path) -> None:
     token = CancelToken()
     with pytest.raises(Cancelled):
         quantize_model(folder, "int8", OPTIONS, lambda name, share: token.cancel(), token)
-    other = QuantizeOptions(WeightFormat.INT8_COLUMNS, min_bytes=1, min_elements=WIDTH * WIDTH)
+    other = QuantizeOptions(WeightFormat.INT8_COLUMNS, **SMALLEST)
     made = quantize_model(folder, "int8", other, lambda name, share: None, CancelToken())
     assert json.loads((made / "manifest.json").read_text())["model_version"] == "published-int8"
     kinds = {node.op_type for node in onnx.load(str(made / "graph.onnx")).graph.node}

@@ -40,13 +40,14 @@ OnProgress = Callable[[str, float], None]
 class QuantizeOptions:
     """eight_bits: the format where 8 bits are wanted; None: the one that is measured to be faster.
 
-    min_bytes and min_elements: smaller graphs and matrices stay as they are.
+    min_bytes and the others: smaller graphs and matrices stay as they are.
     """
 
     eight_bits: WeightFormat | None = None
     threads: int | None = None
     min_bytes: int = MIN_BYTES
     min_elements: int = 1 << 16
+    min_single_elements: int = 1 << 24
 
 
 def variant_folder(folder: Path, variant: str | None) -> Path:
@@ -75,8 +76,8 @@ def quantize_model(
 ) -> Path:
     """Make the variant of the model in `folder`; its folder. Interrupted, it goes on next time.
 
-    With 4 bits, the text and context encoders and the layers outside the repeated blocks keep 8:
-    they are a small part of the whole and everything passes through them.
+    With 4 bits, the text and context encoders, what is sensitive (see quantize.py) and the layers
+    outside the repeated blocks keep 8: everything passes through them.
     Raises ModelNotFound, ModelLoadFailed, OSError, Cancelled.
     """
     from lofi_daemon.models.quantize import QuantizePlan, quantize_graph
@@ -108,6 +109,7 @@ def quantize_model(
                 repeated=WeightFormat.INT4_BLOCKS if four_bits else eight_bits,
                 single=eight_bits,
                 min_elements=options.min_elements,
+                min_single_elements=options.min_single_elements,
             )
 
             def on_weight(written: int, of: int, graph: Path = graph, before: int = done) -> None:

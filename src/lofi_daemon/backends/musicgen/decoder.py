@@ -24,6 +24,11 @@ from lofi_daemon.onnx.session import Array, Binding, OnnxModel, SessionSettings,
 class TokenDecoder(Protocol):
     """One request at a time: attend to a text, then restart and step through every window."""
 
+    @property
+    def device(self) -> str:
+        """What computes: "cpu", "cuda", …"""
+        ...
+
     def attend(self, text: TextStates, columns: int, cancel: CancelToken) -> None:
         """Take a prompt's states, float32 [1, S, width]; no window will exceed `columns`."""
         ...
@@ -74,6 +79,10 @@ class NativeDecoder:
         self._column = np.zeros((config.num_codebooks, 1), dtype=np.int64)
         self._total_length = np.zeros((), dtype=np.int32)
         self._logits = np.zeros((config.num_codebooks, config.vocab_size), dtype=np.float32)
+
+    @property
+    def device(self) -> str:
+        return self._decoder.device
 
     def attend(self, text: TextStates, columns: int, cancel: CancelToken) -> None:
         config = self._config
@@ -138,6 +147,10 @@ class PublishedDecoder:
         self._whole_prompts = self._first.inputs["input_ids"].shape[-1] is None
         self._text: dict[str, Array] = {}
         self._pasts: dict[str, Tensor] = {}
+
+    @property
+    def device(self) -> str:
+        return self._next.device
 
     def attend(self, text: TextStates, columns: int, cancel: CancelToken) -> None:
         with_prompt = np.ones(text.shape[:2], dtype=np.int64)

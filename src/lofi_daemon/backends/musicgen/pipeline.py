@@ -73,7 +73,6 @@ class MusicGenPipeline:
         if form.manifest.form == "native":
             settings = replace(settings, device="cpu")
         self.form = form
-        self.device = settings.device
         self.config = read_config(form.folder)
         # Called once a track: what they need for a call is not kept for the next.
         once = replace(settings, arena=False)
@@ -85,6 +84,7 @@ class MusicGenPipeline:
             if form.manifest.form == "native"
             else PublishedDecoder(form.folder, decoder, settings)
         )
+        self.device = self.decoder.device
         loaded(0.99)
         self.codec = EncodecDecoder(form.folder, self.config, once)
         loaded(1.0)

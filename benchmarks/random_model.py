@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from scripts.export_onnx.ace_step.checkpoint import Checkpoint
 from scripts.export_onnx.ace_step.export import Report, export_checkpoint, export_graph
@@ -33,12 +34,21 @@ def random_transformer(
     with torch.device("meta"):
         model = AceStepTransformer(config).to(dtype)
     model.to_empty(device="cpu").requires_grad_(False).eval()
+    randomise(model, seed)
+    return model
+
+
+def randomise(model: nn.Module, seed: int) -> None:
+    """Fill every parameter so that a layer's output is about as large as its input."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         inputs = math.prod(parameter.shape[1:])
         spread = 0.05 if name.endswith("bias") else 1.0 / math.sqrt(inputs)
         parameter.uniform_(-spread, spread, generator=generator).mul_(math.sqrt(3.0))
-    return model
+    for name, parameter in model.named_parameters():
+        if name.endswith("weight_g"):  # a weight norm: the weight is as its direction was drawn
+            direction = model.get_parameter(name.removesuffix("g") + "v")
+            parameter.copy_(direction.flatten(1).norm(dim=1).reshape(parameter.shape))
 
 
 def export_random_denoiser(
@@ -107,10 +117,12 @@ def random_checkpoint(seed: int = 0) -> Checkpoint:
         }
     )
     vocoder_config = VocoderConfig()
+    vocoder = Vocoder(vocoder_config).eval().requires_grad_(False)
+    randomise(vocoder, seed)
     return Checkpoint(
         text_encoder=UMT5EncoderModel(text_config).eval().requires_grad_(False),
         transformer=random_transformer(TransformerConfig(), seed),
         dcae=dcae.eval().requires_grad_(False),
-        vocoder=Vocoder(vocoder_config).eval().requires_grad_(False),
+        vocoder=vocoder,
         vocoder_config=vocoder_config,
     )

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
+import onnxruntime as ort
 import pytest
 
 from lofi_daemon.errors import ModelLoadFailed
@@ -46,6 +50,45 @@ def test_auto_falls_back_with_one_warning(
 def test_a_named_device_does_not_fall_back() -> None:
     with pytest.raises(ModelLoadFailed, match="cannot use"):
         device_in_use(choose_device("cuda", [CUDA, CPU]), [CPU])
+
+
+@pytest.fixture
+def plug_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """A plug-in package that is installed, and whose library cannot be loaded."""
+    module = ModuleType("onnxruntime_ep_webgpu")
+    module.__spec__ = ModuleSpec(module.__name__, None)
+    library = tmp_path / "plug_in.so"
+    library.write_bytes(b"not a library")
+    module.get_library_path = lambda: str(library)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    devices.plug_in_devices.cache_clear()
+    return module
+
+
+def test_a_plug_in_that_cannot_be_loaded_says_what_it_needs(plug_in: ModuleType) -> None:
+    with pytest.raises(ModelLoadFailed, match=plug_in.__name__) as failure:
+        choose_device("webgpu", [CPU])
+    assert "libvulkan" in failure.value.hint
+
+
+def test_the_devices_of_a_plug_in_make_the_session(
+    plug_in: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered: list[tuple[str, str]] = []
+    there = [SimpleNamespace(ep_name="WebGpuExecutionProvider"), SimpleNamespace(ep_name=CPU)]
+    monkeypatch.setattr(
+        ort, "register_execution_provider_library", lambda *names: registered.append(names)
+    )
+    monkeypatch.setattr(ort, "get_ep_devices", lambda: there)
+    for _ in range(2):
+        choice = choose_device("webgpu", [CPU])
+        assert (choice.device, choice.plug_in_devices) == ("webgpu", (there[0],))
+    assert registered == [(plug_in.__name__, plug_in.get_library_path())]
+    devices.plug_in_devices.cache_clear()
+    there.pop(0)
+    with pytest.raises(ModelLoadFailed, match="finds no device"):
+        choose_device("webgpu", [CPU])
+    devices.plug_in_devices.cache_clear()
 
 
 def test_a_session_says_what_it_runs_on(tmp_path: Path) -> None:

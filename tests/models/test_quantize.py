@@ -274,6 +274,21 @@ def test_a_variant_is_a_whole_set_that_outlives_the_original(folder: Path) -> No
     _run(made / "graph.onnx")
 
 
+def test_a_graph_that_is_hardly_made_of_matrices_stays_as_it_is(folder: Path) -> None:
+    wide, narrow = np.ones((WIDTH, WIDTH, 9), np.float32), np.ones((WIDTH, WIDTH, 1), np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", "wide"], ["h"], pads=[4, 4]),
+        helper.make_node("Conv", ["h", "narrow"], ["y"]),
+    ]
+    value = [helper.make_tensor_value_info(name, 1, [1, WIDTH, None]) for name in "xy"]
+    weights = [numpy_helper.from_array(wide, "wide"), numpy_helper.from_array(narrow, "narrow")]
+    graph = helper.make_graph(nodes, "vocoder", value[:1], value[1:], weights)
+    onnx.save(helper.make_model(graph, ir_version=10), str(folder / "vocoder.onnx"))
+    made = quantize_model(folder, "int8", OPTIONS, lambda name, share: None, CancelToken())
+    assert (made / "vocoder.onnx").samefile(folder / "vocoder.onnx")
+    assert not (made / "graph.onnx").samefile(folder / "graph.onnx")
+
+
 def test_which_eight_bits_were_chosen_is_in_the_version(folder: Path) -> None:
     options = QuantizeOptions(WeightFormat.INT8_COLUMNS, **SMALLEST)
     made = quantize_model(folder, "int8", options, lambda name, share: None, CancelToken())

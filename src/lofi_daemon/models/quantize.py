@@ -7,6 +7,7 @@ after the last of them.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -84,6 +85,18 @@ class _Matrix:
     format: WeightFormat
 
 
+def matrix_share(source: Path, plan: QuantizePlan) -> float:
+    """How much of a graph's weights `quantize_graph` would pack, from 0 to 1.
+
+    Raises ModelLoadFailed.
+    """
+    graph = _read_model(source).graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    sizes = {name: math.prod(tensor.dims) for name, tensor in weights.items()}
+    packed = sum(sizes[name] for name in _find_matrices(graph.node, weights, plan))
+    return packed / max(1, sum(sizes.values()))
+
+
 def quantize_graph(
     source: Path, target: Path, plan: QuantizePlan, on_weight: OnWeight, cancel: CancelToken
 ) -> Mapping[str, float]:
@@ -95,10 +108,7 @@ def quantize_graph(
     they change it (root mean square, relative).
     Raises ModelLoadFailed where the source cannot be read, OSError, Cancelled.
     """
-    try:
-        model = onnx.load(str(source), load_external_data=False)
-    except Exception as error:
-        raise ModelLoadFailed(f"Model file {source} cannot be read: {error}") from error
+    model = _read_model(source)
     graph = model.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
     matrices = _find_matrices(graph.node, weights, plan)
@@ -134,6 +144,13 @@ def quantize_graph(
     onnx.save(model, str(temporary))
     temporary.replace(target)
     return {name: error for name, error in errors.items() if error is not None}
+
+
+def _read_model(source: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(str(source), load_external_data=False)
+    except Exception as error:
+        raise ModelLoadFailed(f"Model file {source} cannot be read: {error}") from error
 
 
 def _find_matrices(

@@ -31,6 +31,9 @@ SENSITIVITY = "sensitivity.json"
 _BEGUN = ".begun"
 # Graphs below this size stay as they are; they cost neither memory nor time.
 MIN_BYTES = 100_000_000
+# And those of which so little are matrices that their rounding would buy nothing: the convolutions
+# of the DCAE and the vocoder.
+MIN_SHARE = 0.25
 
 OnProgress = Callable[[str, float], None]
 """Gets the file that is being written and the share of the whole work that is done."""
@@ -80,7 +83,7 @@ def quantize_model(
     outside the repeated blocks keep 8: everything passes through them.
     Raises ModelNotFound, ModelLoadFailed, OSError, Cancelled.
     """
-    from lofi_daemon.models.quantize import QuantizePlan, quantize_graph
+    from lofi_daemon.models.quantize import QuantizePlan, matrix_share, quantize_graph
     from lofi_daemon.models.weight_formats import WeightFormat
 
     if not _is_set(folder):
@@ -94,7 +97,19 @@ def quantize_model(
     weights_of = {graph: external_files(graph) for graph in graphs}
     sizes = {graph: _bytes(graph, weights_of[graph]) for graph in graphs}
     eight_bits = _eight_bits(unfinished, options)
-    large = [graph for graph in graphs if sizes[graph] >= options.min_bytes]
+    plans = {
+        graph: QuantizePlan(
+            repeated=WeightFormat.INT4_BLOCKS
+            if variant == "int4" and sizes[graph] == max(sizes.values())
+            else eight_bits,
+            single=eight_bits,
+            min_elements=options.min_elements,
+            min_single_elements=options.min_single_elements,
+        )
+        for graph in graphs
+        if sizes[graph] >= options.min_bytes
+    }
+    large = [graph for graph, plan in plans.items() if matrix_share(graph, plan) >= MIN_SHARE]
     if not large:
         raise ModelLoadFailed(
             f"{folder} has no graph large enough to be worth {variant}.",
@@ -104,18 +119,12 @@ def quantize_model(
     total, done = sum(sizes[graph] for graph in large), 0
     for graph in large:
         if not (unfinished / graph.name).is_file():
-            four_bits = variant == "int4" and sizes[graph] == max(sizes.values())
-            plan = QuantizePlan(
-                repeated=WeightFormat.INT4_BLOCKS if four_bits else eight_bits,
-                single=eight_bits,
-                min_elements=options.min_elements,
-                min_single_elements=options.min_single_elements,
-            )
 
             def on_weight(written: int, of: int, graph: Path = graph, before: int = done) -> None:
                 on_progress(graph.name, (before + sizes[graph] * written / of) / total)
 
-            table = quantize_graph(graph, unfinished / graph.name, plan, on_weight, cancel)
+            target_graph = unfinished / graph.name
+            table = quantize_graph(graph, target_graph, plans[graph], on_weight, cancel)
             if table:
                 write_atomically(unfinished / SENSITIVITY, json.dumps(table, indent=1) + "\n")
         done += sizes[graph]

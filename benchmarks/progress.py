@@ -2,8 +2,9 @@
 
     python -m benchmarks.progress [backend]
 
-Prints for each job where a claim was furthest from elapsed ÷ total. The first round starts with
-an empty memory of timings, the second with what the first has taught.
+Prints for each job where a claim was furthest from elapsed ÷ total, both from the answer to its
+request on. The first round starts with an empty memory of timings, the second with what the first
+has taught.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ PATIENCE_SEC = 3600.0
 
 def worst_claim(daemon: DaemonProcess, backend: str, duration_sec: int, steps: int) -> str:
     """Make a track; the line that tells of it."""
-    began = time.monotonic()
     track_id = daemon.request(
         "generate",
         prompt="rainy night, rhodes",
@@ -29,6 +29,7 @@ def worst_claim(daemon: DaemonProcess, backend: str, duration_sec: int, steps: i
         inference_steps=steps,
         backend=backend,
     )["track_id"]
+    began = time.monotonic()
     total = daemon.arrival(daemon.final(track_id, PATIENCE_SEC)) - began
     claims = [
         (100.0 * (daemon.arrival(message) - began) / total, message["params"])

@@ -211,11 +211,12 @@ def write_manifest(folder: Path, version: str) -> None:
             "fade_out_sec": 1.5,
         },
         "relative_cost": {
-            "loading": 0.6,
+            "loading": 0.3,
             "encoding": 0.01,
             "model_call": 0.00017,
             "dcae": 0.0003,
             "vocoder": 0.0052,
+            "finish": 0.0007,
         },
         "files": {
             name: {

@@ -41,11 +41,20 @@ def test_the_need_of_a_phase_is_that_of_its_files(folder: Path) -> None:
     assert needed["diffusing"] == max(needed.values())
 
 
-def test_what_fits_together_stays(folder: Path) -> None:
-    needed = residency.needed_bytes(folder)
-    assert residency.everything_fits(folder, "", available=sum(needed.values()))
-    assert not residency.everything_fits(folder, "", available=sum(needed.values()) - 1)
-    assert not residency.everything_fits(folder, "", available=max(needed.values()))
+def test_what_leaves_room_for_others_stays(folder: Path) -> None:
+    everything = sum(residency.needed_bytes(folder).values())
+    assert residency.everything_fits(folder, "", available=2 * everything)
+    assert not residency.everything_fits(folder, "", available=2 * everything - 1)
+    assert not residency.everything_fits(folder, "", available=everything)
+
+
+def test_of_a_large_model_four_gigabytes_must_be_left(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phases = {"encoding": 2 * GIGABYTE, "diffusing": 11 * GIGABYTE, "decoding": GIGABYTE}
+    monkeypatch.setattr(residency, "needed_bytes", lambda folder: phases)
+    assert residency.everything_fits(folder, "", available=18 * GIGABYTE)
+    assert not residency.everything_fits(folder, "", available=17 * GIGABYTE)
 
 
 def test_what_does_not_fit_is_refused_with_both_numbers_and_a_remedy(
@@ -75,11 +84,12 @@ def test_phase_by_phase_makes_the_same_music() -> None:
     np.testing.assert_array_equal(music[0], music[1])
 
 
-def test_a_model_that_was_dropped_is_gone_and_comes_back() -> None:
+def test_a_model_that_was_dropped_is_gone_and_comes_back(folder: Path) -> None:
     class Model:
         pass
 
-    resident = residency.Resident(Model)
+    resident = residency.Resident(Model, folder, "transformer_decoder")
+    assert resident.bytes > 0.8 * sum(file.stat().st_size for file in folder.iterdir())
     alive = weakref.ref(resident.get())
     assert resident.get() is alive()
     resident.drop()

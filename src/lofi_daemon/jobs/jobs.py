@@ -43,6 +43,8 @@ TICK_SEC = 0.1
 # A model call usually stops at its next operator. Making a session cannot be stopped at all: the
 # job is reported cancelled, and its thread comes back when it can.
 GIVE_UP_SEC = 0.15
+# The answer and the first progress go out before the interpreter is busy loading libraries.
+START_AFTER_SEC = 0.01
 _WRITING_SEC_PER_TRACK_SEC = 0.006
 
 
@@ -273,8 +275,8 @@ class Jobs:
             log.info("Track %s starts with an old forecast: %s", job.track_id, error)
         job.progress = self._forecast(resolved, job.workload)
         self._last_progress = Progress(job.track_id, -1, 0, 0, 0.0, Phase.LOADING)
-        self._worker.run(job)
         self._loop.call_soon(self._tick, job)
+        self._loop.call_later(START_AFTER_SEC, self._worker.run, job)
 
     def _give_up(self, job: Job) -> None:
         """Report a job as cancelled, whatever its thread is still doing."""

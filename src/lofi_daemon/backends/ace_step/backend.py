@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from lofi_daemon.backends.protocol import (
     BackendInfo,
     GenerationRequest,
     Phase,
+    PhaseProgress,
     ProgressCallback,
 )
 from lofi_daemon.cancellation import CancelToken
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from lofi_daemon.config import Settings
 
 Composer = Callable[[GenerationRequest], "LyricIds"]
+
+# What the libraries under every model take to load, at reference speed.
+IMPORTING_SEC = 0.3
 
 DIFFUSION_OPTIONS = frozenset({"inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg"})
 
@@ -130,24 +135,35 @@ class BundleBackend:
     def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
         from lofi_daemon.backends.ace_step.requests import expected_seconds
 
-        return expected_seconds(request, self._manifest(), loaded=self._pipeline is not None)
+        seconds = expected_seconds(request, self._manifest(), loaded=self._pipeline is not None)
+        if Phase.LOADING in seconds and _imports_first():
+            seconds[Phase.LOADING] += IMPORTING_SEC
+        return seconds
 
     def load(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
         if self._pipeline is not None:
             return
         folder = self._folder
+        importing = IMPORTING_SEC if _imports_first() else 0.0
+        importing /= importing + self._manifest().relative_cost.loading
+
+        def report(progress: PhaseProgress) -> None:
+            fraction = importing + (1.0 - importing) * progress.fraction
+            on_progress(replace(progress, fraction=fraction))
+
         check_files(self._info, self.availability(), folder, self._repair, cancel)
         from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
         from lofi_daemon.backends.ace_step.residency import everything_fits
         from lofi_daemon.onnx.session import SessionSettings
 
+        report(PhaseProgress(Phase.LOADING, 0, 1, 0.0))
         self._pipeline = AceStepPipeline(
             folder,
             SessionSettings(device=self._device, threads=self._threads),
             compose=self._compose,
             keep_loaded=everything_fits(folder, self._remedy),
             cancel=cancel,
-            on_progress=on_progress,
+            on_progress=report,
         )
 
     def generate(
@@ -167,6 +183,11 @@ class BundleBackend:
         if self._pipeline is not None:
             return self._pipeline.manifest
         return read_manifest(self._folder)
+
+
+def _imports_first() -> bool:
+    """Whether the first model of this process is loaded: its libraries come before it."""
+    return "onnxruntime" not in sys.modules
 
 
 def ace_step_backend(settings: Settings) -> BundleBackend:

@@ -90,14 +90,20 @@ class Mastering(_Section):
 
 
 class RelativeCost(_Section):
-    """Seconds at reference speed: encoding a prompt, then per latent frame one model call, the
-    DCAE and the vocoder (one channel), and loading."""
+    """Seconds at reference speed: loading, encoding a prompt, and per latent frame one model call,
+    the DCAE, the vocoder (one channel) and the finish. The defaults are those of the real sizes."""
 
-    loading: float = 30.0
-    encoding: float = 1.0
-    model_call: float = 0.042
-    dcae: float = 0.05
-    vocoder: float = 0.025
+    loading: float = 20.0
+    encoding: float = 0.1
+    model_call: float = 0.023
+    dcae: float = 0.048
+    vocoder: float = 0.063
+    finish: float = 0.0
+
+    @property
+    def decoding(self) -> float:
+        """Seconds a latent frame from latents to the finished track."""
+        return self.dcae + 2.0 * self.vocoder + self.finish
 
 
 class FileFacts(_Section):

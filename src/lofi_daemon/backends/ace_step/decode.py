@@ -51,8 +51,6 @@ class LatentDecoder:
         self._manifest = manifest
         self._fixed_frames = self._dcae.inputs["latents"].shape[3]
         self._denormalised: bool | None = manifest.mel.inside
-        cost = manifest.relative_cost
-        self._dcae_share = cost.dcae / (cost.dcae + 2.0 * cost.vocoder)
 
     def mel(self, latents: Latents, on_window: OnWindow, cancel: CancelToken) -> MelSpectrogram:
         """The vocoder's log-mel, float32 [2, 128, 8·T] (left, right).
@@ -134,11 +132,6 @@ class LatentDecoder:
         if fixed is None or mel.shape[-1] == fixed:
             return mel
         return np.pad(mel, ((0, 0), (0, 0), (0, fixed - mel.shape[-1])), mode="edge")
-
-    @property
-    def dcae_share(self) -> float:
-        """The DCAE's expected share of the decoding time, the vocoder having the rest."""
-        return self._dcae_share
 
     def _call_dcae(self, latents: Latents, cancel: CancelToken) -> MelSpectrogram:
         constants = self._manifest.latents

@@ -99,17 +99,31 @@ class AceStepPipeline:
 
         self._keep_loaded = keep_loaded
         self.device: str | None = None  # what the transformer was last loaded on
-        self._text_encoder = Resident(lambda: TextEncoder(folder, settings))
-        self._context_encoder = Resident(lambda: ContextEncoder(folder, settings))
-        self._transformer = Resident(lambda: DiffusionTransformer(folder, settings))
-        self._decoder = Resident(lambda: LatentDecoder(folder, self.manifest, settings))
-        parts = self._parts
-        for number, part in enumerate(parts if keep_loaded else (), start=1):
-            part.get()
-            on_progress(PhaseProgress(Phase.LOADING, number, len(parts), number / len(parts)))
-            cancel.raise_if_cancelled()
+        self._text_encoder = Resident(lambda: TextEncoder(folder, settings), folder, "text_encoder")
+        self._context_encoder = Resident(
+            lambda: ContextEncoder(folder, settings), folder, "transformer_encoder"
+        )
+        self._transformer = Resident(
+            lambda: DiffusionTransformer(folder, settings), folder, "transformer_decoder"
+        )
+        self._decoder = Resident(
+            lambda: LatentDecoder(folder, self.manifest, settings),
+            folder,
+            "dcae_decoder",
+            "vocoder",
+        )
         if keep_loaded:
-            self.device = self.transformer.device
+            self._load_all(on_progress, cancel)
+
+    def _load_all(self, on_progress: ProgressCallback, cancel: CancelToken) -> None:
+        parts, done = self._parts, 0
+        total = sum(part.bytes for part in parts)
+        for number, part in enumerate(parts, start=1):
+            part.get()
+            done += part.bytes
+            on_progress(PhaseProgress(Phase.LOADING, number, len(parts), done / total))
+            cancel.raise_if_cancelled()
+        self.device = self.transformer.device
 
     @property
     def text_encoder(self) -> TextEncoder:
@@ -244,16 +258,18 @@ class AceStepPipeline:
     ) -> AudioClip:
         """Latents to the finished track: trimmed to the duration, levelled, faded at its end."""
         self._make_room_for(self._decoder)
-        share = self.decoder.dcae_share
+        cost = self.manifest.relative_cost
+        after_dcae = cost.dcae / cost.decoding
+        after_vocoder = 1.0 - cost.finish / cost.decoding
 
         def report(fraction: float) -> None:
             on_progress(PhaseProgress(Phase.DECODING, round(100 * fraction), 100, fraction))
             cancel.raise_if_cancelled()
 
         report(0.0)
-        mel = self.decoder.mel(latents, lambda done: report(share * done), cancel)
+        mel = self.decoder.mel(latents, lambda done: report(after_dcae * done), cancel)
         pieces = self.decoder.waveform(
-            mel, lambda done: report(share + (1.0 - share) * done), cancel
+            mel, lambda done: report(after_dcae + (after_vocoder - after_dcae) * done), cancel
         )
         source_rate = self.manifest.vocoder.sample_rate
         samples = join_to_length(
@@ -268,6 +284,7 @@ class AceStepPipeline:
             master(samples, OUTPUT_SAMPLE_RATE, mastering)
         fade_sec = END_FADE_SEC if mastering is None else mastering.fade_out_sec
         fade_out(samples, round(fade_sec * OUTPUT_SAMPLE_RATE))
+        report(1.0)
         return AudioClip(samples, OUTPUT_SAMPLE_RATE)
 
     @property

@@ -63,5 +63,5 @@ def expected_seconds(
     return seconds | {
         Phase.ENCODING: cost.encoding,
         Phase.DIFFUSING: cost.model_call * frames * calls,
-        Phase.DECODING: (cost.dcae + 2.0 * cost.vocoder) * frames,
+        Phase.DECODING: cost.decoding * frames,
     }

@@ -1,8 +1,8 @@
 """Which graphs of a bundle are in memory when.
 
-Where there is room, all of them from the first request on. Where there is not, each phase loads
-its own and drops them when it is over: the encoders before diffusion, the transformer before the
-decoder. Then the largest phase decides what is needed, and not the sum.
+Where there is plenty of room, all of them from the first request on. Where there is not, each
+phase loads its own and drops them when it is over: the encoders before diffusion, the transformer
+before the decoder. Then the largest phase decides what is needed, and not the sum.
 """
 
 from __future__ import annotations
@@ -24,14 +24,27 @@ PHASES: Mapping[str, tuple[str, ...]] = {
 # Rough, and on the safe side: what a call needs besides its weights, for a track of a minute.
 WORKING_SHARE = 0.08
 WORKING_BYTES = 150_000_000
+# All graphs stay only where this much is left for the editor and everything else, or, for a small
+# model, as much as it takes itself.
+LEFT_BYTES = 4_000_000_000
 
 
 class Resident(Generic[ModelT]):
-    """A model that is loaded when it is first needed, and can be dropped until the next time."""
+    """A model that is loaded when it is first needed, and can be dropped until the next time.
 
-    def __init__(self, load: Callable[[], ModelT]) -> None:
+    graphs: names of the files in `folder` that it is made of, without their ending.
+    """
+
+    def __init__(self, load: Callable[[], ModelT], folder: Path, *graphs: str) -> None:
         self._load = load
+        self._folder = folder
+        self._graphs = graphs
         self._model: ModelT | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Size of its files."""
+        return sum(_bytes(self._folder, graph) for graph in self._graphs)
 
     def get(self) -> ModelT:
         """Raises ModelNotFound and ModelLoadFailed, naming the file."""
@@ -72,7 +85,8 @@ def everything_fits(folder: Path, remedy: str, available: int | None = None) -> 
             needed_bytes=needed[phase],
             available_bytes=available,
         )
-    return available >= sum(needed.values())
+    everything = sum(needed.values())
+    return available >= everything + min(everything, LEFT_BYTES)
 
 
 def _bytes(folder: Path, graph: str) -> int:

@@ -40,7 +40,7 @@ format: $(VENV)/.test $(STYLUA) ## Put the code in the project's format, and wri
 	$(BIN)/python -m scripts.protocol_docs
 	$(NVIM) --clean -l scripts/help/generate.lua
 
-bench: $(VENV)/.test ## Measure speed and memory (a quarter of an hour)
+bench: $(VENV)/.test ## Measure ACE-Step at its real size (half an hour, 24 GB of memory)
 	$(BIN)/python -m benchmarks.ace_step
 
 train-demo: ## Render the band and train the bundled model again (hours; sound fonts from Debian)

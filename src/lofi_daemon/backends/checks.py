@@ -1,4 +1,4 @@
-"""What every backend asks before it works: is the length one it can make, are its files whole."""
+"""What every backend asks before it works: the length, whether files are whole, the memory."""
 
 from __future__ import annotations
 
@@ -33,3 +33,15 @@ def check_files(
     if status.error is not None:
         raise ModelLoadFailed(status.error, hint=repair)
     store.raise_if_damaged(folder, repair, cancel)
+
+
+def check_memory(what: str, needed: int, available: int, remedy: str) -> None:
+    """Raises ModelLoadFailed, with both numbers of bytes, where `needed` is not available."""
+    if available < needed:
+        raise ModelLoadFailed(
+            f"{what} needs {needed / 1e9:.1f} GB of memory; "
+            f"{available / 1e9:.1f} GB are available.",
+            hint=remedy,
+            needed_bytes=needed,
+            available_bytes=available,
+        )

@@ -83,13 +83,15 @@ class Availability:
     """Whether generate would work now: `installed` and no `error`.
 
     `error` says which file is wrong and what to do; `model_version` is None when not installed;
-    `device` is what computes ("cpu", "cuda", …), None until the model was loaded.
+    `device` is what computes ("cpu", "cuda", …), None until the model was loaded; `memory_bytes`
+    what a track of a minute needs at least, the model included.
     """
 
     installed: bool
     model_version: str | None = None
     error: str | None = None
     device: str | None = None
+    memory_bytes: int | None = None
 
 
 class Backend(Protocol):

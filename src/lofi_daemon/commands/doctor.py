@@ -110,7 +110,7 @@ def _backends(settings: Settings) -> list[BackendDiagnosis]:
                 folder=str(folder),
                 licence=_licence(info.type, folder),
                 disk_bytes=disk,
-                memory_bytes=disk + WORKING_BYTES,
+                memory_bytes=available.memory_bytes or disk + WORKING_BYTES,
                 free_bytes=_free_bytes(folder),
             )
         )

@@ -90,3 +90,12 @@ def forms_settings():
     from lofi_daemon.onnx.session import SessionSettings
 
     return SessionSettings(threads=1)
+
+
+def test_what_does_not_fit_is_refused_with_both_numbers(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lofi_daemon.backends.musicgen.backend.available_memory", lambda: 4 * 10**8)
+    with pytest.raises(ModelLoadFailed, match=r"needs 0\.5 GB.* 0\.4 GB are available") as caught:
+        backend(published, None).load(CancelToken(), lambda progress: None)
+    assert "lofi-daemon quantize musicgen --bits 4" in caught.value.hint

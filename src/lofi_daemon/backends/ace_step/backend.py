@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lofi_daemon.backends.ace_step.bundle import FILES, Defaults, Manifest, read_manifest
+from lofi_daemon.backends.ace_step.residency import needed_bytes
 from lofi_daemon.backends.checks import check_duration, check_files
 from lofi_daemon.backends.protocol import (
     Availability,
@@ -122,7 +123,10 @@ class BundleBackend:
             error = store.describe(folder, problems, self._repair)
             return Availability(installed=True, error=error)
         return Availability(
-            installed=True, model_version=manifest.model_version, device=self._device_used
+            installed=True,
+            model_version=manifest.model_version,
+            device=self._device_used,
+            memory_bytes=max(needed_bytes(folder).values()),
         )
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.backends.ace_step.bundle import read_manifest
+from lofi_daemon.backends.checks import check_memory
 from lofi_daemon.memory import available_memory
 
 ModelT = TypeVar("ModelT")
@@ -21,8 +22,10 @@ PHASES: Mapping[str, tuple[str, ...]] = {
     "diffusing": ("transformer_decoder",),
     "decoding": ("dcae_decoder", "vocoder"),
 }
-# Rough, and on the safe side: what a call needs besides its weights, for a track of a minute.
-WORKING_SHARE = 0.08
+# What a call needs besides its weights, for a track of a minute: activations, which grow with the
+# model and not with the bits of its weights (1.0 GB measured at the real size).
+BYTES_OF_WEIGHT = {"fp32": 4.0, "fp16": 2.0, "int8": 1.0, "int4": 0.75}
+WORKING_BYTES_PER_WEIGHT = 0.35
 WORKING_BYTES = 150_000_000
 # All graphs stay only where this much is left for the editor and everything else, or, for a small
 # model, as much as it takes itself.
@@ -57,10 +60,15 @@ class Resident(Generic[ModelT]):
 
 
 def needed_bytes(folder: Path) -> Mapping[str, int]:
-    """Memory that each phase needs: its graphs' files, and working memory."""
+    """Memory that each phase needs: its graphs' files, and working memory.
+
+    Raises ModelLoadFailed when the manifest is broken.
+    """
+    precision = read_manifest(folder).precision
+    working = WORKING_BYTES_PER_WEIGHT / BYTES_OF_WEIGHT.get(precision, 4.0)
     return {
         phase: round(
-            (1.0 + WORKING_SHARE) * sum(_bytes(folder, graph) for graph in graphs) + WORKING_BYTES
+            (1.0 + working) * sum(_bytes(folder, graph) for graph in graphs) + WORKING_BYTES
         )
         for phase, graphs in PHASES.items()
     }
@@ -77,14 +85,7 @@ def everything_fits(folder: Path, remedy: str, available: int | None = None) -> 
         return True
     needed = needed_bytes(folder)
     phase = max(needed, key=needed.__getitem__)
-    if available < needed[phase]:
-        raise ModelLoadFailed(
-            f"{phase.capitalize()} with {folder} needs {_gigabytes(needed[phase])} of memory; "
-            f"{_gigabytes(available)} are available.",
-            hint=remedy,
-            needed_bytes=needed[phase],
-            available_bytes=available,
-        )
+    check_memory(f"{phase.capitalize()} with {folder}", needed[phase], available, remedy)
     everything = sum(needed.values())
     return available >= everything + min(everything, LEFT_BYTES)
 
@@ -92,7 +93,3 @@ def everything_fits(folder: Path, remedy: str, available: int | None = None) -> 
 def _bytes(folder: Path, graph: str) -> int:
     """A graph and its weights, which lie beside it under a name that begins as its own."""
     return sum(path.stat().st_size for path in folder.glob(f"{graph}*") if path.is_file())
-
-
-def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB"

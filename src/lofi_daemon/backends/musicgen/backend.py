@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lofi_daemon.backends.checks import check_duration, check_files
+from lofi_daemon.backends.checks import check_duration, check_files, check_memory
 from lofi_daemon.backends.musicgen.bundle import (
     NATIVE_FILES,
     PUBLISHED_FILES,
@@ -31,6 +31,7 @@ from lofi_daemon.backends.protocol import (
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidParams, ModelLoadFailed, ModelNotFound
+from lofi_daemon.memory import available_memory
 from lofi_daemon.models import store
 from lofi_daemon.models.variants import variant_repair
 
@@ -49,6 +50,12 @@ ENCODING_SEC = 0.2
 LOADING_STEPS = 40.0
 CONVERTING_SEC = 70e-9
 DECODING_SEC_PER_FRAME = 0.006
+# Caches of a window, and what EnCodec needs for one of its own.
+WORKING_BYTES = 500_000_000
+REMEDY = (
+    "Close other programs; `lofi-daemon quantize musicgen --bits 4` makes it several times "
+    "smaller; or use the demo backend."
+)
 
 
 class MusicGenBackend:
@@ -107,7 +114,12 @@ class MusicGenBackend:
             error = store.describe(folder, problems, self._repair(folder))
             return Availability(installed=True, error=error)
         device = None if self._pipeline is None else self._pipeline.device
-        return Availability(installed=True, model_version=form.model_version, device=device)
+        return Availability(
+            installed=True,
+            model_version=form.model_version,
+            device=device,
+            memory_bytes=_memory_bytes(form, folder),
+        )
 
     def _form(self) -> Form | None:
         """What runs or would run; None where there is nothing. Raises ModelLoadFailed."""
@@ -156,7 +168,11 @@ class MusicGenBackend:
         if self._pipeline is not None:
             return
         folder = self._folder
-        check_files(self._info, self.availability(), folder, self._repair(folder), cancel)
+        status = self.availability()
+        check_files(self._info, status, folder, self._repair(folder), cancel)
+        available = available_memory()
+        if available is not None and status.memory_bytes is not None:
+            check_memory(f"MusicGen in {folder}", status.memory_bytes, available, REMEDY)
         from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
         from lofi_daemon.onnx.session import SessionSettings
 
@@ -180,6 +196,19 @@ class MusicGenBackend:
 
     def unload(self) -> None:
         self._pipeline = None
+
+
+def _memory_bytes(form: Form, folder: Path) -> int:
+    """The decoder once (twice in the published form), the other graphs of `folder`, and room."""
+    weights = read_config(folder).decoder.weights_per_step
+    decoder = weights * BYTES_PER_WEIGHT[form.manifest.precision]
+    copies = 1 if form.manifest.form == "native" else 2
+    others = sum(
+        path.stat().st_size
+        for name in ("text_encoder", "encodec_decode", "cross_attention")
+        for path in folder.glob(f"{name}*")
+    )
+    return round(copies * decoder) + others + WORKING_BYTES
 
 
 def musicgen_backend(settings: Settings) -> MusicGenBackend:

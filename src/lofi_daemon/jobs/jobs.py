@@ -240,6 +240,8 @@ class Jobs:
         self._worker.stop()
         ended = await asyncio.to_thread(self._worker.join, timeout_sec)
         await asyncio.sleep(0)  # the thread's last event is behind this one in the loop
+        if job is not None and job.token.cancelled:
+            self._give_up(job)
         self._tracks.abandon()
         return ended
 
@@ -276,7 +278,13 @@ class Jobs:
         job.progress = self._forecast(resolved, job.workload)
         self._last_progress = Progress(job.track_id, -1, 0, 0, 0.0, Phase.LOADING)
         self._loop.call_soon(self._tick, job)
-        self._loop.call_later(START_AFTER_SEC, self._worker.run, job)
+        self._loop.call_later(START_AFTER_SEC, self._run, job)
+
+    def _run(self, job: Job) -> None:
+        if job.finished:  # given up before it began
+            self._start_next()
+        else:
+            self._worker.run(job)
 
     def _give_up(self, job: Job) -> None:
         """Report a job as cancelled, whatever its thread is still doing."""

@@ -139,6 +139,15 @@ class DaemonProcess:
 
         return self.wait_for(wanted, timeout)["params"]
 
+    def made(self, *prompts: str, duration_sec: float) -> list[str]:
+        """The ids of new tracks, one a prompt, when all of them are complete."""
+        ids: list[str] = []
+        for seed, prompt in enumerate(prompts):
+            ticket = self.request("generate", prompt=prompt, seed=seed, duration_sec=duration_sec)
+            assert self.final(ticket["track_id"])["method"] == "generation_complete"
+            ids.append(ticket["track_id"])
+        return ids
+
     def final(self, track_id: str, timeout: float = PATIENCE_SEC) -> Json:
         """The notification that ends a track's job."""
         return self.wait_for(lambda message: is_final(message, track_id), timeout)

@@ -24,12 +24,7 @@ def daemon(tmp_path: Path) -> Generator[DaemonProcess, None, None]:
 
 
 def made(daemon: DaemonProcess, *prompts: str, duration_sec: float = 30.0) -> list[str]:
-    ids = []
-    for seed, prompt in enumerate(prompts):
-        ticket = daemon.request("generate", prompt=prompt, seed=seed, duration_sec=duration_sec)
-        assert daemon.final(ticket["track_id"])["method"] == "generation_complete"
-        ids.append(ticket["track_id"])
-    return ids
+    return daemon.made(*prompts, duration_sec=duration_sec)
 
 
 def player_of(daemon: DaemonProcess) -> psutil.Process:

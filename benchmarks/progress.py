@@ -10,6 +10,7 @@ has taught.
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import tempfile
 import time
@@ -44,10 +45,12 @@ def worst_claim(daemon: DaemonProcess, backend: str, duration_sec: int, steps: i
 
 def main() -> None:
     backend = sys.argv[1] if len(sys.argv) > 1 else "demo"
+    configured = {name: value for name, value in os.environ.items() if name.startswith("LOFI_")}
+    environment = configured | {"LOFI_CACHE_MAX_MB": "1000"}
     with tempfile.TemporaryDirectory() as folder:
         for title in ("nothing learnt", "learnt"):
             print(f"{backend}, {title}")
-            with DaemonProcess(Path(folder), environment={"LOFI_CACHE_MAX_MB": "1000"}) as daemon:
+            with DaemonProcess(Path(folder), environment=environment) as daemon:
                 for duration_sec, steps in itertools.product((5, 60, 240), (5, 60)):
                     print(worst_claim(daemon, backend, duration_sec, steps), flush=True)
 

@@ -213,10 +213,10 @@ def write_manifest(folder: Path, version: str) -> None:
         "relative_cost": {
             "loading": 0.3,
             "encoding": 0.01,
-            "model_call": 0.00017,
-            "dcae": 0.0003,
-            "vocoder": 0.0052,
-            "finish": 0.0007,
+            "model_call": 0.00012,
+            "dcae": 0.0002,
+            "vocoder": 0.0028,
+            "finish": 0.0006,
         },
         "files": {
             name: {

@@ -20,7 +20,7 @@ Clock = Callable[[], float]
 
 # How much of a phase its forecast is worth, against what has been measured of that phase itself.
 _TRUST_LEARNT = 0.10
-_TRUST_GUESSED = 0.02
+_TRUST_GUESSED = 0.06
 # The pieces of loading are files, and nothing is known of how they share the time.
 _TRUST_LOADING = 1.0
 # A piece that takes longer than expected is expected to take this share of its delay longer still.
@@ -167,9 +167,11 @@ class JobProgress:
         trust = _TRUST_LEARNT if forecast.learnt else _TRUST_GUESSED
         if phase.phase is Phase.LOADING and forecast.learnt:
             trust = _TRUST_LOADING
-        if phase.fraction > 0.0:
-            return (trust * forecast.seconds + phase.reported) / (trust + phase.fraction)
-        return _corrected(forecast, self._correction())
+        if phase.fraction == 0.0:
+            return _corrected(forecast, self._correction())
+        # What the phases before have taught of the machine, against what this one shows.
+        prior = _corrected(forecast, self._correction()) if self._finished else forecast.seconds
+        return (trust * prior + phase.reported) / (trust + phase.fraction)
 
     def _correction(self) -> float:
         """Measured ÷ forecast time so far, drawn to 1 while there is little of it."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Composer = Callable[[GenerationRequest], "LyricIds"]
 
 # What the libraries under every model take to load, at reference speed.
-IMPORTING_SEC = 0.3
+IMPORTING_SEC = 0.1
 
 DIFFUSION_OPTIONS = frozenset({"inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg"})
 

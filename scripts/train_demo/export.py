@@ -215,7 +215,7 @@ def write_manifest(folder: Path, version: str) -> None:
             "encoding": 0.01,
             "model_call": 0.00012,
             "dcae": 0.0002,
-            "vocoder": 0.0028,
+            "vocoder": 0.0032,
             "finish": 0.0006,
         },
         "files": {

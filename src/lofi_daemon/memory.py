@@ -1,7 +1,8 @@
-"""How much memory there is for models: the machine's, or less where a container allows less."""
+"""How much memory there is for models, and giving back what one has used."""
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +39,17 @@ def available_memory() -> int | None:
     group = _left_in_groups()
     known = [each for each in (machine, group) if each is not None]
     return min(known) if known else None
+
+
+def give_back_freed_memory() -> None:
+    """Hand memory that was freed to the system, which the C library of Linux keeps otherwise.
+
+    Arrays of every size come and go with a track; after some dozens what lies between them is lost.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:  # not in musl, which keeps nothing
+            trim(0)
 
 
 def _meminfo(name: str) -> int | None:

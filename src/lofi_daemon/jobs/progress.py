@@ -23,6 +23,9 @@ _TRUST_LEARNT = 0.10
 _TRUST_GUESSED = 0.06
 # The pieces of loading are files, and nothing is known of how they share the time.
 _TRUST_LOADING = 1.0
+_TRUST_LOADING_GUESSED = 0.2
+# How far a surprise in loading stands for the machine; the rest is the disk.
+_LOADING_TELLS = 0.6
 # A piece that takes longer than expected is expected to take this share of its delay longer still.
 _OVERRUN_LEARNT = 0.15
 _OVERRUN_GUESSED = 0.5
@@ -165,26 +168,28 @@ class JobProgress:
         """Seconds of the running phase as a whole."""
         forecast = self._forecast.get(phase.phase, Forecast(0.0, learnt=False))
         trust = _TRUST_LEARNT if forecast.learnt else _TRUST_GUESSED
-        if phase.phase is Phase.LOADING and forecast.learnt:
-            trust = _TRUST_LOADING
+        if phase.phase is Phase.LOADING:
+            trust = _TRUST_LOADING if forecast.learnt else _TRUST_LOADING_GUESSED
         if phase.fraction == 0.0:
             return _corrected(forecast, self._correction())
-        # What the phases before have taught of the machine, against what this one shows.
-        prior = _corrected(forecast, self._correction()) if self._finished else forecast.seconds
+        prior = forecast.seconds
+        if self._finished and not forecast.learnt:
+            prior = _corrected(forecast, self._correction())
         return (trust * prior + phase.reported) / (trust + phase.fraction)
 
     def _correction(self) -> float:
         """Measured ÷ forecast time so far, drawn to 1 while there is little of it."""
         doubt = self._total_forecast * (0.05 if self._is_learnt() else 0.005)
         measured = expected = doubt
-        for phase, seconds in self._finished.items():
-            if phase in self._forecast:
-                measured += seconds
-                expected += self._forecast[phase].seconds
         running = self._phase
-        if running.phase in self._forecast:
-            measured += running.reported
-            expected += self._forecast[running.phase].seconds * running.fraction
+        parts = [(phase, seconds, 1.0) for phase, seconds in self._finished.items()]
+        for phase, seconds, share in [*parts, (running.phase, running.reported, running.fraction)]:
+            if phase in self._forecast:
+                forecast = self._forecast[phase].seconds * share
+                if phase is Phase.LOADING and forecast > 0.0 and not self._forecast[phase].learnt:
+                    seconds = forecast * (seconds / forecast) ** _LOADING_TELLS
+                measured += seconds
+                expected += forecast
         return measured / expected if expected > 0.0 and measured > 0.0 else 1.0
 
     def _ceiling(self) -> float:

@@ -17,6 +17,7 @@ from lofi_daemon.config import TrackFormat
 from lofi_daemon.errors import InternalError, LofiError, ModelInferenceFailed
 from lofi_daemon.jobs.job import Cancelled, Completed, Failed, FinalEvent, Job
 from lofi_daemon.jobs.timings import Timings
+from lofi_daemon.memory import give_back_freed_memory
 from lofi_daemon.tracks import Track, TrackCache
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Worker:
             lower_priority()
         while (job := self._next_job()) is not None:
             self._on_end(job, self._outcome(job))
+            give_back_freed_memory()
 
     def _next_job(self) -> Job | None:
         """Wait for work; after a while without any, the models' memory is given back."""
@@ -78,6 +80,7 @@ class Worker:
             return self._inbox.get(timeout=self._unload_after_sec)
         except queue.Empty:
             self._registry.unload_all()
+            give_back_freed_memory()
             return self._inbox.get()
 
     def _outcome(self, job: Job) -> FinalEvent:

@@ -2,8 +2,7 @@
 
     python -m benchmarks.progress [backend]
 
-Prints for each job where a claim was furthest from elapsed ÷ total, both from the answer to its
-request on. The first round starts with an empty memory of timings, the second with what the first
+Prints for each job where a claim was furthest from elapsed ÷ total, both from its request on. The first round starts with an empty memory of timings, the second with what the first
 has taught.
 """
 
@@ -23,6 +22,7 @@ PATIENCE_SEC = 3600.0
 
 def worst_claim(daemon: DaemonProcess, backend: str, duration_sec: int, steps: int) -> str:
     """Make a track; the line that tells of it."""
+    began = time.monotonic()
     track_id = daemon.request(
         "generate",
         prompt="rainy night, rhodes",
@@ -30,7 +30,6 @@ def worst_claim(daemon: DaemonProcess, backend: str, duration_sec: int, steps: i
         inference_steps=steps,
         backend=backend,
     )["track_id"]
-    began = time.monotonic()
     total = daemon.arrival(daemon.final(track_id, PATIENCE_SEC)) - began
     claims = [
         (100.0 * (daemon.arrival(message) - began) / total, message["params"])
@@ -51,6 +50,7 @@ def main() -> None:
         for title in ("nothing learnt", "learnt"):
             print(f"{backend}, {title}")
             with DaemonProcess(Path(folder), environment=environment) as daemon:
+                daemon.request("ping")  # it is up
                 for duration_sec, steps in itertools.product((5, 60, 240), (5, 60)):
                     print(worst_claim(daemon, backend, duration_sec, steps), flush=True)
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.progress [backend]
 
-Prints for each job where a claim was furthest from elapsed ÷ total, both from its request on. The first round starts with an empty memory of timings, the second with what the first
-has taught.
+Prints for each job where a claim was furthest from elapsed ÷ total, both from its request on. The
+first round starts with an empty memory of timings, the second with what the first has taught.
 """
 
 from __future__ import annotations

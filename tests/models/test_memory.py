@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 import weakref
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from lofi_daemon import memory
@@ -115,3 +117,14 @@ def test_the_limit_of_a_control_group_counts(
     assert memory.available_memory() == 5 * GIGABYTE
     (group.parent / "memory.max").write_text("max\n")
     assert memory.available_memory() == 16_000_000 * 1024
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps freed memory")
+def test_freed_memory_goes_back_to_the_system() -> None:
+    pieces = [np.ones(12_000) for _ in range(2000)]  # each too small for a mapping of its own
+    last = pieces[-1]
+    held = psutil.Process().memory_info().rss
+    del pieces  # the last one keeps the heap from shrinking by itself
+    memory.give_back_freed_memory()
+    assert held - psutil.Process().memory_info().rss > 150_000_000
+    assert last.all()

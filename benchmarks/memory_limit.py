@@ -2,7 +2,7 @@
 
 Exports every graph with random weights (12 GB), makes the int4 set with `lofi-daemon quantize`,
 and runs `lofi-daemon` in a control group that may use so much memory and no more (page cache
-included). Prints peak memory of each step. Needs Linux, root, 20 GB of disk, and 16 GB of memory
+included). Prints peak memory of each step. Needs Linux, root, 20 GB of disk, and 24 GB of memory
 for the export::
 
     python -m benchmarks.memory_limit --limit-gb 6 --steps 4
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -85,12 +84,9 @@ def run(
     if process.returncode != 0:
         raise SystemExit(f"{title}: exit status {process.returncode}")
     seconds = time.perf_counter() - started
-    print(f"{title}: {seconds:.0f} s, peak memory {peak(usage) / 1e9:.2f} GB", flush=True)
-
-
-def peak(usage: resource.struct_rusage) -> int:
-    """Peak resident bytes."""
-    return usage.ru_maxrss * 1024
+    print(
+        f"{title}: {seconds:.0f} s, peak memory {usage.ru_maxrss * 1024 / 1e9:.2f} GB", flush=True
+    )
 
 
 @contextmanager
@@ -102,8 +98,12 @@ def control_group(limit: int) -> Iterator[Callable[[], None]]:
     group.mkdir()
     limits = "memory.limit_in_bytes" if first_version.is_dir() else "memory.max"
     (group / limits).write_text(str(limit))
+
+    def join() -> None:
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+
     try:
-        yield lambda: (group / "cgroup.procs").write_text(str(os.getpid())) and None
+        yield join
     finally:
         group.rmdir()
 

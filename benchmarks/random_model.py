@@ -19,7 +19,7 @@ from scripts.export_onnx.ace_step.graphs import denoiser_graph
 from scripts.export_onnx.ace_step.lyric_encoder import LyricEncoderConfig
 from scripts.export_onnx.ace_step.transformer import AceStepTransformer, TransformerConfig
 from scripts.export_onnx.ace_step.vocoder import Vocoder, VocoderConfig
-from scripts.export_onnx.tiny import build_tokenizer
+from scripts.export_onnx.tiny import build_tokenizer, dcae_config
 
 
 def real_size(blocks: int = 24) -> TransformerConfig:
@@ -94,27 +94,14 @@ def random_checkpoint(seed: int = 0) -> Checkpoint:
     )
     # The eager form exports to plain operators.
     text_config._attn_implementation = "eager"
-    block_types = ["ResBlock", "ResBlock", "ResBlock", "EfficientViTBlock"]
-    widths, multiscales = [128, 256, 512, 1024], [[], [], [5], [5]]
     dcae = AutoencoderDC.from_config(
-        {
-            "in_channels": 2,
-            "latent_channels": 8,
-            "attention_head_dim": 32,
-            "encoder_block_types": block_types,
-            "decoder_block_types": block_types,
-            "encoder_block_out_channels": widths,
-            "decoder_block_out_channels": widths,
-            "encoder_layers_per_block": [2, 2, 3, 3],
-            "decoder_layers_per_block": [3, 3, 3, 3],
-            "encoder_qkv_multiscales": multiscales,
-            "decoder_qkv_multiscales": multiscales,
-            "upsample_block_type": "interpolate",
-            "downsample_block_type": "Conv",
-            "decoder_norm_types": "rms_norm",
-            "decoder_act_fns": "silu",
-            "scaling_factor": 0.41407,
-        }
+        dcae_config(
+            residual_blocks=3,
+            head_width=32,
+            widths=(128, 256, 512, 1024),
+            encoder_layers=(2, 2, 3, 3),
+            decoder_layers=(3, 3, 3, 3),
+        )
     )
     vocoder_config = VocoderConfig()
     vocoder = Vocoder(vocoder_config).eval().requires_grad_(False)

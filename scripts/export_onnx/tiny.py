@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,6 @@ def build_tokenizer() -> Tokenizer:
 def tiny_configs(sizes: TinySizes, text_vocabulary: int) -> dict[str, dict[str, Any]]:
     """The four config.json files, in the originals' keys."""
     width = sizes.heads * sizes.head_width
-    block_types = ["ResBlock", "ResBlock", "EfficientViTBlock", "EfficientViTBlock"]
-    multiscales = [[], [], [5], [5]]
     vocoder = VocoderConfig(
         depths=(1, 1, 2, 1),
         dims=sizes.vocoder_widths,
@@ -139,26 +138,43 @@ def tiny_configs(sizes: TinySizes, text_vocabulary: int) -> dict[str, dict[str, 
             "lyric_encoder_vocab_size": LYRIC_VOCABULARY,
             "lyric_hidden_size": width,
         },
-        "dcae": {
-            "_class_name": "AutoencoderDC",
-            "in_channels": 2,
-            "latent_channels": 8,
-            "attention_head_dim": 16,
-            "encoder_block_types": block_types,
-            "decoder_block_types": block_types,
-            "encoder_block_out_channels": list(sizes.dcae_widths),
-            "decoder_block_out_channels": list(sizes.dcae_widths),
-            "encoder_layers_per_block": [1, 1, 1, 1],
-            "decoder_layers_per_block": [1, 1, 1, 1],
-            "encoder_qkv_multiscales": multiscales,
-            "decoder_qkv_multiscales": multiscales,
-            "upsample_block_type": "interpolate",
-            "downsample_block_type": "Conv",
-            "decoder_norm_types": "rms_norm",
-            "decoder_act_fns": "silu",
-            "scaling_factor": 0.41407,
-        },
+        "dcae": dcae_config(
+            residual_blocks=2,
+            head_width=16,
+            widths=sizes.dcae_widths,
+            encoder_layers=(1, 1, 1, 1),
+            decoder_layers=(1, 1, 1, 1),
+        ),
         "vocoder": {"_class_name": "ADaMoSHiFiGANV1", **asdict(vocoder)},
+    }
+
+
+def dcae_config(
+    *,
+    residual_blocks: int,
+    head_width: int,
+    widths: Sequence[int],
+    encoder_layers: Sequence[int],
+    decoder_layers: Sequence[int],
+) -> dict[str, Any]:
+    """The mel autoencoder's config.json; after the residual blocks come those with attention."""
+    attending_blocks = len(widths) - residual_blocks
+    block_types = ["ResBlock"] * residual_blocks + ["EfficientViTBlock"] * attending_blocks
+    config: dict[str, Any] = {"_class_name": "AutoencoderDC", "in_channels": 2}
+    config |= {"latent_channels": 8, "attention_head_dim": head_width}
+    for half, layers in (("encoder", encoder_layers), ("decoder", decoder_layers)):
+        config |= {
+            f"{half}_block_types": block_types,
+            f"{half}_block_out_channels": list(widths),
+            f"{half}_layers_per_block": list(layers),
+            f"{half}_qkv_multiscales": [[], [], [5], [5]],
+        }
+    return config | {
+        "upsample_block_type": "interpolate",
+        "downsample_block_type": "Conv",
+        "decoder_norm_types": "rms_norm",
+        "decoder_act_fns": "silu",
+        "scaling_factor": 0.41407,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from lofi_daemon.backends.protocol import Availability, BackendInfo
@@ -21,6 +22,21 @@ def check_duration(info: BackendInfo, duration_sec: float) -> None:
         )
 
 
+def files_error(folder: Path, names: Iterable[str], repair: str) -> str | None:
+    """What can be seen to be wrong with a folder that needs these files, and what to do about it.
+
+    Raises ModelLoadFailed when the folder's own record is broken.
+    """
+    problems = store.inspect(folder)
+    known = {problem.name for problem in problems}
+    problems += [
+        store.Problem(name, "is missing")
+        for name in names
+        if name not in known and not (folder / name).is_file()
+    ]
+    return store.describe(folder, problems, repair) if problems else None
+
+
 def check_files(
     info: BackendInfo, status: Availability, folder: Path, repair: str, cancel: CancelToken
 ) -> None:
@@ -33,6 +49,14 @@ def check_files(
     if status.error is not None:
         raise ModelLoadFailed(status.error, hint=repair)
     store.raise_if_damaged(folder, repair, cancel)
+
+
+def memory_remedy(model: str) -> str:
+    """What to do where memory does not suffice for a model."""
+    return (
+        f"Close other programs; `lofi-daemon quantize {model} --bits 4` makes it several times "
+        "smaller; or use the demo backend."
+    )
 
 
 def check_memory(what: str, needed: int, available: int, remedy: str) -> None:

@@ -227,8 +227,7 @@ def _folder_in_use(settings: Settings, entry: CatalogueEntry) -> Path:
         return variant_folder(entry.folder, settings.ace_step_variant)
     from lofi_daemon.backends.musicgen.forms import chosen_form
 
-    form = chosen_form(entry.folder, settings.device, settings.musicgen_variant)
-    return form.made_of or form.folder
+    return chosen_form(entry.folder, settings.device, settings.musicgen_variant).installed
 
 
 MakeVariant = Callable[[Settings, Path, Variant, ShowShare, CancelToken], Path]

@@ -13,6 +13,7 @@ from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.cli import run
 from lofi_daemon.config import Settings, VariantName
 from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.onnx.session import SessionSettings
 from tests import tiny_musicgen
 
 
@@ -83,13 +84,9 @@ def test_an_export_in_one_precision_is_not_another(tmp_path: Path) -> None:
     assert error is not None
     assert "holds MusicGen in fp32 only" in error
     with pytest.raises(ModelLoadFailed, match=r"has no decoder_model\.onnx"):
-        forms.make_variant(folder, "int4", forms_settings(), lambda fraction: None, CancelToken())
-
-
-def forms_settings():
-    from lofi_daemon.onnx.session import SessionSettings
-
-    return SessionSettings(threads=1)
+        forms.make_variant(
+            folder, "int4", SessionSettings(threads=1), lambda fraction: None, CancelToken()
+        )
 
 
 def test_what_does_not_fit_is_refused_with_both_numbers(

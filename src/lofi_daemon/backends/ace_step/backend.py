@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 
 from lofi_daemon.backends.ace_step.bundle import FILES, Defaults, Manifest, read_manifest
 from lofi_daemon.backends.ace_step.residency import needed_bytes
-from lofi_daemon.backends.checks import check_duration, check_files
+from lofi_daemon.backends.checks import (
+    check_duration,
+    check_files,
+    files_error,
+    memory_remedy,
+)
 from lofi_daemon.backends.protocol import (
     Availability,
     BackendInfo,
@@ -89,14 +94,6 @@ class BundleBackend:
         return variant_repair(self._info.type, folder)
 
     @property
-    def _remedy(self) -> str:
-        """What to do where memory does not suffice."""
-        smaller = (
-            f"`lofi-daemon quantize {self._info.type} --bits 4` makes it several times smaller"
-        )
-        return f"Close other programs; {smaller}; or use the demo backend."
-
-    @property
     def _device_used(self) -> str | None:
         return self._pipeline.device if self._pipeline is not None else None
 
@@ -110,17 +107,10 @@ class BundleBackend:
             return Availability(installed=False)
         try:
             manifest = read_manifest(folder)
-            problems = store.inspect(folder)
-        except ModelLoadFailed as error:
-            return Availability(installed=True, error=f"{error.message} {error.hint}")
-        known = {problem.name for problem in problems}
-        problems += [
-            store.Problem(name, "is missing")
-            for name in FILES
-            if name not in known and not (folder / name).is_file()
-        ]
-        if problems:
-            error = store.describe(folder, problems, self._repair)
+            error = files_error(folder, FILES, self._repair)
+        except ModelLoadFailed as broken:
+            return Availability(installed=True, error=f"{broken.message} {broken.hint}")
+        if error is not None:
             return Availability(installed=True, error=error)
         return Availability(
             installed=True,
@@ -165,7 +155,7 @@ class BundleBackend:
             folder,
             SessionSettings(device=self._device, threads=self._threads),
             compose=self._compose,
-            keep_loaded=everything_fits(folder, self._remedy),
+            keep_loaded=everything_fits(folder, memory_remedy(self._info.type)),
             cancel=cancel,
             on_progress=report,
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.models.store import FileFacts
 
 INTERFACE = 1
 
@@ -104,11 +105,6 @@ class RelativeCost(_Section):
     def decoding(self) -> float:
         """Seconds a latent frame from latents to the finished track."""
         return self.dcae + 2.0 * self.vocoder + self.finish
-
-
-class FileFacts(_Section):
-    bytes: int
-    sha256: str
 
 
 class Manifest(_Section):

@@ -6,11 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lofi_daemon.backends.checks import check_duration, check_files, check_memory
+from lofi_daemon.backends.checks import (
+    check_duration,
+    check_files,
+    check_memory,
+    files_error,
+    memory_remedy,
+)
 from lofi_daemon.backends.musicgen.bundle import (
     NATIVE_FILES,
     PUBLISHED_FILES,
-    missing_files,
+    needed_files,
     read_config,
     read_manifest,
 )
@@ -52,10 +58,6 @@ CONVERTING_SEC = 70e-9
 DECODING_SEC_PER_FRAME = 0.006
 # Caches of a window, and what EnCodec needs for one of its own.
 WORKING_BYTES = 500_000_000
-REMEDY = (
-    "Close other programs; `lofi-daemon quantize musicgen --bits 4` makes it several times "
-    "smaller; or use the demo backend."
-)
 
 
 class MusicGenBackend:
@@ -83,12 +85,6 @@ class MusicGenBackend:
     def info(self) -> BackendInfo:
         return self._info
 
-    @property
-    def _folder(self) -> Path:
-        """Where the files lie that were installed: those of a made form whose source is gone."""
-        form = self._form()
-        return self._model_folder if form is None else form.made_of or form.folder
-
     def _repair(self, folder: Path) -> str:
         if folder == self._model_folder:
             return self._repair_original
@@ -99,19 +95,12 @@ class MusicGenBackend:
             form = self._form()
             if form is None:
                 return Availability(installed=False)
-            # A form that has to be made is made again where it is not whole.
-            folder = self._folder
-            problems = store.inspect(folder)
-            known = {problem.name for problem in problems}
-            problems += [
-                store.Problem(name, "is missing")
-                for name in missing_files(folder, read_manifest(folder))
-                if name not in known
-            ]
-        except ModelLoadFailed as error:
-            return Availability(installed=True, error=f"{error.message} {error.hint}")
-        if problems:
-            error = store.describe(folder, problems, self._repair(folder))
+            folder = form.installed
+            names = needed_files(read_manifest(folder))
+            error = files_error(folder, names, self._repair(folder))
+        except ModelLoadFailed as broken:
+            return Availability(installed=True, error=f"{broken.message} {broken.hint}")
+        if error is not None:
             return Availability(installed=True, error=error)
         device = None if self._pipeline is None else self._pipeline.device
         return Availability(
@@ -147,7 +136,7 @@ class MusicGenBackend:
         form = self._form()
         if form is None:
             raise ModelNotFound(f"{self._info.name} is not in {self._model_folder}.")
-        config = read_config(form.made_of or form.folder)
+        config = read_config(form.installed)
         precision = form.manifest.precision
         step = config.decoder.weights_per_step * BYTES_PER_WEIGHT[precision] / BYTES_PER_SECOND
         rate = config.audio_encoder.frame_rate
@@ -167,12 +156,18 @@ class MusicGenBackend:
     def load(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
         if self._pipeline is not None:
             return
-        folder = self._folder
+        form = self._form()
+        folder = self._model_folder if form is None else form.installed
         status = self.availability()
         check_files(self._info, status, folder, self._repair(folder), cancel)
         available = available_memory()
         if available is not None and status.memory_bytes is not None:
-            check_memory(f"MusicGen in {folder}", status.memory_bytes, available, REMEDY)
+            check_memory(
+                f"MusicGen in {folder}",
+                status.memory_bytes,
+                available,
+                memory_remedy(self._info.type),
+            )
         from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
         from lofi_daemon.onnx.session import SessionSettings
 

@@ -114,10 +114,15 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+def needed_files(manifest: Manifest) -> tuple[str, ...]:
+    """Names of the files without which nothing runs, and of those that the manifest lists."""
+    needed = NATIVE_FILES if manifest.form == "native" else PUBLISHED_FILES
+    return (*needed, *(name for name in manifest.files if name not in needed))
+
+
 def missing_files(folder: Path, manifest: Manifest) -> list[str]:
     """Names of the files that are needed and not there."""
-    needed = NATIVE_FILES if manifest.form == "native" else PUBLISHED_FILES
-    return [name for name in (*needed, *manifest.files) if not (folder / name).is_file()]
+    return [name for name in needed_files(manifest) if not (folder / name).is_file()]
 
 
 def _read(path: Path, model: type[_SectionT]) -> _SectionT:

@@ -54,6 +54,11 @@ class Form:
     model_version: str
     made_of: Path | None = None
 
+    @property
+    def installed(self) -> Path:
+        """The folder whose files must be whole: a form that has to be made is made again."""
+        return self.made_of or self.folder
+
 
 def chosen_form(folder: Path, device: str = "cpu", variant: VariantName | None = None) -> Form:
     """The form that will run, made already or not; its manifest is read, or what will be written.

@@ -17,7 +17,6 @@ import argparse
 import functools
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.measuring import clocked, peak_memory
 
 PRODUCTS = ((323, 2560, 12800), (2048, 2048, 2048))
 """What the machine can reach is the better of a block's largest product and a square one."""
@@ -68,12 +69,7 @@ def inputs(frames: int, context: int, batch: int) -> dict[str, np.ndarray]:
 def timed(call: Callable[[], Any], repeats: int) -> dict[str, float]:
     """The best call's wall seconds, and the best's processor seconds, after one not counted."""
     call()
-    wall, processor = [], []
-    for _ in range(repeats):
-        start, start_processor = time.perf_counter(), time.process_time()
-        call()
-        wall.append(time.perf_counter() - start)
-        processor.append(time.process_time() - start_processor)
+    wall, processor = zip(*(clocked(call) for _ in range(repeats)), strict=True)
     return {"wall": min(wall), "processor": min(processor)}
 
 
@@ -107,7 +103,7 @@ def export_graph(arguments: argparse.Namespace) -> Result:
 
 def measure_formats(arguments: argparse.Namespace) -> Result:
     """The measurement that chooses the 8-bit format."""
-    from lofi_daemon.models.fastest_format import measure_formats as measured
+    from lofi_daemon.models.quantize.fastest_format import measure_formats as measured
 
     return {each.value: seconds for each, seconds in measured(arguments.threads).items()}
 
@@ -115,8 +111,9 @@ def measure_formats(arguments: argparse.Namespace) -> Result:
 def quantize(arguments: argparse.Namespace) -> Result:
     """Make the int8 or int4 graph."""
     from lofi_daemon.cancellation import CancelToken
-    from lofi_daemon.models.quantize import QuantizePlan, quantize_graph
-    from lofi_daemon.models.weight_formats import WeightFormat
+    from lofi_daemon.models.quantize.graph import quantize_graph
+    from lofi_daemon.models.quantize.matrices import QuantizePlan
+    from lofi_daemon.onnx.weight_formats import WeightFormat
 
     eight_bits = WeightFormat(arguments.eight_bits)
     repeated = WeightFormat.INT4_BLOCKS if arguments.contender == "int4" else eight_bits
@@ -192,11 +189,6 @@ STEPS: dict[str, Callable[[argparse.Namespace], Result]] = {
     "ours": measure_ours,
     "pytorch": measure_pytorch,
 }
-
-
-def peak_memory() -> int:
-    """Peak resident bytes of this process."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def log(line: str) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring import clocked, peak_memory
 from lofi_daemon.backends.musicgen.bundle import read_config
 from lofi_daemon.backends.musicgen.continuation import stretches
 from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
@@ -195,10 +195,10 @@ def run_transformers(name: str, frames: int, threads: int) -> Result:
 
     # What is not the loop (encoding, EnCodec) is the same in both and falls out.
     generate(WARM_UP_FRAMES + 4)
-    short = _clocked(lambda: generate(WARM_UP_FRAMES + 4))
-    whole = _clocked(lambda: generate(steps))
+    short = clocked(lambda: generate(WARM_UP_FRAMES + 4))
+    whole = clocked(lambda: generate(steps))
     more = steps - WARM_UP_FRAMES - 4
-    return Result((whole[0] - short[0]) / more, (whole[1] - short[1]) / more, _peak())
+    return Result((whole[0] - short[0]) / more, (whole[1] - short[1]) / more, peak_memory())
 
 
 def run_published(name: str, frames: int, threads: int) -> Result:
@@ -237,8 +237,8 @@ def run_published(name: str, frames: int, threads: int) -> Result:
             caches |= found
             column = sample(guided(logits, 3.0), draws[step])[:, None]
 
-    wall, cpu = _clocked(generate)
-    return Result(wall / frames, cpu / frames, _peak())
+    wall, cpu = clocked(generate)
+    return Result(wall / frames, cpu / frames, peak_memory())
 
 
 def run_native(name: str, frames: int, threads: int) -> Result:
@@ -261,16 +261,16 @@ def run_native(name: str, frames: int, threads: int) -> Result:
 
     tokens(WARM_UP_FRAMES)
     codes: list[np.ndarray] = []
-    wall, cpu = _clocked(lambda: codes.append(tokens(frames)))
-    codec, _ = _clocked(lambda: list(pipeline.codec.stream(codes[0], lambda done: None, cancel)))
+    wall, cpu = clocked(lambda: codes.append(tokens(frames)))
+    codec, _ = clocked(lambda: list(pipeline.codec.stream(codes[0], lambda done: None, cancel)))
     logits = np.random.default_rng(0).standard_normal((4, 2048)).astype(np.float32)
     draws = uniform_draws(1, 0, 200, 4)
-    drawing, _ = _clocked(lambda: [sample(logits, draw) for draw in draws])
+    drawing, _ = clocked(lambda: [sample(logits, draw) for draw in draws])
     steps = frames + 3
     return Result(
         wall / steps,
         cpu / steps,
-        _peak(),
+        peak_memory(),
         codec / (frames / FRAME_RATE),
         drawing / 200 / (wall / steps),
     )
@@ -319,19 +319,6 @@ def step_bytes(name: str, seconds: float) -> float:
 def _text_states(folder: Path, threads: int) -> TextStates:
     encoder = TextEncoder(folder, SessionSettings(threads=threads))
     return encoder.encode(PROMPT_IDS, CancelToken())
-
-
-def _clocked(work: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds on the wall and of the processor."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
-def _peak() -> int:
-    """Largest resident size of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _child(*arguments: str) -> str:

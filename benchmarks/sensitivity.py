@@ -2,7 +2,7 @@
 
 Builds the transformer with real widths, fewer blocks and random weights; makes its int4 graph with
 one kind of matrix at a time left in 8 bits, and compares one call with fp32. The rules in
-`lofi_daemon.models.quantize` come from this table::
+`lofi_daemon.models.quantize.matrices` come from this table::
 
     python -m benchmarks.sensitivity --blocks 4
 """
@@ -17,9 +17,10 @@ import numpy as np
 
 from benchmarks.ace_step import graph_path, inputs, log
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.models.quantize import MIN_SINGLE_ELEMENTS, QuantizePlan, quantize_graph
-from lofi_daemon.models.weight_formats import WeightFormat
+from lofi_daemon.models.quantize.graph import quantize_graph
+from lofi_daemon.models.quantize.matrices import MIN_SINGLE_ELEMENTS, QuantizePlan
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
+from lofi_daemon.onnx.weight_formats import WeightFormat
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out")
 KINDS = (

@@ -14,16 +14,13 @@ from onnx import helper, numpy_helper
 
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.cli import run
-from lofi_daemon.models.fastest_format import measure_formats
-from lofi_daemon.models.quantize import QuantizePlan, quantize_graph
+from lofi_daemon.models.quantize.fastest_format import measure_formats
+from lofi_daemon.models.quantize.graph import quantize_graph
+from lofi_daemon.models.quantize.matrices import QuantizePlan
+from lofi_daemon.models.quantize.model import QuantizeOptions, quantize_model
 from lofi_daemon.models.store import verify
-from lofi_daemon.models.variants import (
-    QuantizeOptions,
-    quantize_model,
-    remove_original,
-    variant_folder,
-)
-from lofi_daemon.models.weight_formats import WeightFormat, pack
+from lofi_daemon.models.variants import remove_original, variant_folder
+from lofi_daemon.onnx.weight_formats import WeightFormat, pack
 
 WIDTH = 64
 LAYERS = 5

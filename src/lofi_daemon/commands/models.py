@@ -203,7 +203,7 @@ def quantize(settings: Settings, options: argparse.Namespace) -> int:
 def _make_ace_step(
     settings: Settings, folder: Path, variant: Variant, show: ShowShare, cancel: CancelToken
 ) -> Path:
-    from lofi_daemon.models.variants import QuantizeOptions, quantize_model
+    from lofi_daemon.models.quantize.model import QuantizeOptions, quantize_model
 
     return quantize_model(folder, variant, QuantizeOptions(threads=settings.threads), show, cancel)
 

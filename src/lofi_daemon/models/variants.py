@@ -1,56 +1,21 @@
 """Smaller sets of an installed model, each a complete folder of its own inside the model's folder.
 
-A variant's files that did not change are links to the originals, so it costs what is new in it,
-and the originals can go without it losing anything. Light on imports: which variants there are is
-asked at every request.
+`quantize/model.py` makes them. Light on imports: which there are is asked at every request.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelLoadFailed, ModelNotFound
-from lofi_daemon.models.checksums import Checksums, write_atomically
-from lofi_daemon.models.store import RECORD, expected_files
-
-if TYPE_CHECKING:
-    from lofi_daemon.models.weight_formats import WeightFormat
+from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.models.store import expected_files
 
 Variant = Literal["int8", "int4"]
 VARIANTS: tuple[Variant, ...] = ("int8", "int4")
-BUNDLE = "manifest.json"
-# How much 4 bits change each matrix that they were meant for.
-SENSITIVITY = "sensitivity.json"
-_BEGUN = ".begun"
-# Graphs below this size stay as they are; they cost neither memory nor time.
-MIN_BYTES = 100_000_000
-# And those of which so little are matrices that their rounding would buy nothing: the convolutions
-# of the DCAE and the vocoder.
-MIN_SHARE = 0.25
-
-OnProgress = Callable[[str, float], None]
-"""Gets the file that is being written and the share of the whole work that is done."""
-
-
-@dataclass(frozen=True)
-class QuantizeOptions:
-    """eight_bits: the format where 8 bits are wanted; None: the one that is measured to be faster.
-
-    min_bytes and the others: smaller graphs and matrices stay as they are.
-    """
-
-    eight_bits: WeightFormat | None = None
-    threads: int | None = None
-    min_bytes: int = MIN_BYTES
-    min_elements: int = 1 << 16
-    min_single_elements: int = 1 << 24
+MANIFEST = "manifest.json"
 
 
 def variant_folder(folder: Path, variant: str | None) -> Path:
@@ -59,83 +24,15 @@ def variant_folder(folder: Path, variant: str | None) -> Path:
         return folder
     if variant is not None:
         return folder / variant
-    if _is_set(folder):
+    if is_set(folder):
         return folder
-    return next((folder / each for each in VARIANTS if _is_set(folder / each)), folder)
+    return next((folder / each for each in VARIANTS if is_set(folder / each)), folder)
 
 
 def variant_repair(model: str, folder: Path) -> str:
     """What to do about a damaged variant."""
     bits = folder.name[-1]
     return f"Make these files again: `lofi-daemon quantize {model} --bits {bits}`."
-
-
-def quantize_model(
-    folder: Path,
-    variant: Variant,
-    options: QuantizeOptions,
-    on_progress: OnProgress,
-    cancel: CancelToken,
-) -> Path:
-    """Make the variant of the model in `folder`; its folder. Interrupted, it goes on next time.
-
-    With 4 bits, the text and context encoders, what is sensitive (see quantize.py) and the layers
-    outside the repeated blocks keep 8: everything passes through them.
-    Raises ModelNotFound, ModelLoadFailed, OSError, Cancelled.
-    """
-    from lofi_daemon.models.quantize import QuantizePlan, matrix_share, quantize_graph
-    from lofi_daemon.models.weight_formats import WeightFormat
-
-    if not _is_set(folder):
-        raise ModelNotFound(
-            f"{folder} does not hold the original files, which are needed to make {variant} files.",
-            hint="Download the model first.",
-        )
-    target, unfinished = folder / variant, folder / f".{variant}"
-    unfinished.mkdir(parents=True, exist_ok=True)
-    graphs = sorted(folder.glob("*.onnx"))
-    weights_of = {graph: external_files(graph) for graph in graphs}
-    sizes = {graph: _bytes(graph, weights_of[graph]) for graph in graphs}
-    eight_bits = _eight_bits(unfinished, options)
-    plans = {
-        graph: QuantizePlan(
-            repeated=WeightFormat.INT4_BLOCKS
-            if variant == "int4" and sizes[graph] == max(sizes.values())
-            else eight_bits,
-            single=eight_bits,
-            min_elements=options.min_elements,
-            min_single_elements=options.min_single_elements,
-        )
-        for graph in graphs
-        if sizes[graph] >= options.min_bytes
-    }
-    large = [graph for graph, plan in plans.items() if matrix_share(graph, plan) >= MIN_SHARE]
-    if not large:
-        raise ModelLoadFailed(
-            f"{folder} has no graph large enough to be worth {variant}.",
-            hint="Use the files as they are.",
-        )
-    replaced = {path.name for graph in large for path in (graph, *weights_of[graph])}
-    total, done = sum(sizes[graph] for graph in large), 0
-    for graph in large:
-        if not (unfinished / graph.name).is_file():
-
-            def on_weight(written: int, of: int, graph: Path = graph, before: int = done) -> None:
-                on_progress(graph.name, (before + sizes[graph] * written / of) / total)
-
-            target_graph = unfinished / graph.name
-            table = quantize_graph(graph, target_graph, plans[graph], on_weight, cancel)
-            if table:
-                write_atomically(unfinished / SENSITIVITY, json.dumps(table, indent=1) + "\n")
-        done += sizes[graph]
-    for path in folder.iterdir():
-        if path.is_file() and path.name not in {*replaced, BUNDLE, RECORD} and path.name[0] != ".":
-            _link(path, unfinished / path.name)
-    (unfinished / _BEGUN).unlink()
-    _write_manifest(folder, unfinished, variant, eight_bits.value, cancel)
-    shutil.rmtree(target, ignore_errors=True)
-    unfinished.replace(target)
-    return target
 
 
 @dataclass(frozen=True)
@@ -150,7 +47,7 @@ def describe(folder: Path) -> VariantFacts:
     """What a variant's manifest says of it."""
     files = expected_files(folder)
     return VariantFacts(
-        _manifest(folder)["model_version"], sum(each.bytes for each in files.values())
+        manifest_of(folder)["model_version"], sum(each.bytes for each in files.values())
     )
 
 
@@ -165,87 +62,18 @@ def remove_original(folder: Path) -> int:
     return freed
 
 
-def external_files(graph: Path) -> list[Path]:
-    """The files beside a graph that hold its weights."""
-    import onnx
-    from onnx import external_data_helper as external
-
-    try:
-        model = onnx.load(str(graph), load_external_data=False)
-    except Exception as error:
-        raise ModelLoadFailed(f"Model file {graph} cannot be read: {error}") from error
-    locations = {
-        external.ExternalDataInfo(tensor).location
-        for tensor in model.graph.initializer
-        if external.uses_external_data(tensor)
-    }
-    return [graph.parent / location for location in sorted(locations)]
-
-
-def _eight_bits(unfinished: Path, options: QuantizeOptions) -> WeightFormat:
-    """The format that an interrupted run began with, else the one asked for or measured."""
-    from lofi_daemon.models.fastest_format import measure_formats
-    from lofi_daemon.models.weight_formats import WeightFormat
-
-    begun = unfinished / _BEGUN
-    if begun.is_file():
-        return WeightFormat(begun.read_text(encoding="utf-8"))
-    if options.eight_bits is not None:
-        chosen = options.eight_bits
-    else:
-        seconds = measure_formats(options.threads)
-        chosen = min(seconds, key=seconds.__getitem__)
-    write_atomically(begun, chosen.value)
-    return chosen
-
-
-def _write_manifest(
-    origin: Path, target: Path, variant: str, eight_bits: str, cancel: CancelToken
-) -> None:
-    """The original's manifest with what has changed: precision, version, files and their sums."""
-    manifest = _manifest(origin)
-    checksums = Checksums()
-    names = sorted(path.name for path in target.iterdir() if path.is_file())
-    manifest["precision"] = variant
-    manifest["model_version"] = f"{manifest['model_version']}-{variant}"
-    manifest["quantization"] = {"eight_bits": eight_bits}
-    if eight_bits != "int8-blocks":
-        manifest["model_version"] += f"-{eight_bits.removeprefix('int8-')}"
-    manifest["files"] = {
-        name: {
-            "bytes": (target / name).stat().st_size,
-            "sha256": checksums.of(target / name, cancel),
-        }
-        for name in names
-        if name != BUNDLE
-    }
-    write_atomically(target / BUNDLE, json.dumps(manifest, indent=2) + "\n")
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
+def manifest_of(folder: Path) -> dict[str, Any]:
     """manifest.json, or what its absence means."""
-    path = folder / BUNDLE
+    path = folder / MANIFEST
     if path.is_file():
         return json.loads(path.read_text(encoding="utf-8"))
     return {"interface": 1, "form": "published", "model_version": "published"}
 
 
-def _is_set(folder: Path) -> bool:
+def is_set(folder: Path) -> bool:
     """Whether a complete set of files lies here, as far as can be seen from their names."""
     try:
         names = list(expected_files(folder)) or [path.name for path in folder.glob("*.onnx")]
     except ModelLoadFailed:
         return True  # there, but broken: loading it says how
     return bool(names) and all((folder / name).is_file() for name in names)
-
-
-def _bytes(graph: Path, weights: list[Path]) -> int:
-    return sum(path.stat().st_size for path in (graph, *weights))
-
-
-def _link(path: Path, link: Path) -> None:
-    link.unlink(missing_ok=True)
-    try:
-        os.link(path, link)
-    except OSError:  # another disk, or a file system without links
-        shutil.copyfile(path, link)

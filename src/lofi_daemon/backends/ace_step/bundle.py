@@ -15,14 +15,14 @@ from lofi_daemon.models.store import FileFacts
 
 INTERFACE = 1
 
-FILES = (
-    "tokenizer.json",
-    "text_encoder.onnx",
-    "transformer_encoder.onnx",
-    "transformer_decoder.onnx",
-    "dcae_decoder.onnx",
-    "vocoder.onnx",
-)
+# The graphs, by the names of their files without the ending.
+TEXT_ENCODER = "text_encoder"
+CONTEXT_ENCODER = "transformer_encoder"
+TRANSFORMER = "transformer_decoder"
+DCAE = "dcae_decoder"
+VOCODER = "vocoder"
+GRAPHS = (TEXT_ENCODER, CONTEXT_ENCODER, TRANSFORMER, DCAE, VOCODER)
+FILES = ("tokenizer.json", *(f"{graph}.onnx" for graph in GRAPHS))
 
 
 class _Section(BaseModel):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lofi_daemon.backends.ace_step.bundle import CONTEXT_ENCODER
 from lofi_daemon.backends.ace_step.text import WEAKENED, TextStates
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import Array, OnnxModel, SessionSettings
@@ -53,7 +54,7 @@ class ContextEncoder:
 
     def __init__(self, folder: Path, settings: SessionSettings) -> None:
         self._model = OnnxModel(
-            folder / "transformer_encoder.onnx",
+            folder / f"{CONTEXT_ENCODER}.onnx",
             settings,
             required_inputs=(
                 "encoder_text_hidden_states",

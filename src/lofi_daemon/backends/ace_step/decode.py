@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lofi_daemon import spool
-from lofi_daemon.backends.ace_step.bundle import Manifest
+from lofi_daemon.backends.ace_step.bundle import DCAE, VOCODER, Manifest
 from lofi_daemon.backends.ace_step.latents import CHANNELS, HEIGHT
 from lofi_daemon.backends.ace_step.solvers import Latents
 from lofi_daemon.backends.ace_step.windows import Window, blend_weights, kept_spans, windows
@@ -43,8 +43,8 @@ class LatentDecoder:
     """
 
     def __init__(self, folder: Path, manifest: Manifest, settings: SessionSettings) -> None:
-        self._dcae = OnnxModel(folder / "dcae_decoder.onnx", settings, required_inputs=("latents",))
-        self._vocoder = OnnxModel(folder / "vocoder.onnx", settings)
+        self._dcae = OnnxModel(folder / f"{DCAE}.onnx", settings, required_inputs=("latents",))
+        self._vocoder = OnnxModel(folder / f"{VOCODER}.onnx", settings)
         if len(self._vocoder.inputs) != 1:
             raise ModelLoadFailed(f"Model file {self._vocoder.path} must have one input, the mel.")
         self._mel_input = next(iter(self._vocoder.inputs.values()))

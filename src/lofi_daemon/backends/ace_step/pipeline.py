@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from lofi_daemon.audio import AudioClip, fade_out, join_to_length, normalise_peak, resample_stream
-from lofi_daemon.backends.ace_step.bundle import Manifest, read_manifest
+from lofi_daemon.backends.ace_step.bundle import (
+    CONTEXT_ENCODER,
+    DCAE,
+    TEXT_ENCODER,
+    TRANSFORMER,
+    VOCODER,
+    Manifest,
+    read_manifest,
+)
 from lofi_daemon.backends.ace_step.context import ContextEncoder, LyricIds, instrumental_lyric
 from lofi_daemon.backends.ace_step.decode import LatentDecoder
 from lofi_daemon.backends.ace_step.guidance import Guidance, calls_after_iterations, guided
@@ -99,18 +107,18 @@ class AceStepPipeline:
 
         self._keep_loaded = keep_loaded
         self.device: str | None = None  # what the transformer was last loaded on
-        self._text_encoder = Resident(lambda: TextEncoder(folder, settings), folder, "text_encoder")
+        self._text_encoder = Resident(lambda: TextEncoder(folder, settings), folder, TEXT_ENCODER)
         self._context_encoder = Resident(
-            lambda: ContextEncoder(folder, settings), folder, "transformer_encoder"
+            lambda: ContextEncoder(folder, settings), folder, CONTEXT_ENCODER
         )
         self._transformer = Resident(
-            lambda: DiffusionTransformer(folder, settings), folder, "transformer_decoder"
+            lambda: DiffusionTransformer(folder, settings), folder, TRANSFORMER
         )
         self._decoder = Resident(
             lambda: LatentDecoder(folder, self.manifest, settings),
             folder,
-            "dcae_decoder",
-            "vocoder",
+            DCAE,
+            VOCODER,
         )
         if keep_loaded:
             self._load_all(on_progress, cancel)

@@ -11,16 +11,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from lofi_daemon.backends.ace_step.bundle import read_manifest
+from lofi_daemon.backends.ace_step.bundle import (
+    CONTEXT_ENCODER,
+    DCAE,
+    TEXT_ENCODER,
+    TRANSFORMER,
+    VOCODER,
+    read_manifest,
+)
 from lofi_daemon.backends.checks import check_memory
 from lofi_daemon.memory import available_memory
 
 ModelT = TypeVar("ModelT")
 
 PHASES: Mapping[str, tuple[str, ...]] = {
-    "encoding": ("text_encoder", "transformer_encoder"),
-    "diffusing": ("transformer_decoder",),
-    "decoding": ("dcae_decoder", "vocoder"),
+    "encoding": (TEXT_ENCODER, CONTEXT_ENCODER),
+    "diffusing": (TRANSFORMER,),
+    "decoding": (DCAE, VOCODER),
 }
 # What a call needs besides its weights, for a track of a minute: activations, which grow with the
 # model and not with the bits of its weights (1.0 GB measured at the real size).

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lofi_daemon.backends.ace_step.bundle import TEXT_ENCODER
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.onnx.session import Array, OnnxModel, SessionSettings
@@ -46,7 +47,7 @@ class TextEncoder:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._model = OnnxModel(
-            folder / "text_encoder.onnx",
+            folder / f"{TEXT_ENCODER}.onnx",
             settings,
             required_inputs=("input_ids", "attention_mask"),
         )

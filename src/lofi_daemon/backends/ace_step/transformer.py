@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lofi_daemon.backends.ace_step.bundle import TRANSFORMER
 from lofi_daemon.backends.ace_step.context import Context
 from lofi_daemon.backends.ace_step.solvers import Latents
 from lofi_daemon.backends.ace_step.text import WEAKENED
@@ -33,7 +34,7 @@ class DiffusionTransformer:
 
     def __init__(self, folder: Path, settings: SessionSettings) -> None:
         self._model = OnnxModel(
-            folder / "transformer_decoder.onnx",
+            folder / f"{TRANSFORMER}.onnx",
             settings,
             required_inputs=(
                 "hidden_states",

@@ -13,24 +13,18 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
-from onnxruntime.capi import (  # the extension module has no types
-    onnxruntime_pybind11_state as quantisers,  # pyright: ignore[reportAttributeAccessIssue]
-)
+from onnx import helper
 
 from lofi_daemon.backends.musicgen.bundle import Precision
+from lofi_daemon.onnx.external_weights import ALIGNMENT, INSIDE_BYTES, external_tensor
+from lofi_daemon.onnx.weight_formats import MICROSOFT, WeightFormat, multiplication, pack
 
 OPSET = 17
 IR_VERSION = 8
-MICROSOFT = "com.microsoft"
-# Onnxruntime maps a weight where it lies; Windows can map only at multiples of 64 KiB.
-ALIGNMENT = 1 << 16
-# Below this size a weight stays inside the graph.
-INSIDE_BYTES = 1024
-# MatMulNBits: weights of one block share a scale; level 4 multiplies in int8. Without it two rows
-# at a time are unpacked to fp32, which is many times slower than not quantising at all.
-BLOCK_SIZE = 64
-ACCURACY_LEVEL = 4
+# Twice the weights a scale that the formats have by default: a step reads every weight once, and
+# this is what it reads less.
+BLOCK = 64
+FORMATS = {"int8": WeightFormat.INT8_BLOCKS, "int4": WeightFormat.INT4_BLOCKS}
 
 
 class GraphWriter:
@@ -80,20 +74,11 @@ class GraphWriter:
         self._weights.seek(-self._weights.tell() % ALIGNMENT, 1)
         offset = self._weights.tell()
         self._weights.write(np.ascontiguousarray(value).data)
-        tensor = TensorProto(
-            name=name,
-            dims=value.shape,
-            data_type=helper.np_dtype_to_tensor_dtype(value.dtype),
-            data_location=TensorProto.EXTERNAL,
+        data_type = helper.np_dtype_to_tensor_dtype(value.dtype)
+        location = self._weights_path.name
+        self._initializers.append(
+            external_tensor(name, data_type, value.shape, location, offset, value.nbytes)
         )
-        facts = {
-            "location": self._weights_path.name,
-            "offset": str(offset),
-            "length": str(value.nbytes),
-        }
-        for key, text in facts.items():
-            tensor.external_data.add(key=key, value=text)
-        self._initializers.append(tensor)
         return name
 
     def node(
@@ -120,22 +105,14 @@ class GraphWriter:
         """value · weightᵀ, for a weight float32 [outputs, inputs], stored in a precision."""
         if precision == "fp32":
             return self.node("MatMul", [value, self.constant(name, weight.T)])
-        bits = 8 if precision == "int8" else 4
-        packed, scales = quantized(weight, bits)
-        return self.node(
-            "MatMulNBits",
-            [
-                value,
-                self.constant(f"{name}.{precision}", packed),
-                self.constant(f"{name}.scales", scales),
-            ],
-            domain=MICROSOFT,
-            N=weight.shape[0],
-            K=weight.shape[1],
-            bits=bits,
-            block_size=BLOCK_SIZE,
-            accuracy_level=ACCURACY_LEVEL,
-        )
+        packed = pack(weight.T, FORMATS[precision], BLOCK)
+        tensors = {
+            role: self.constant(f"{name}.{precision}.{role}", tensor)
+            for role, tensor in packed.tensors.items()
+        }
+        product = f"MatMulNBits_{len(self._nodes)}"
+        self._nodes.append(multiplication(packed.packing, value, tensors, product, product))
+        return product
 
     def _write(self) -> None:
         graph = helper.make_graph(
@@ -146,24 +123,6 @@ class GraphWriter:
             graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="lofi-daemon"
         )
         self._path.write_bytes(model.SerializeToString())
-
-
-def quantized(weight: NDArray[np.float32], bits: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """Blockwise symmetric integers of a weight float32 [N, K], by onnxruntime's own quantiser.
-
-    Returns uint8 [N, K / block, block · bits / 8] and scales float32 [N, K / block].
-    """
-    outputs, inputs = weight.shape
-    block = BLOCK_SIZE
-    blocks = -(-inputs // block)
-    columns = np.zeros((blocks * block, outputs), dtype=np.float32)
-    columns[:inputs] = weight.T
-    packed = np.zeros((outputs, blocks, block * bits // 8), dtype=np.uint8)
-    scales = np.zeros((outputs, blocks), dtype=np.float32)
-    zero_points = np.zeros((outputs, -(-blocks * bits // 8)), dtype=np.uint8)
-    quantise = {4: quantisers.quantize_matmul_4bits, 8: quantisers.quantize_matmul_8bits}[bits]
-    quantise(packed, columns, scales, zero_points, block, outputs, inputs, True)
-    return packed, scales
 
 
 def _value_info(name: str, dtype: type[np.generic], shape: list[int | str]) -> onnx.ValueInfoProto:

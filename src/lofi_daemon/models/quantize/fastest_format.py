@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from lofi_daemon.models.weight_formats import MICROSOFT, WeightFormat, multiplication, pack
+from lofi_daemon.onnx.weight_formats import MICROSOFT, WeightFormat, multiplication, pack
 
 EIGHT_BITS = (WeightFormat.INT8_COLUMNS, WeightFormat.INT8_BLOCKS)
 # A feed-forward product of the diffusion transformer, half a minute of music long.
@@ -43,16 +43,9 @@ def _session(
     weight_format: WeightFormat, weights: np.ndarray, threads: int | None
 ) -> ort.InferenceSession:
     packed = pack(weights, weight_format)
-    node = multiplication(
-        weight_format,
-        packed.rows,
-        packed.columns,
-        "activations",
-        {role: role for role in packed.tensors},
-        "product",
-        "product",
-    )
-    shapes = {"activations": [1, None, packed.rows], "product": [1, None, packed.columns]}
+    roles = {role: role for role in packed.tensors}
+    node = multiplication(packed.packing, "activations", roles, "product", "product")
+    shapes = {"activations": [1, None, WIDTH], "product": [1, None, COLUMNS]}
     value = {
         name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         for name, shape in shapes.items()

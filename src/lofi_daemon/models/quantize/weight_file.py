@@ -11,10 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-# Onnxruntime maps large tensors where they lie; Windows can map only at multiples of 64 KiB.
-ALIGNMENT = 1 << 16
-# Smaller ones are put into the graph.
-INSIDE_BYTES = 1024
+from lofi_daemon.onnx.external_weights import ALIGNMENT, INSIDE_BYTES, external_tensor
 
 
 class WeightFile:
@@ -94,21 +91,16 @@ class WeightFile:
         self._journal_path.unlink()
 
     def _tensor(self, facts: dict[str, Any]) -> TensorProto:
-        tensor = TensorProto(name=facts["name"], data_type=facts["type"], dims=facts["dims"])
-        if facts["bytes"] < INSIDE_BYTES:
-            self._stream.flush()
-            with self._part.open("rb") as stream:
-                stream.seek(facts["offset"])
-                tensor.raw_data = stream.read(facts["bytes"])
-            return tensor
-        tensor.data_location = TensorProto.EXTERNAL
-        for key, value in (
-            ("location", self._data.name),
-            ("offset", str(facts["offset"])),
-            ("length", str(facts["bytes"])),
-        ):
-            tensor.external_data.add(key=key, value=value)
-        return tensor
+        name, data_type, dims = facts["name"], facts["type"], facts["dims"]
+        if facts["bytes"] >= INSIDE_BYTES:
+            return external_tensor(
+                name, data_type, dims, self._data.name, facts["offset"], facts["bytes"]
+            )
+        self._stream.flush()
+        with self._part.open("rb") as stream:
+            stream.seek(facts["offset"])
+            values = stream.read(facts["bytes"])
+        return TensorProto(name=name, data_type=data_type, dims=dims, raw_data=values)
 
     def _note(self, line: dict[str, Any]) -> None:
         self._journal.write(json.dumps(line) + "\n")

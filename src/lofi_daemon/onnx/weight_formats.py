@@ -1,6 +1,6 @@
 """How one matrix of weights is stored with fewer bits, and the operator that multiplies with it.
 
-int4 and int8 "blocks" (MatMulNBits): every 32 weights of a column share a scale; activations are
+int4 and int8 "blocks" (MatMulNBits): so many weights of a column share a scale; activations are
 rounded block by block too. int8 "columns" (DynamicQuantizeMatMul): a scale a column, activations
 rounded with one scale for the whole tensor. Which int8 is faster depends on the processor.
 Weights are signed: with unsigned ones some processors need twice the time.
@@ -23,7 +23,7 @@ _native: Any = _pybind_state
 
 MICROSOFT = "com.microsoft"
 BLOCK = 32
-# Multiply in int8, and not in fp32 after unpacking.
+# Multiply in int8. Without it rows are unpacked to fp32, many times slower than not quantising.
 ACCURACY_LEVEL = 4
 
 
@@ -38,58 +38,65 @@ class WeightFormat(str, Enum):
 
 
 @dataclass(frozen=True)
-class PackedWeights:
-    """The tensors that stand for a float32 [K, N] matrix, by the role they have as inputs."""
+class Packing:
+    """What the operator must know of a stored matrix [rows, columns]; block: weights a scale."""
 
     format: WeightFormat
     rows: int
     columns: int
+    block: int = BLOCK
+
+
+@dataclass(frozen=True)
+class PackedWeights:
+    """The tensors that stand for a float32 matrix, by the role they have as inputs."""
+
+    packing: Packing
     tensors: Mapping[str, NDArray[Any]]
 
 
-def pack(weights: NDArray[np.float32], weight_format: WeightFormat) -> PackedWeights:
-    """Store a matrix [K, N] in a format. Every finite float32 is taken."""
+def pack(
+    weights: NDArray[np.float32], weight_format: WeightFormat, block: int = BLOCK
+) -> PackedWeights:
+    """Store a matrix [K, N] in a format. Every finite float32 is taken.
+
+    In blocks, "weight" is uint8 [N, blocks, block · bits / 8] and "scale" float32 [N, blocks]; in
+    columns they are int8 [K, N] and float32 [N].
+    """
     rows, columns = weights.shape
+    packing = Packing(weight_format, rows, columns, block)
     if weight_format is WeightFormat.INT8_COLUMNS:
         peaks = np.maximum(weights.max(axis=0), -weights.min(axis=0))
         scales = np.where(peaks > 0.0, peaks / 127.0, 1.0).astype(np.float32)
         rounded = np.rint(weights / scales).astype(np.int8)
-        return PackedWeights(weight_format, rows, columns, {"weight": rounded, "scale": scales})
-    blocks = -(-rows // BLOCK)
-    packed = np.zeros((columns, blocks, BLOCK * weight_format.bits // 8), dtype=np.uint8)
-    scales = np.zeros(columns * blocks, dtype=np.float32)
-    zero_points = np.zeros(columns * (-(-blocks * weight_format.bits // 8)), dtype=np.uint8)
-    quantize = (
-        _native.quantize_matmul_4bits if weight_format.bits == 4 else _native.quantize_matmul_8bits
-    )
+        return PackedWeights(packing, {"weight": rounded, "scale": scales})
+    bits, blocks = weight_format.bits, -(-rows // block)
+    packed = np.zeros((columns, blocks, block * bits // 8), dtype=np.uint8)
+    scales = np.zeros((columns, blocks), dtype=np.float32)
+    zero_points = np.zeros((columns, -(-blocks * bits // 8)), dtype=np.uint8)
+    quantize = _native.quantize_matmul_4bits if bits == 4 else _native.quantize_matmul_8bits
     contiguous = np.ascontiguousarray(weights, dtype=np.float32)
-    quantize(packed, contiguous, scales, zero_points, BLOCK, columns, rows, True)
-    return PackedWeights(weight_format, rows, columns, {"weight": packed, "scale": scales})
+    quantize(packed, contiguous, scales, zero_points, block, columns, rows, True)
+    return PackedWeights(packing, {"weight": packed, "scale": scales})
 
 
 def rounding_error(weights: NDArray[np.float32], packed: PackedWeights) -> float:
     """Root mean square of what int4 blocks have changed in a matrix [K, N], relative to it."""
-    blocks = packed.tensors["weight"]
-    pairs = np.stack((blocks & 15, blocks >> 4), axis=-1).reshape(*blocks.shape[:2], BLOCK)
-    scales = packed.tensors["scale"].reshape(*blocks.shape[:2], 1)
-    restored = (pairs.astype(np.float32) - 8.0) * scales
-    restored = restored.reshape(packed.columns, -1)[:, : packed.rows].T
+    nibbles = packed.tensors["weight"]
+    columns, blocks = nibbles.shape[:2]
+    pairs = np.stack((nibbles & 15, nibbles >> 4), axis=-1).reshape(columns, blocks, -1)
+    restored = (pairs.astype(np.float32) - 8.0) * packed.tensors["scale"][..., None]
+    restored = restored.reshape(columns, -1)[:, : packed.packing.rows].T
     size = float(np.linalg.norm(weights))
     return float(np.linalg.norm(restored - weights)) / size if size > 0.0 else 0.0
 
 
 def multiplication(
-    weight_format: WeightFormat,
-    rows: int,
-    columns: int,
-    activations: str,
-    tensors: Mapping[str, str],
-    output: str,
-    name: str,
+    packing: Packing, activations: str, tensors: Mapping[str, str], output: str, name: str
 ) -> NodeProto:
     """The node output = activations × weights; tensors: names by role, as `pack` calls them."""
     inputs = [activations, tensors["weight"], tensors["scale"]]
-    if weight_format is WeightFormat.INT8_COLUMNS:
+    if packing.format is WeightFormat.INT8_COLUMNS:
         return helper.make_node(
             "DynamicQuantizeMatMul", inputs, [output], name=name, domain=MICROSOFT
         )
@@ -99,9 +106,9 @@ def multiplication(
         [output],
         name=name,
         domain=MICROSOFT,
-        K=rows,
-        N=columns,
-        bits=weight_format.bits,
-        block_size=BLOCK,
+        K=packing.rows,
+        N=packing.columns,
+        bits=packing.format.bits,
+        block_size=packing.block,
         accuracy_level=ACCURACY_LEVEL,
     )

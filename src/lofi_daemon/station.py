@@ -14,7 +14,7 @@ from typing import Any
 
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.errors import LofiError, TrackAlreadyComplete
-from lofi_daemon.jobs.job import Cancelled, Completed, Event, Failed
+from lofi_daemon.jobs.job import Cancelled, Completed, Event, Failed, Priority
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters, SoundParameters, parse
 from lofi_daemon.player.playback import Playback
@@ -314,7 +314,7 @@ class Station:
     def _is_prefetch(self, track_id: str) -> bool:
         """Whether nobody but the radio waits for this track."""
         job = self._jobs.find(track_id)
-        return job is not None and job.priority.name == "PREFETCH"
+        return job is not None and job.priority is Priority.PREFETCH
 
 
 def _parameters(sound: SoundParameters, prompt: str, seed: int) -> GenerationParameters:

@@ -6,13 +6,11 @@ import argparse
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import (
-    ConfigurationError,
     ModelDownloadFailed,
     ModelLoadFailed,
     ModelNotFound,
@@ -173,11 +171,6 @@ def quantize(settings: Settings, options: argparse.Namespace) -> int:
     """Make a smaller set of files of an installed model. Raises LofiError."""
     from lofi_daemon.models import variants
 
-    if find_spec("onnx") is None:
-        raise ConfigurationError(
-            "Making smaller files needs the onnx package.",
-            hint="Install it with `pip install 'lofi-daemon[quantize]'`.",
-        )
     folder = find_model(settings, options.model).folder
     token = CancelToken()
     store.raise_if_damaged(folder, store.repair_command(options.model), token)

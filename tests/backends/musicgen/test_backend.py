@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 import pytest
 
-from lofi_daemon.backends.musicgen import forms
 from lofi_daemon.backends.musicgen.backend import MusicGenBackend, musicgen_backend
 from lofi_daemon.backends.protocol import GenerationRequest, Phase, PhaseProgress
 from lofi_daemon.backends.registry import Registry
@@ -229,14 +228,6 @@ def test_a_folder_that_cannot_be_written_is_run_as_it_is(
     monkeypatch.undo()
     assert "cannot be written" in caplog.text
     assert made.availability().model_version == "2x64-published"
-
-
-def test_without_the_onnx_package_published_files_run_as_they_are(
-    published: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(forms, "find_spec", lambda name: None)
-    assert loaded(published).availability().model_version == "2x64-published"
-    assert not list(published.glob("native-*"))
 
 
 def test_a_device_named_other_than_the_processor_gets_the_published_form(published: Path) -> None:

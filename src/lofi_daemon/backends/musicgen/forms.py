@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,7 +95,7 @@ def chosen_form(folder: Path, device: str = "cpu", variant: VariantName | None =
     if not on_processor or variant == "original":
         return as_it_is
     native = _planned_form(folder, decoder, variant)
-    return native if is_made(native) or _can_be_made(native) else as_it_is
+    return as_it_is if not is_made(native) and _refusal(native.folder).exists() else native
 
 
 def make_runnable(
@@ -210,10 +209,6 @@ def _made_form(folder: Path, variant: VariantName | None) -> Form | None:
             manifest = read_manifest(made)
             return Form(made, manifest, manifest.model_version)
     return None
-
-
-def _can_be_made(form: Form) -> bool:
-    return not _refusal(form.folder).exists() and find_spec("onnx") is not None
 
 
 def _native_precision(folder: Path, decoder: DecoderConfig) -> Precision:

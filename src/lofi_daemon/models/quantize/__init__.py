@@ -1,4 +1,4 @@
 """Models in fewer bits: `model` makes a set of files, `graph` one of them.
 
-Needs the onnx package, which running a model does not.
+Imported only where that is asked for: running a model does not need it.
 """

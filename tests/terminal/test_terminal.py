@@ -39,7 +39,9 @@ def environment(folder: Path) -> dict[str, str]:
 class Terminal:
     """A command on a pseudo-terminal: what it wrote, and a keyboard."""
 
-    def __init__(self, folder: Path, *arguments: str, columns: int = 80) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, columns: int = 80, backends: str = '{"demo": {}}'
+    ) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.process = subprocess.Popen(
@@ -47,7 +49,7 @@ class Terminal:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env=environment(folder),
+            env={**environment(folder), "LOFI_TEST_BACKENDS": backends},
             start_new_session=True,
         )
         os.close(slave)
@@ -108,6 +110,19 @@ def test_the_radio_plays_obeys_single_keys_and_leaves_the_terminal_clean(tmp_pat
     assert terminal.written.rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in terminal.written
     kept = [path for path in tmp_path.rglob("*.json") if '"kept": true' in path.read_text()]
     assert len(kept) == 1
+
+
+def test_what_is_waited_for_is_said_until_it_is_there(tmp_path: Path) -> None:
+    slow = '{"demo": {}, "ace_step": {"seconds": {"diffusing": 2.0}, "full_model": true}}'
+    terminal = Terminal(tmp_path, "radio", "slow", "--duration", "6", backends=slow)
+    terminal.until("an older one meanwhile")
+    terminal.until("1/2 ready")
+    terminal.press("q")
+    assert terminal.end() == 0
+    frames = plain(terminal.written).split("lofi radio · ")
+    ready = [frame for frame in frames if "1/2 ready" in frame]
+    assert ready
+    assert not any("meanwhile" in frame for frame in ready)
 
 
 def test_any_other_words_are_a_prompt_and_a_narrow_window_is_enough(tmp_path: Path) -> None:

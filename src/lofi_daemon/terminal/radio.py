@@ -89,6 +89,7 @@ class RadioListening:
         self._tracks = tracks
         self._kept: set[str] = set()
         self._notice: str | None = None
+        self._waiting: RadioWaiting | None = None
         playback.subscribe(self._on_playback)
         station.subscribe(self._on_waiting)
         logging.getLogger("lofi_daemon").addHandler(NoticeHandler(self._show_notice))
@@ -111,8 +112,18 @@ class RadioListening:
             ready=radio.ready if radio is not None else 0,
             ahead=radio.ahead if radio is not None else 0,
             making=self._making(),
-            notice=self._notice,
+            notice=self._notice or self._wait(),
         )
+
+    def _wait(self) -> str | None:
+        """What is said while nothing new is ready."""
+        waiting, radio = self._waiting, self._station.status
+        if waiting is None or radio is None or radio.ready:
+            return None
+        eta = "" if waiting.eta_sec is None else f" in about {clock(waiting.eta_sec)}"
+        if waiting.replaying is None:
+            return f"The first track comes{eta}."
+        return f"The next new track comes{eta}; an older one meanwhile."
 
     def _making(self) -> MakingView | None:
         current = self._jobs.current
@@ -149,14 +160,10 @@ class RadioListening:
         if isinstance(event, PlaybackEnded) and event.error is not None:
             self._show_notice(event.error.message)
         elif type(event) is PlaybackStarted:
-            self._notice = None
+            self._notice = self._waiting = None
 
     def _on_waiting(self, event: RadioWaiting) -> None:
-        eta = "" if event.eta_sec is None else f" in about {clock(event.eta_sec)}"
-        if event.replaying is not None:
-            self._show_notice(f"The next new track comes{eta}; an older one meanwhile.")
-        else:
-            self._show_notice(f"The first track comes{eta}.")
+        self._waiting = event
 
     def _show_notice(self, text: str) -> None:
         self._notice = text

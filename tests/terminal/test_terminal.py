@@ -115,14 +115,24 @@ def test_the_radio_plays_obeys_single_keys_and_leaves_the_terminal_clean(tmp_pat
 def test_what_is_waited_for_is_said_until_it_is_there(tmp_path: Path) -> None:
     slow = '{"demo": {}, "ace_step": {"seconds": {"diffusing": 2.0}, "full_model": true}}'
     terminal = Terminal(tmp_path, "radio", "slow", "--duration", "6", backends=slow)
-    terminal.until("an older one meanwhile")
+    terminal.until("The next new track comes in about")
     terminal.until("1/2 ready")
     terminal.press("q")
     assert terminal.end() == 0
     frames = plain(terminal.written).split("lofi radio · ")
     ready = [frame for frame in frames if "1/2 ready" in frame]
     assert ready
-    assert not any("meanwhile" in frame for frame in ready)
+    assert not any("comes in about" in frame for frame in ready)
+
+
+def test_a_track_heard_before_is_called_an_older_one(tmp_path: Path) -> None:
+    slow = '{"demo": {}, "ace_step": {"seconds": {"diffusing": 30.0}, "full_model": true}}'
+    terminal = Terminal(tmp_path, "radio", "slow", "--duration", "6", backends=slow)
+    terminal.until("The next new track comes in about")
+    assert "an older one meanwhile" not in plain(terminal.written)
+    terminal.until("an older one meanwhile")
+    terminal.press("q")
+    assert terminal.end() == 0
 
 
 def test_any_other_words_are_a_prompt_and_a_narrow_window_is_enough(tmp_path: Path) -> None:

@@ -121,9 +121,12 @@ class RadioListening:
         if waiting is None or radio is None or radio.ready:
             return None
         eta = "" if waiting.eta_sec is None else f" in about {clock(waiting.eta_sec)}"
-        if waiting.replaying is None:
+        playing = self._playback.playing
+        if playing is None:
             return f"The first track comes{eta}."
-        return f"The next new track comes{eta}; an older one meanwhile."
+        heard_before = playing.last_played_at is not None
+        meanwhile = "; an older one meanwhile" if heard_before else ""
+        return f"The next new track comes{eta}{meanwhile}."
 
     def _making(self) -> MakingView | None:
         current = self._jobs.current

@@ -104,8 +104,9 @@ class Station:
         )
 
     def protected(self) -> set[str]:
-        """Tracks that must not be evicted before they were heard."""
-        return set(self._state.ready) if self._state is not None else set()
+        """Tracks that must not be evicted before they were heard. Any thread may ask."""
+        state = self._state
+        return set(state.ready) if state is not None else set()
 
     async def start(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,7 @@ def make_track(cache: TrackCache) -> MakeTrack:
         cache: TrackCache = cache,
         cancel: CancelToken | None = None,
         before_commit: Callable[[], None] = lambda: None,
+        protected: Callable[[], AbstractSet[str]] = frozenset,
     ) -> Track:
         request = GenerationRequest(prompt, 30.0, seed, inference_steps=60, scheduler="euler")
         return write_track(
@@ -56,6 +58,7 @@ def make_track(cache: TrackCache) -> MakeTrack:
             elapsed_sec=lambda: 1.5,
             cancel=cancel or CancelToken(),
             before_commit=before_commit,
+            protected=protected,
         )
 
     return make

@@ -12,6 +12,7 @@ import pytest
 
 from lofi_daemon.errors import TrackNotFound
 from lofi_daemon.tracks import Track, TrackCache
+from lofi_daemon.tracks.temporary import TemporaryFile
 from tests.tracks.conftest import MakeTrack, tone
 
 
@@ -156,6 +157,45 @@ def test_kept_and_protected_tracks_stay(cache: TrackCache, make_track: MakeTrack
     cache.max_bytes = 1
     assert cache.evict({b.track_id}) == [c.track_id]
     assert set(ids(cache.tracks())) == {a.track_id, b.track_id}
+
+
+def test_a_new_track_is_there_only_with_the_room_it_needs(
+    cache: TrackCache, make_track: MakeTrack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, _ = make_in_order(make_track, 2)
+    cache.max_bytes = 2 * a.bytes
+    most = 0
+    publish = TemporaryFile.publish
+
+    def watched(file: TemporaryFile, path: Path) -> None:
+        nonlocal most
+        publish(file, path)
+        most = max(most, cache.size().bytes)
+
+    monkeypatch.setattr(TemporaryFile, "publish", watched)
+    c = make_track("c", protected=lambda: {a.track_id})
+    assert set(ids(cache.tracks())) == {a.track_id, c.track_id}
+    assert most <= cache.max_bytes
+    make_track("c")  # written again it needs no room but its own
+    assert set(ids(cache.tracks())) == {a.track_id, c.track_id}
+
+
+def test_a_track_is_kept_even_where_no_room_can_be_made(
+    cache: TrackCache,
+    make_track: MakeTrack,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    a = make_track("a")
+    cache.max_bytes = a.bytes
+
+    def refuse(track: Track) -> None:
+        raise PermissionError(13, "Permission denied", track.file)
+
+    monkeypatch.setattr(cache, "_remove", refuse)
+    b = make_track("b")
+    assert set(ids(cache.tracks())) == {a.track_id, b.track_id}
+    assert "over its limit" in caplog.text
 
 
 def test_sweeping_spares_the_living_and_strangers(cache: TrackCache, make_track: MakeTrack) -> None:

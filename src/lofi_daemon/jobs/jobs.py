@@ -105,6 +105,7 @@ class Jobs:
             settings.track_format,
             in_background=in_background,
             unload_after_sec=settings.unload_after_sec,
+            protected=lambda: self._protected(),
             on_step=self._step_done,
             on_end=self._job_ended,
         )
@@ -114,7 +115,7 @@ class Jobs:
         self._listeners.append(listener)
 
     def protect(self, protected: Callable[[], AbstractSet[str]]) -> None:
-        """Ask `protected()` which tracks must not be evicted: those that play and will play."""
+        """Ask `protected()`, in the worker's thread, which tracks must not go to make room."""
         self._protected = protected
 
     @property
@@ -296,15 +297,6 @@ class Jobs:
             return
         job.finished = True
         self._publish(event)
-        if isinstance(event, Completed):
-            kept_alive = {event.track_id, *self._protected()}
-            self._loop.run_in_executor(None, self._evict, kept_alive)
-
-    def _evict(self, kept_alive: AbstractSet[str]) -> None:
-        try:
-            self._tracks.evict(kept_alive)
-        except LofiError as error:
-            log.warning("%s", error)
 
     def _publish(self, event: Event) -> None:
         for listener in self._listeners:

@@ -9,6 +9,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 
 from lofi_daemon import cancellation
 from lofi_daemon.backends.protocol import Phase, PhaseProgress
@@ -38,6 +39,7 @@ class Worker:
         *,
         in_background: bool = True,
         unload_after_sec: float | None = None,
+        protected: Callable[[], AbstractSet[str]] = frozenset,
         on_step: Callable[[Job], None],
         on_end: Callable[[Job, FinalEvent], None],
     ) -> None:
@@ -47,6 +49,7 @@ class Worker:
         self._track_format: TrackFormat = track_format
         self._in_background = in_background
         self._unload_after_sec = unload_after_sec
+        self._protected = protected
         self._on_step = on_step
         self._on_end = on_end
         self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -128,6 +131,7 @@ class Worker:
             elapsed_sec=progress.elapsed_sec,
             cancel=token,
             before_commit=job.begin_commit,
+            protected=self._protected,
         )
         progress.finish()
         self._timings.learn(

@@ -99,7 +99,10 @@ class Playback:
         return self.player.state == "stopped"
 
     def protected(self) -> set[str]:
-        """Tracks that must not be evicted: what plays, what comes next, the playlist."""
+        """Tracks that must not be evicted: what plays, what comes next, the playlist.
+
+        Any thread may ask.
+        """
         turns = (self._playing, self._next)
         return {turn.track.track_id for turn in turns if turn is not None} | set(
             self.playlist.track_ids

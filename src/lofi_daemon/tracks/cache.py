@@ -150,10 +150,24 @@ class TrackCache:
             with suppress(OSError):
                 path.unlink()
 
-    def commit(self, audio: TemporaryFile, sidecar: TemporaryFile, track: Track) -> None:
-        """Turn two synced temporary files into the track. Raises OSError."""
+    def commit(
+        self,
+        audio: TemporaryFile,
+        sidecar: TemporaryFile,
+        track: Track,
+        protected: AbstractSet[str] = frozenset(),
+    ) -> None:
+        """Turn two synced temporary files into the track, room for it made as by `evict` before.
+
+        Raises OSError. Where no room can be made the track is there all the same.
+        """
         with folder_lock(self.folder):
             old = read_sidecar(self._sidecar_path(track.track_id))
+            needed = track.bytes - (0 if old is None else old.bytes)
+            try:
+                self._make_room(needed, {track.track_id, *protected})
+            except (OSError, CacheWriteFailed) as error:
+                log.warning("The track folder grows over its limit: %s", error)
             audio.publish(self.path(track))
             sidecar.publish(self._sidecar_path(track.track_id))
             if old is not None and old.file != track.file:
@@ -188,25 +202,15 @@ class TrackCache:
     def evict(self, protected: AbstractSet[str] = frozenset()) -> list[str]:
         """Delete the least recently played tracks until the folder is within its limit.
 
-        Kept tracks and `protected` ones (playing, queued, just made) stay. Raises CacheWriteFailed.
+        Kept tracks and `protected` ones (playing, queued) stay. Raises CacheWriteFailed.
         """
         if self.size().bytes <= self.max_bytes:
             return []
-        evicted: list[str] = []
         try:
             with folder_lock(self.folder):
-                tracks = self.tracks()
-                excess = sum(track.bytes for track in tracks) - self.max_bytes
-                for track in sorted(tracks, key=lambda track: track.last_used_at):
-                    if excess <= 0:
-                        break
-                    if not track.kept and track.track_id not in protected:
-                        self._remove(track)
-                        excess -= track.bytes
-                        evicted.append(track.track_id)
+                return self._make_room(0, protected)
         except OSError as error:
             raise write_failed(self.folder, error) from error
-        return evicted
 
     def _read(self, entry: os.DirEntry[str]) -> _Known | None:
         """A sidecar as it is now: from memory where it did not change."""
@@ -259,6 +263,20 @@ class TrackCache:
         except OSError as error:
             raise write_failed(self.folder, error) from error
         return changed
+
+    def _make_room(self, needed: int, protected: AbstractSet[str]) -> list[str]:
+        """Evict until `needed` more bytes are within the limit. Only with the folder's lock."""
+        tracks = self.tracks()
+        excess = sum(track.bytes for track in tracks) + needed - self.max_bytes
+        evicted: list[str] = []
+        for track in sorted(tracks, key=lambda track: track.last_used_at):
+            if excess <= 0:
+                break
+            if not track.kept and track.track_id not in protected:
+                self._remove(track)
+                excess -= track.bytes
+                evicted.append(track.track_id)
+        return evicted
 
     def _remove(self, track: Track) -> None:
         self._sidecar_path(track.track_id).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 
 from lofi_daemon.audio import AudioClip
 from lofi_daemon.backends.protocol import GenerationRequest
@@ -27,12 +28,14 @@ def write_track(
     elapsed_sec: Callable[[], float],
     cancel: CancelToken,
     before_commit: Callable[[], None] = lambda: None,
+    protected: Callable[[], AbstractSet[str]] = frozenset,
 ) -> Track:
     """Write, measure and commit a track.
 
     `elapsed_sec()` gives the seconds the job has taken so far. `before_commit` is called when all
-    is written and nothing is visible yet; what it raises undoes everything. Raises
-    CacheWriteFailed, ModelInferenceFailed (samples that are not numbers), Cancelled.
+    is written and nothing is visible yet; what it raises undoes everything. `protected()` gives
+    the tracks that may not go to make room. Raises CacheWriteFailed, ModelInferenceFailed (samples
+    that are not numbers), Cancelled.
     """
     needed = bytes_needed(clip, track_format)
     try:
@@ -74,7 +77,7 @@ def write_track(
             with cache.temporary(track_id) as sidecar:
                 sidecar.write(sidecar_text(track))
                 before_commit()
-                cache.commit(audio, sidecar, track)
+                cache.commit(audio, sidecar, track, protected())
     except OSError as error:
         raise write_failed(cache.folder, error, needed) from error
     return track

@@ -178,6 +178,11 @@ def test_a_new_track_is_there_only_with_the_room_it_needs(
     assert most <= cache.max_bytes
     make_track("c")  # written again it needs no room but its own
     assert set(ids(cache.tracks())) == {a.track_id, c.track_id}
+    cache.path(c).unlink()  # and all of it where only the sidecar was left
+    b = make_track("b")
+    make_track("c", protected=lambda: {a.track_id})
+    assert cache.find(b.track_id) is None
+    assert most <= cache.max_bytes
 
 
 def test_a_track_is_kept_even_where_no_room_can_be_made(

@@ -163,9 +163,8 @@ class TrackCache:
         """
         with folder_lock(self.folder):
             old = read_sidecar(self._sidecar_path(track.track_id))
-            needed = track.bytes - (0 if old is None else old.bytes)
             try:
-                self._make_room(needed, {track.track_id, *protected})
+                self._make_room(protected, coming=track)
             except (OSError, CacheWriteFailed) as error:
                 log.warning("The track folder grows over its limit: %s", error)
             audio.publish(self.path(track))
@@ -208,7 +207,7 @@ class TrackCache:
             return []
         try:
             with folder_lock(self.folder):
-                return self._make_room(0, protected)
+                return self._make_room(protected)
         except OSError as error:
             raise write_failed(self.folder, error) from error
 
@@ -264,9 +263,15 @@ class TrackCache:
             raise write_failed(self.folder, error) from error
         return changed
 
-    def _make_room(self, needed: int, protected: AbstractSet[str]) -> list[str]:
-        """Evict until `needed` more bytes are within the limit. Only with the folder's lock."""
-        tracks = self.tracks()
+    def _make_room(self, protected: AbstractSet[str], *, coming: Track | None = None) -> list[str]:
+        """Evict until all is within the limit, `coming` too, in the place of its older self.
+
+        Only with the folder's lock.
+        """
+        tracks, needed = self.tracks(), 0
+        if coming is not None:
+            tracks = [track for track in tracks if track.track_id != coming.track_id]
+            needed = coming.bytes
         excess = sum(track.bytes for track in tracks) + needed - self.max_bytes
         evicted: list[str] = []
         for track in sorted(tracks, key=lambda track: track.last_used_at):

@@ -22,6 +22,7 @@ from lofi_daemon.backends.musicgen.native.decoder_graph import (
     write_decoder,
 )
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.onnx.external_weights import external_files, read_model
 
 from .modules import CodecDecoder, TextEncoder, TokenDecoder
 
@@ -156,19 +157,9 @@ def trace(
 def _gather_weights(path: Path) -> None:
     """One file beside the graph, in place of the many that the exporter leaves."""
     model = onnx.load(str(path))
-    for scattered in _external_files(path):
+    for scattered in external_files(read_model(path), path.parent):
         scattered.unlink()
     save_with_weights(model, path)
-
-
-def _external_files(path: Path) -> set[Path]:
-    graph = onnx.load(str(path), load_external_data=False).graph
-    return {
-        path.parent / entry.value
-        for tensor in graph.initializer
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
 
 
 _KINDS = ("decoder", "encoder")

@@ -1,10 +1,17 @@
-"""Weights of a graph that lie in a file beside it, where onnxruntime maps them."""
+"""Graphs whose weights lie in files beside them, where onnxruntime maps them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from onnx import TensorProto
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from lofi_daemon.errors import ModelLoadFailed
 
 # Windows can map a file only at multiples of 64 KiB.
 ALIGNMENT = 1 << 16
@@ -25,3 +32,41 @@ def external_tensor(
     for key, value in (("location", location), ("offset", offset), ("length", length)):
         tensor.external_data.add(key=key, value=str(value))
     return tensor
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """A graph without the weights beside it. Raises ModelLoadFailed."""
+    try:
+        return onnx.load(str(path), load_external_data=False)
+    except Exception as error:
+        raise ModelLoadFailed(f"Model file {path} cannot be read: {error}") from error
+
+
+def external_files(model: onnx.ModelProto, folder: Path) -> list[Path]:
+    """The files beside a graph that hold its weights; folder: the graph's."""
+    locations = {
+        entry.value
+        for tensor in model.graph.initializer
+        if tensor.data_location == TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return [folder / location for location in sorted(locations)]
+
+
+def read_weight(tensor: TensorProto, folder: Path) -> NDArray[Any]:
+    """One tensor's values, read from its own place and nowhere else.
+
+    The onnx package's way keeps what it has read inside the tensor, until all weights are in
+    memory. Raises ModelLoadFailed where the file is too short, OSError.
+    """
+    if tensor.data_location != TensorProto.EXTERNAL:
+        return numpy_helper.to_array(tensor)
+    where = {entry.key: entry.value for entry in tensor.external_data}
+    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    path = folder / where["location"]
+    count = int(np.prod(tensor.dims, dtype=np.int64))
+    values = np.fromfile(path, dtype=dtype, count=count, offset=int(where.get("offset", 0)))
+    if values.size != count:
+        raise ModelLoadFailed(f"Model file {path} ends inside the weight {tensor.name}.")
+    return values.reshape(tuple(tensor.dims))

@@ -13,28 +13,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import GraphProto, helper
 
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.models.quantize.matrices import QuantizePlan, find_matrices, pack_matrix
 from lofi_daemon.models.quantize.nodes import replaced_nodes
 from lofi_daemon.models.quantize.weight_file import WeightFile
+from lofi_daemon.onnx.external_weights import read_model, read_weight
 from lofi_daemon.onnx.weight_formats import MICROSOFT, PackedWeights, WeightFormat
 
 OnWeight = Callable[[int, int], None]
 """Gets how many of how many weights are written."""
 
 
-def matrix_share(source: Path, plan: QuantizePlan) -> float:
-    """How much of a graph's weights `quantize_graph` would pack, from 0 to 1.
-
-    Raises ModelLoadFailed.
-    """
-    graph = _read_model(source).graph
+def matrix_share(graph: GraphProto, plan: QuantizePlan) -> float:
+    """How much of a graph's weights `quantize_graph` would pack, from 0 to 1."""
     weights = {tensor.name: tensor for tensor in graph.initializer}
     sizes = {name: math.prod(tensor.dims) for name, tensor in weights.items()}
     packed = sum(sizes[name] for name in find_matrices(graph.node, weights, plan))
@@ -52,7 +47,7 @@ def quantize_graph(
     they change it (root mean square, relative).
     Raises ModelLoadFailed where the source cannot be read, OSError, Cancelled.
     """
-    model = _read_model(source)
+    model = read_model(source)
     graph = model.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
     matrices = find_matrices(graph.node, weights, plan)
@@ -61,7 +56,7 @@ def quantize_graph(
     for index, tensor in enumerate(graph.initializer):
         cancel.raise_if_cancelled()
         if not writer.has(tensor.name):
-            value = _read_tensor(tensor, source.parent)
+            value = read_weight(tensor, source.parent)
             matrix = matrices.get(tensor.name)
             if matrix is None:
                 writer.write(tensor.name, {"": value})
@@ -90,29 +85,8 @@ def quantize_graph(
     return {name: error for name, error in errors.items() if error is not None}
 
 
-def _read_model(source: Path) -> onnx.ModelProto:
-    try:
-        return onnx.load(str(source), load_external_data=False)
-    except Exception as error:
-        raise ModelLoadFailed(f"Model file {source} cannot be read: {error}") from error
-
-
 def _by_suffix(packed: PackedWeights) -> dict[str, NDArray[Any]]:
     return {f".{role}": tensor for role, tensor in packed.tensors.items()}
-
-
-def _read_tensor(tensor: TensorProto, folder: Path) -> NDArray[Any]:
-    """One tensor's values, read from its own place and nowhere else."""
-    if tensor.data_location != TensorProto.EXTERNAL:
-        return numpy_helper.to_array(tensor)
-    where = {entry.key: entry.value for entry in tensor.external_data}
-    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    path = folder / where["location"]
-    count = int(np.prod(tensor.dims, dtype=np.int64))
-    values = np.fromfile(path, dtype=dtype, count=count, offset=int(where.get("offset", 0)))
-    if values.size != count:
-        raise ModelLoadFailed(f"Model file {path} ends inside the weight {tensor.name}.")
-    return values.reshape(tuple(tensor.dims))
 
 
 def _identity(source: Path, plan: QuantizePlan) -> dict[str, Any]:

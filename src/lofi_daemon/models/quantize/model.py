@@ -10,11 +10,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import onnx
-from onnx import external_data_helper as external
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelLoadFailed, ModelNotFound
@@ -28,6 +25,7 @@ from lofi_daemon.models.quantize.matrices import (
 )
 from lofi_daemon.models.store import RECORD
 from lofi_daemon.models.variants import MANIFEST, Variant, is_set, manifest_of
+from lofi_daemon.onnx.external_weights import external_files, read_model
 from lofi_daemon.onnx.weight_formats import WeightFormat
 
 # How much 4 bits change each matrix that they were meant for.
@@ -41,6 +39,16 @@ _BEGUN = ".begun"
 
 OnProgress = Callable[[str, float], None]
 """Gets the file that is being written and the share of the whole work that is done."""
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """A graph, the files of its weights, the bytes of all, and how much of them are matrices."""
+
+    path: Path
+    weights: list[Path]
+    bytes: int
+    matrix_share: float
 
 
 @dataclass(frozen=True)
@@ -77,41 +85,40 @@ def quantize_model(
         )
     target, unfinished = folder / variant, folder / f".{variant}"
     unfinished.mkdir(parents=True, exist_ok=True)
-    graphs = sorted(folder.glob("*.onnx"))
-    weights_of = {graph: _external_files(graph) for graph in graphs}
-    sizes = {graph: _bytes(graph, weights_of[graph]) for graph in graphs}
     eight_bits = _eight_bits(unfinished, options)
-    plans = {
-        graph: QuantizePlan(
-            repeated=WeightFormat.INT4_BLOCKS
-            if variant == "int4" and sizes[graph] == max(sizes.values())
-            else eight_bits,
-            single=eight_bits,
-            min_elements=options.min_elements,
-            min_single_elements=options.min_single_elements,
-        )
+    plan = QuantizePlan(
+        eight_bits,
+        eight_bits,
+        min_elements=options.min_elements,
+        min_single_elements=options.min_single_elements,
+    )
+    graphs = [_look(path, plan) for path in sorted(folder.glob("*.onnx"))]
+    large = [
+        graph
         for graph in graphs
-        if sizes[graph] >= options.min_bytes
-    }
-    large = [graph for graph, plan in plans.items() if matrix_share(graph, plan) >= MIN_SHARE]
+        if graph.bytes >= options.min_bytes and graph.matrix_share >= MIN_SHARE
+    ]
     if not large:
         raise ModelLoadFailed(
             f"{folder} has no graph large enough to be worth {variant}.",
             hint="Use the files as they are.",
         )
-    replaced = {path.name for graph in large for path in (graph, *weights_of[graph])}
-    total, done = sum(sizes[graph] for graph in large), 0
+    replaced = {path.name for graph in large for path in (graph.path, *graph.weights)}
+    largest = max(graph.bytes for graph in graphs)
+    total, done = sum(graph.bytes for graph in large), 0
     for graph in large:
-        if not (unfinished / graph.name).is_file():
+        target_graph = unfinished / graph.path.name
+        if not target_graph.is_file():
 
-            def on_weight(written: int, of: int, graph: Path = graph, before: int = done) -> None:
-                on_progress(graph.name, (before + sizes[graph] * written / of) / total)
+            def on_weight(written: int, of: int, graph: _Graph = graph, before: int = done) -> None:
+                on_progress(graph.path.name, (before + graph.bytes * written / of) / total)
 
-            target_graph = unfinished / graph.name
-            table = quantize_graph(graph, target_graph, plans[graph], on_weight, cancel)
+            in_four_bits = variant == "int4" and graph.bytes == largest
+            its_plan = replace(plan, repeated=WeightFormat.INT4_BLOCKS) if in_four_bits else plan
+            table = quantize_graph(graph.path, target_graph, its_plan, on_weight, cancel)
             if table:
                 write_atomically(unfinished / SENSITIVITY, json.dumps(table, indent=1) + "\n")
-        done += sizes[graph]
+        done += graph.bytes
     for path in folder.iterdir():
         is_new = path.name in {*replaced, MANIFEST, RECORD}
         if path.is_file() and not is_new and path.name[0] != ".":
@@ -123,18 +130,11 @@ def quantize_model(
     return target
 
 
-def _external_files(graph: Path) -> list[Path]:
-    """The files beside a graph that hold its weights."""
-    try:
-        model = onnx.load(str(graph), load_external_data=False)
-    except Exception as error:
-        raise ModelLoadFailed(f"Model file {graph} cannot be read: {error}") from error
-    locations = {
-        external.ExternalDataInfo(tensor).location
-        for tensor in model.graph.initializer
-        if external.uses_external_data(tensor)
-    }
-    return [graph.parent / location for location in sorted(locations)]
+def _look(path: Path, plan: QuantizePlan) -> _Graph:
+    model = read_model(path)
+    weights = external_files(model, path.parent)
+    size = sum(file.stat().st_size for file in (path, *weights))
+    return _Graph(path, weights, size, matrix_share(model.graph, plan))
 
 
 def _eight_bits(unfinished: Path, options: QuantizeOptions) -> WeightFormat:
@@ -172,10 +172,6 @@ def _write_manifest(
         if name != MANIFEST
     }
     write_atomically(target / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-
-
-def _bytes(graph: Path, weights: list[Path]) -> int:
-    return sum(path.stat().st_size for path in (graph, *weights))
 
 
 def _link(path: Path, link: Path) -> None:

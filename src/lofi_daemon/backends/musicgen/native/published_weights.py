@@ -15,6 +15,7 @@ import onnx
 from numpy.typing import NDArray
 
 from lofi_daemon.backends.musicgen.bundle import DecoderConfig
+from lofi_daemon.onnx.external_weights import read_model, read_weight
 
 Weight = NDArray[np.float32]
 
@@ -123,7 +124,7 @@ class _Graph:
 
     def __init__(self, path: Path) -> None:
         self._folder = path.parent
-        graph = onnx.load(str(path), load_external_data=False).graph
+        graph = read_model(path).graph
         self._nodes = list(graph.node)
         self._outputs = {output.name for output in graph.output}
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
@@ -148,8 +149,8 @@ class _Graph:
     def value(self, name: str) -> Weight:
         """A constant, float32. Raises UnrecognisedGraph for a computed value."""
         if name in self._initializers:
-            array = onnx.numpy_helper.to_array(self._initializers[name], str(self._folder))
-            return np.asarray(array, dtype=np.float32)
+            weight = read_weight(self._initializers[name], self._folder)
+            return np.asarray(weight, dtype=np.float32)
         node = self._producers.get(name)
         if node is None or node.op_type not in (*_PASSING, "Constant"):
             raise UnrecognisedGraph(f"the weight {name} is computed")

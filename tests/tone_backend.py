@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from lofi_daemon.audio import AudioClip
 from lofi_daemon.backends.protocol import (
     Availability,
     BackendInfo,
@@ -21,6 +20,7 @@ from lofi_daemon.backends.protocol import (
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidParams, ModelInferenceFailed
+from lofi_daemon.sound.clip import AudioClip
 
 OPTIONS = frozenset({"inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg"})
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lofi_daemon.audio import AudioClip
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import TrackFormat
+from lofi_daemon.sound.clip import AudioClip
 from lofi_daemon.tracks import Track, TrackCache, track_id
 from lofi_daemon.tracks.writing import write_track
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from lofi_daemon.audio import AudioClip
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.config import TrackFormat
 from lofi_daemon.errors import ModelInferenceFailed
+from lofi_daemon.sound.clip import AudioClip
 from lofi_daemon.tracks import TrackCache
 from tests.tracks.conftest import MakeTrack, tone
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from lofi_daemon.cancellation import CancelToken
 
 if TYPE_CHECKING:
-    from lofi_daemon.audio import AudioClip
+    from lofi_daemon.sound.clip import AudioClip
 
 
 class Phase(str, Enum):

@@ -90,7 +90,7 @@ def _report(event: Completed, registry: Registry, output: Path | None, *, named:
 def _draw(track: Path, picture: Path) -> None:
     from rich.console import Console
 
-    from lofi_daemon.picture import read_clip, save_png, terminal_picture
+    from lofi_daemon.sound.picture import read_clip, save_png, terminal_picture
 
     clip = read_clip(track)
     save_png(clip, picture)

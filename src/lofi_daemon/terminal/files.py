@@ -145,8 +145,8 @@ def look_at(path: Path) -> SoundFile:
     import numpy as np
     import soundfile
 
-    from lofi_daemon.audio import AudioClip
-    from lofi_daemon.loudness import integrated_loudness, true_peak, waveform_peaks
+    from lofi_daemon.sound.clip import AudioClip
+    from lofi_daemon.sound.loudness import integrated_loudness, true_peak, waveform_peaks
 
     try:
         samples, sample_rate = soundfile.read(str(path), dtype="float32", always_2d=True)

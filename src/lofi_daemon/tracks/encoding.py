@@ -15,11 +15,11 @@ from typing import BinaryIO, cast
 import numpy as np
 import soundfile
 
-from lofi_daemon import spool
-from lofi_daemon.audio import AudioClip, Samples
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import TrackFormat
 from lofi_daemon.errors import CacheWriteFailed, ModelInferenceFailed
+from lofi_daemon.sound import spool
+from lofi_daemon.sound.clip import AudioClip, Samples
 
 BLOCK_FRAMES = 1 << 16
 

@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
-from lofi_daemon.audio import AudioClip
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import TrackFormat
-from lofi_daemon.loudness import integrated_loudness, true_peak, waveform_peaks
+from lofi_daemon.sound.clip import AudioClip
+from lofi_daemon.sound.loudness import integrated_loudness, true_peak, waveform_peaks
 from lofi_daemon.tracks.cache import TrackCache, write_failed
 from lofi_daemon.tracks.encoding import ENCODINGS, bytes_needed, encode
 from lofi_daemon.tracks.sidecar import Track, now, sidecar_text

@@ -8,12 +8,12 @@ import json
 import numpy as np
 import pytest
 
-from lofi_daemon.audio import AudioClip
 from lofi_daemon.backends.ace_step.bundle import FILES, read_manifest
 from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
 from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
 from lofi_daemon.backends.demo.plan import compose
 from lofi_daemon.backends.protocol import GenerationRequest
+from lofi_daemon.sound.clip import AudioClip
 
 SECONDS = 8.0
 STEPS = 6

@@ -30,10 +30,10 @@ from lofi_daemon.models import store
 from lofi_daemon.models.variants import variant_folder, variant_repair
 
 if TYPE_CHECKING:
-    from lofi_daemon.audio import AudioClip
     from lofi_daemon.backends.ace_step.context import LyricIds
     from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
     from lofi_daemon.config import Settings
+    from lofi_daemon.sound.clip import AudioClip
 
 Composer = Callable[[GenerationRequest], "LyricIds"]
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon import spool
 from lofi_daemon.backends.ace_step.bundle import DCAE, VOCODER, Manifest
 from lofi_daemon.backends.ace_step.latents import CHANNELS, HEIGHT
 from lofi_daemon.backends.ace_step.solvers import Latents
@@ -21,6 +20,7 @@ from lofi_daemon.backends.ace_step.windows import Window, blend_weights, kept_sp
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
+from lofi_daemon.sound import spool
 
 MelSpectrogram = NDArray[np.float32]
 OnWindow = Callable[[float], None]

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon import spool
-from lofi_daemon.audio import AudioClip, Samples, scale
 from lofi_daemon.backends.ace_step.bundle import Mastering
-from lofi_daemon.filters import filter_in_segments, high_pass_response
-from lofi_daemon.loudness import integrated_loudness
+from lofi_daemon.sound import spool
+from lofi_daemon.sound.clip import AudioClip, Samples, scale
+from lofi_daemon.sound.filters import filter_in_segments, high_pass_response
+from lofi_daemon.sound.loudness import integrated_loudness
 
 LOOKAHEAD_SEC = 0.005
 RELEASE_SEC = 0.12

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from lofi_daemon.audio import AudioClip, fade_out, join_to_length, normalise_peak, resample_stream
 from lofi_daemon.backends.ace_step.bundle import (
     CONTEXT_ENCODER,
     DCAE,
@@ -50,6 +49,13 @@ from lofi_daemon.backends.protocol import (
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed
 from lofi_daemon.onnx.session import SessionSettings
+from lofi_daemon.sound.clip import (
+    AudioClip,
+    fade_out,
+    join_to_length,
+    normalise_peak,
+    resample_stream,
+)
 
 OUTPUT_SAMPLE_RATE = 48000
 END_FADE_SEC = 0.05

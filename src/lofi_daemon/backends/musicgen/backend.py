@@ -42,9 +42,9 @@ from lofi_daemon.models import store
 from lofi_daemon.models.variants import variant_repair
 
 if TYPE_CHECKING:
-    from lofi_daemon.audio import AudioClip
     from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
     from lofi_daemon.config import Settings, VariantName
+    from lofi_daemon.sound.clip import AudioClip
 
 OPTIONS = ("inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg")
 

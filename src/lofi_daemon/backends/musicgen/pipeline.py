@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from lofi_daemon.audio import AudioClip, fade_out, join_to_length, normalise_peak
 from lofi_daemon.backends.musicgen.bundle import read_config
 from lofi_daemon.backends.musicgen.codec import EncodecDecoder
 from lofi_daemon.backends.musicgen.continuation import expected_cost, frames_for, stretches
@@ -27,6 +26,7 @@ from lofi_daemon.backends.protocol import (
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import VariantName
 from lofi_daemon.onnx.session import SessionSettings
+from lofi_daemon.sound.clip import AudioClip, fade_out, join_to_length, normalise_peak
 
 END_FADE_SEC = 0.05
 PEAK = 0.89

@@ -9,8 +9,8 @@ import numpy as np
 import psutil
 import pytest
 
-from lofi_daemon import spool
-from lofi_daemon.audio import SEGMENT_FRAMES, fade_out, join_to_length, normalise_peak, scale
+from lofi_daemon.sound import spool
+from lofi_daemon.sound.clip import SEGMENT_FRAMES, fade_out, join_to_length, normalise_peak, scale
 
 MEGABYTE = 1 << 20
 FRAMES = 12_000_000

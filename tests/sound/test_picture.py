@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lofi_daemon.audio import AudioClip
-from lofi_daemon.picture import peaks, save_png, spectrogram, terminal_picture
+from lofi_daemon.sound.clip import AudioClip
+from lofi_daemon.sound.picture import peaks, save_png, spectrogram, terminal_picture
 
 
 def tone(frequency: float) -> AudioClip:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon.audio import AudioClip
+from lofi_daemon.sound.clip import AudioClip
 
 if TYPE_CHECKING:
     from rich.text import Text

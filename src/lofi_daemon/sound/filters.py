@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon import spool
-from lofi_daemon.audio import Samples
+from lofi_daemon.sound import spool
+from lofi_daemon.sound.clip import Samples
 
 Response = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lofi_daemon.audio import fade_out, join_to_length, normalise_peak, resample_stream
+from lofi_daemon.sound.clip import fade_out, join_to_length, normalise_peak, resample_stream
 
 
 def sine(frequency: float, seconds: float, rate: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon import spool
+from lofi_daemon.sound import spool
 
 Samples = NDArray[np.float32]
 

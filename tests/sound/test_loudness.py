@@ -7,8 +7,8 @@ import pyloudnorm
 import pytest
 import soxr
 
-from lofi_daemon.audio import AudioClip
-from lofi_daemon.loudness import integrated_loudness, true_peak, waveform_peaks
+from lofi_daemon.sound.clip import AudioClip
+from lofi_daemon.sound.loudness import integrated_loudness, true_peak, waveform_peaks
 
 
 def noise(rate: int, channels: int, seconds: float) -> AudioClip:

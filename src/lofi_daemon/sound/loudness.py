@@ -8,9 +8,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon import spool
-from lofi_daemon.audio import AudioClip
-from lofi_daemon.filters import filter_in_segments, impulse_response
+from lofi_daemon.sound import spool
+from lofi_daemon.sound.clip import AudioClip
+from lofi_daemon.sound.filters import filter_in_segments, impulse_response
 
 ABSOLUTE_GATE_LUFS = -70.0
 RELATIVE_GATE_LU = -10.0

@@ -1,7 +1,7 @@
 """Captions: the words people type, and what they mean for the band.
 
-Each caption comes with the attribute values it states. Attributes it does not state are left open
-for the planner. `PLAIN_WORDS` name a sound directly; `SYNONYMS` are the other ways to say it.
+Each caption comes with the attribute values it states, as the package's own reading of prompts
+finds them, so that text encoder and planner never disagree. What it does not state is left open.
 """
 
 from __future__ import annotations
@@ -9,307 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
+from lofi_daemon.backends.demo.prompt import understand
 from lofi_daemon.backends.demo.score import ATTRIBUTES
+from lofi_daemon.backends.demo.words import PLAIN_WORDS, SCENES, SYNONYMS
 
 Stated = dict[str, str]
 
-PLAIN_WORDS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("keys", "electric piano"): ("electric piano", "rhodes"),
-    ("keys", "piano"): ("piano",),
-    ("keys", "guitar"): ("guitar", "electric guitar", "jazz guitar"),
-    ("keys", "nylon guitar"): ("nylon guitar", "acoustic guitar"),
-    ("keys", "vibraphone"): ("vibraphone", "vibes"),
-    ("lead", "flute"): ("flute",),
-    ("lead", "saxophone"): ("saxophone", "sax"),
-    ("lead", "music box"): ("music box",),
-    ("kit", "boom bap kit"): ("boom bap drums", "boom bap"),
-    ("kit", "brushes"): ("brushes", "brushed drums"),
-    ("kit", "drum machine"): ("drum machine", "808 drums"),
-    ("bass", "upright bass"): ("upright bass", "double bass"),
-    ("bass", "electric bass"): ("electric bass", "bass guitar"),
-    ("bass", "sub bass"): ("sub bass",),
-    ("rain", "rain"): ("rain", "rain sounds"),
-    ("rain", "no rain"): ("no rain", "without rain"),
-    ("vinyl", "vinyl"): ("vinyl crackle", "vinyl"),
-    ("vinyl", "no vinyl"): ("no vinyl", "without crackle", "no vinyl noise"),
-    ("tone", "dark"): ("dark", "warm", "muffled"),
-    ("tone", "bright"): ("bright", "crisp"),
-    ("comping", "held chords"): ("sustained chords",),
-    ("comping", "offbeat chords"): ("choppy chords",),
-    ("comping", "broken chords"): ("arpeggios",),
-}
-SYNONYMS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("keys", "electric piano"): (
-        "wurlitzer",
-        "fender rhodes",
-        "e-piano",
-        "ep chords",
-        "mellow keys",
-        "tine piano",
-        "rhodes chords",
-        "electric keys",
-        "wurli",
-        "electric pianos",
-        "epiano",
-        "soulful keys",
-    ),
-    ("keys", "piano"): (
-        "grand piano",
-        "acoustic piano",
-        "upright piano",
-        "pianist",
-        "piano chords",
-        "felt piano",
-        "ivories",
-        "piano keys",
-        "pianos",
-        "steinway",
-        "soft piano",
-        "old piano",
-    ),
-    ("keys", "guitar"): (
-        "guitarist",
-        "clean guitar",
-        "hollow body guitar",
-        "archtop",
-        "guitar chords",
-        "strummed guitar",
-        "guitars",
-        "six string",
-        "jazzy guitar",
-        "semi-hollow guitar",
-    ),
-    ("keys", "nylon guitar"): (
-        "classical guitar",
-        "spanish guitar",
-        "nylon strings",
-        "fingerpicked guitar",
-        "bossa guitar",
-        "acoustic strings",
-        "nylon string guitar",
-        "unplugged guitar",
-        "flamenco guitar",
-    ),
-    ("keys", "vibraphone"): (
-        "vibraharp",
-        "mallets",
-        "mallet percussion",
-        "marimba",
-        "xylophone",
-        "vibraphones",
-        "vibe chords",
-        "shimmering mallets",
-    ),
-    ("lead", "flute"): (
-        "flutist",
-        "flautist",
-        "woodwind",
-        "wooden flute",
-        "flutes",
-        "breathy flute",
-        "pan flute",
-        "recorder",
-        "shakuhachi",
-    ),
-    ("lead", "saxophone"): (
-        "tenor sax",
-        "alto sax",
-        "saxophonist",
-        "smoky sax",
-        "reed solo",
-        "saxes",
-        "sax solo",
-        "horn",
-        "tenor saxophone",
-    ),
-    ("lead", "music box"): (
-        "celesta",
-        "bells",
-        "glockenspiel",
-        "chimes",
-        "toy bells",
-        "tinkling bells",
-        "lullaby box",
-        "wind-up box",
-        "kalimba",
-        "bell melody",
-    ),
-    ("kit", "boom bap kit"): (
-        "hip hop drums",
-        "hip-hop beat",
-        "golden age beat",
-        "old school drums",
-        "dusty drums",
-        "punchy drums",
-        "90s hip hop drums",
-        "sampled drums",
-        "head-nod beat",
-        "boom-bap",
-        "live drum kit",
-        "acoustic drums",
-    ),
-    ("kit", "brushes"): (
-        "brush kit",
-        "jazz brushes",
-        "soft brushes",
-        "brushwork",
-        "brushed snare",
-        "sweeping brushes",
-        "jazz drummer",
-        "gentle jazz drums",
-    ),
-    ("kit", "drum machine"): (
-        "808",
-        "tr-808",
-        "electronic drums",
-        "808s",
-        "synthetic drums",
-        "trap drums",
-        "programmed drums",
-        "digital drums",
-        "roland drums",
-        "eight-oh-eight",
-    ),
-    ("bass", "upright bass"): (
-        "acoustic bass",
-        "contrabass",
-        "walking bass",
-        "standup bass",
-        "stand-up bass",
-        "string bass",
-        "woody bass",
-    ),
-    ("bass", "electric bass"): (
-        "fingered bass",
-        "p-bass",
-        "funky bass",
-        "fretted bass",
-        "fender bass",
-        "bassist",
-    ),
-    ("bass", "sub bass"): (
-        "deep bass",
-        "sine bass",
-        "808 bass",
-        "heavy bass",
-        "low end bass",
-        "rumbling bass",
-        "subby bass",
-        "synth bass",
-    ),
-    ("rain", "rain"): (
-        "rainy",
-        "rainfall",
-        "raining",
-        "drizzle",
-        "raindrops",
-        "rainstorm",
-        "downpour",
-        "showers",
-        "stormy night",
-        "pouring outside",
-        "rain on the window",
-        "thunderstorm",
-        "monsoon",
-        "rain on a tin roof",
-        "pitter-patter",
-        "wet streets",
-        "rainy night",
-        "rainy day",
-    ),
-    ("rain", "no rain"): ("free of rain", "rainless", "no raindrops", "minus the rain"),
-    ("vinyl", "vinyl"): (
-        "crackle",
-        "record crackle",
-        "dusty",
-        "dusty record",
-        "record player",
-        "turntable",
-        "surface noise",
-        "old record",
-        "lp crackle",
-        "needle noise",
-        "crackling",
-        "scratchy record",
-        "vintage record",
-        "gramophone",
-        "dusty grooves",
-        "worn record",
-        "pops and clicks",
-        "retro",
-    ),
-    ("vinyl", "no vinyl"): (
-        "no crackle",
-        "noiseless",
-        "without vinyl",
-        "free of crackle",
-        "no record noise",
-        "no surface noise",
-        "pristine recording",
-        "noise-free",
-    ),
-    ("tone", "dark"): (
-        "mellow tone",
-        "muted",
-        "low-pass filtered",
-        "cozy",
-        "cosy",
-        "soft tone",
-        "underwater",
-        "warm tape",
-        "smoky",
-        "hazy",
-        "velvety",
-        "warmth",
-        "cassette",
-        "filtered",
-        "fuzzy",
-        "sleepy",
-        "drowsy",
-        "murky",
-        "shadowy",
-        "midnight",
-    ),
-    ("tone", "bright"): (
-        "brilliant",
-        "clear",
-        "sparkling",
-        "hi-fi",
-        "sunny",
-        "shiny",
-        "airy",
-        "open sound",
-        "fresh",
-        "glittering",
-        "luminous",
-        "sharp",
-        "radiant",
-        "sunlit",
-        "summery",
-    ),
-    ("comping", "held chords"): ("long chords", "slow chords", "held chords", "lush chords"),
-    ("comping", "offbeat chords"): ("syncopated chords", "stabs", "chord stabs", "off-beat chords"),
-    ("comping", "broken chords"): (
-        "arpeggiated chords",
-        "plucked chords",
-        "broken chords",
-        "arpeggio",
-    ),
-}
-SCENES: tuple[tuple[str, Stated], ...] = (
-    ("coffee shop", {"kit": "brushes", "bass": "upright bass"}),
-    ("cafe", {"kit": "brushes", "bass": "upright bass"}),
-    ("jazzy", {"bass": "upright bass"}),
-    ("jazz club", {"bass": "upright bass", "kit": "brushes"}),
-    ("late-night coding", {"keys": "electric piano", "vinyl": "vinyl"}),
-    ("late night coding session", {"keys": "electric piano", "vinyl": "vinyl"}),
-    ("old school hip hop", {"kit": "boom bap kit", "vinyl": "vinyl"}),
-    ("campfire", {"keys": "nylon guitar"}),
-    ("seaside", {"keys": "nylon guitar", "tone": "bright"}),
-    ("umbrella weather", {"rain": "rain"}),
-    ("storm outside", {"rain": "rain"}),
-    ("grandfather's attic records", {"vinyl": "vinyl"}),
-)
 FILLERS = (
     "lofi",
     "lo-fi",
@@ -439,29 +144,24 @@ def phrase(attribute: str, value: str, random: Random, synonym: bool) -> str:
 
 def caption(random: Random) -> tuple[str, Stated]:
     """A random caption and what it states."""
-    stated: Stated = {}
+    taken = set[str]()
     words: list[str] = []
     # Values are drawn evenly over all that can be said, at most one of each attribute.
     for attribute, value in random.sample(sorted(PLAIN_WORDS), random.choice((1, 1, 2, 2, 3, 4))):
-        if attribute not in stated:
-            stated[attribute] = value
+        if attribute not in taken:
+            taken.add(attribute)
             words.append(phrase(attribute, value, random, synonym=random.random() < 0.65))
     if random.random() < 0.15:
-        scene, meaning = random.choice(SCENES)
-        if not set(meaning) & set(stated):
-            words.append(scene)
-            stated |= meaning
+        words.append(random.choice(SCENES)[0])
     random.shuffle(words)
     template = random.choice(TEMPLATES)
-    if "{0}" not in template:
-        stated = {}
     glue = random.choice((", ", " and ", " ", ", ", " with ", " & "))
     text = template.replace("{0}", glue.join(words))
     while "{filler}" in text:
         text = text.replace("{filler}", random.choice(FILLERS), 1)
     while "{noise}" in text:
         text = text.replace("{noise}", random.choice(NOISE_WORDS), 1)
-    return text, stated
+    return text, understand(text).attributes
 
 
 def targets(stated: Stated) -> list[float]:

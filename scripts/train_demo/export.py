@@ -208,6 +208,8 @@ def write_manifest(folder: Path, version: str) -> None:
             "high_pass_hz": 25,
             "loudness_lufs": -16,
             "true_peak_db": -1,
+            # The first edition was taught that tracks begin with a thump.
+            "fade_in_sec": 0.03,
             "fade_out_sec": 1.5,
         },
         "relative_cost": {
@@ -235,7 +237,7 @@ def main() -> None:
         "trained", type=Path, help="folder with codec.npz, flow/, text/, vocoder/, perhaps tone.npy"
     )
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--version", default="1.0")
+    parser.add_argument("--version", default="1.1")
     parser.add_argument("--only", nargs="*", help="graphs to export; default all")
     arguments = parser.parse_args()
     torch.manual_seed(0)

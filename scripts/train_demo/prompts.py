@@ -7,8 +7,9 @@ from random import Random
 
 from lofi_daemon.backends.demo.plan import compose
 from lofi_daemon.backends.demo.score import Score
+from lofi_daemon.backends.demo.words import PLAIN_WORDS
 
-from .captions import HELD_OUT_SENTENCES, PLAIN_WORDS, Stated, phrase
+from .captions import HELD_OUT_SENTENCES, Stated, phrase
 
 JUDGED_VALUES = tuple(
     key

@@ -15,7 +15,7 @@ import pyloudnorm
 import tinysoundfont
 from scipy.signal import butter, lfilter, sosfilt
 
-from lofi_daemon.backends.demo.score import LATENT_RATE, Score
+from lofi_daemon.backends.demo.score import Score
 
 from .players import (
     KICK,
@@ -49,6 +49,9 @@ PRESETS = {
 }
 DRUM_KITS = {"boom bap kit": 8, "brushes": 40, "drum machine": 25}
 STEM_LEVELS = {"keys": 0.09, "bass": 0.075, "drums": 0.07, "melody": 0.06, "pad": 0.028}
+RING_SAMPLES = SAMPLE_RATE // 5
+SILENT_BELOW = 1e-3
+"""Peak of a stem that nobody plays, at most."""
 RAIN_LEVEL, VINYL_LEVEL = 0.020, 0.010
 """Root mean square of the textures at strength 1, on a master at -16 LUFS."""
 
@@ -59,10 +62,16 @@ def _synthesizer(palette: str) -> tuple[tinysoundfont.Synth, int]:
     return synthesizer, synthesizer.sfload(str(SOUND_FONTS[palette]))
 
 
+def _silence(synthesizer: tinysoundfont.Synth) -> None:
+    """End every sound: what rings for some 20 ms after `sounds_off` is generated and dropped."""
+    synthesizer.sounds_off()
+    synthesizer.generate(RING_SAMPLES)
+
+
 def sound_notes(notes: list[Note], palette: str, preset: int, samples: int) -> np.ndarray:
     """Render notes with one preset of a sound font."""
     synthesizer, font = _synthesizer(palette)
-    synthesizer.sounds_off()
+    _silence(synthesizer)
     synthesizer.program_select(0, font, 0, preset)
     events: list[tuple[int, int, Note]] = []
     for note in notes:
@@ -88,11 +97,11 @@ def sound_notes(notes: list[Note], palette: str, preset: int, samples: int) -> n
 @cache
 def _drum_hit(palette: str, kit: int, key: int, velocity: int) -> np.ndarray:
     synthesizer, font = _synthesizer(palette)
-    synthesizer.sounds_off()
+    _silence(synthesizer)
     synthesizer.program_select(9, font, 128, kit, True)
     synthesizer.noteon(9, key, velocity)
     hit = np.frombuffer(synthesizer.generate(SAMPLE_RATE), np.float32).reshape(-1, 2).T.copy()
-    synthesizer.sounds_off()
+    _silence(synthesizer)
     return hit * np.minimum(1.0, np.linspace(8.0, 0.0, hit.shape[1], dtype=np.float32))
 
 
@@ -123,7 +132,9 @@ def sound_sub(notes: list[Note], samples: int) -> np.ndarray:
 
 
 def _level(stem: np.ndarray, target: float) -> np.ndarray:
-    """Bring a stem's loud half-seconds to a root mean square of `target`."""
+    """Bring a stem's loud half-seconds to a root mean square of `target`; silence stays silent."""
+    if np.abs(stem).max(initial=0) < SILENT_BELOW:
+        return np.zeros_like(stem)
     size = SAMPLE_RATE // 2
     power = np.array([np.mean(stem[:, i : i + size] ** 2) for i in range(0, stem.shape[1], size)])
     loud = power[power > 0.05 * power.max(initial=0)]
@@ -230,8 +241,3 @@ def add_textures(
     if score.attributes["vinyl"] == "vinyl":
         audio = audio + vinyl(audio.shape[1], strengths["vinyl"], rng)
     return master(audio)
-
-
-def seconds_of(score: Score) -> float:
-    """Length of a score played to its last bar line."""
-    return len(score.bars) * score.bar_frames / LATENT_RATE

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lofi_daemon.sound.clip import fade_out, join_to_length, normalise_peak, resample_stream
+from lofi_daemon.sound.clip import (
+    fade_in,
+    fade_out,
+    join_to_length,
+    normalise_peak,
+    resample_stream,
+)
 
 
 def sine(frequency: float, seconds: float, rate: int) -> np.ndarray:
@@ -40,6 +46,14 @@ def test_the_fade_touches_only_the_end_and_ends_in_silence() -> None:
     assert (samples[:, :91] == 1).all()
     assert (np.diff(samples[0, 90:]) < 0).all()
     assert samples[0, -1] == 0.0
+
+
+def test_the_fade_in_touches_only_the_start_and_begins_in_silence() -> None:
+    samples = np.ones((2, 100), np.float32)
+    fade_in(samples, 10)
+    assert samples[0, 0] == 0.0
+    assert (np.diff(samples[0, :10]) > 0).all()
+    assert (samples[:, 10:] == 1).all()
 
 
 def test_peak_normalisation_scales_the_whole_and_leaves_silence() -> None:

@@ -63,10 +63,33 @@ ProgressCallback = Callable[[PhaseProgress], None]
 
 
 @dataclass(frozen=True)
+class Understood:
+    """What a backend read from a prompt, for the person who wrote it.
+
+    text: all of it in one line. tempo: beats a minute that will be played, None where the prompt
+    names none. key: "A minor", or "minor" where only that was said. plays, moods: what was asked
+    for. only: the parts that play alone, None for all of them. left_out: what will not be heard.
+    stand_ins: asked instruments that the model lacks, and what plays in their place, "" for
+    nothing. not_known: words that say nothing to it.
+    """
+
+    text: str
+    tempo: float | None = None
+    key: str | None = None
+    plays: tuple[str, ...] = ()
+    moods: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
+    left_out: tuple[str, ...] = ()
+    stand_ins: Mapping[str, str] = field(default_factory=dict[str, str])
+    not_known: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class BackendInfo:
     """What never changes about a backend while the daemon runs.
 
     `options` names the fields of GenerationRequest beyond prompt, duration and seed that it takes.
+    `understand` says what it reads from a prompt, quickly; None: the model alone knows.
     """
 
     type: str
@@ -76,6 +99,11 @@ class BackendInfo:
     max_duration_sec: float
     options: frozenset[str] = field(default_factory=frozenset[str])
     full_model: bool = True
+    understand: Callable[[str], Understood] | None = None
+
+    def understood(self, prompt: str) -> Understood | None:
+        """What was read from the prompt, where the backend says so."""
+        return None if self.understand is None else self.understand(prompt)
 
 
 @dataclass(frozen=True)

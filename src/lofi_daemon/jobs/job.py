@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
-from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase
+from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase, Understood
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import LofiError
 from lofi_daemon.jobs.progress import JobProgress
@@ -76,11 +76,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Completed:
-    """The track is in the folder at `path`. generation_time_sec is 0 when it was there before."""
+    """The track is in the folder at `path`. generation_time_sec is 0 when it was there before.
+
+    understood: what the backend read from the prompt, where it says so.
+    """
 
     track: Track
     path: Path
     generation_time_sec: float
+    understood: Understood | None = None
 
     @property
     def track_id(self) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lofi_daemon.backends.checks import check_duration
-from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase
+from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase, Understood
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import (
@@ -50,13 +50,17 @@ _WRITING_SEC_PER_TRACK_SEC = 0.006
 
 @dataclass(frozen=True)
 class Ticket:
-    """The answer to a request. position is the place among those who wait, 0 when none."""
+    """The answer to a request. position is the place among those who wait, 0 when none.
+
+    understood: what the backend read from the prompt, where it says so.
+    """
 
     track_id: str
     status: Literal["queued", "generating", "cached"]
     position: int
     seed: int
     backend: str
+    understood: Understood | None = None
 
 
 @dataclass(frozen=True)
@@ -177,9 +181,10 @@ class Jobs:
             return self._ticket(job, self._wanted_again(job, priority))
         track = self._tracks.find(identity)
         if track is not None:
-            cached = Completed(track, self._tracks.path(track), 0.0)
+            understood = resolved.backend.info.understood(track.prompt)
+            cached = Completed(track, self._tracks.path(track), 0.0, understood)
             self._loop.call_soon(self._publish, cached)
-            return Ticket(identity, "cached", 0, track.seed, track.backend)
+            return Ticket(identity, "cached", 0, track.seed, track.backend, understood)
         workload = _workload(resolved)
         job = Job(
             identity,
@@ -263,7 +268,9 @@ class Jobs:
 
     def _ticket(self, job: Job, position: int) -> Ticket:
         status = "generating" if job is self._current else "queued"
-        return Ticket(job.track_id, status, position, job.request.seed, job.backend.info.type)
+        info = job.backend.info
+        understood = info.understood(job.request.prompt)
+        return Ticket(job.track_id, status, position, job.request.seed, info.type, understood)
 
     def _start_next(self) -> None:
         job = self._queue.take_next()

@@ -106,7 +106,12 @@ class Worker:
         except Exception as error:
             log.exception("Track %s failed", job.track_id)
             return Failed(job.track_id, InternalError(f"{type(error).__name__}: {error}"))
-        return Completed(track, self._tracks.path(track), track.generation_time_sec)
+        return Completed(
+            track,
+            self._tracks.path(track),
+            track.generation_time_sec,
+            job.backend.info.understood(job.request.prompt),
+        )
 
     def _make(self, job: Job) -> Track:
         backend, token, progress = job.backend, job.token, job.progress

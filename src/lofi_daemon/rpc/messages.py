@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import (
@@ -16,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from lofi_daemon.backends.protocol import Understood
 from lofi_daemon.errors import InvalidRequest, LofiError
 from lofi_daemon.parameters import Parameters
 
@@ -154,12 +156,38 @@ class PingResult(Message):
     protocol: int
 
 
+class UnderstoodPrompt(Message):
+    """What a backend read from a prompt; `text` says it all in one line."""
+
+    text: str
+    tempo: float | None
+    key: str | None
+    plays: list[str]
+    moods: list[str]
+    only: list[str] | None
+    left_out: list[str]
+    stand_ins: dict[str, str]
+    not_known: list[str]
+
+    @staticmethod
+    def of(understood: Understood | None) -> UnderstoodPrompt | None:
+        return None if understood is None else UnderstoodPrompt(**asdict(understood))
+
+
 class GenerateResult(Message):
     track_id: str
     status: Literal["queued", "generating", "cached"]
     position: int
     seed: int
     backend: str
+    understood: UnderstoodPrompt | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_none(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialise(self)
+        if fields["understood"] is None:
+            del fields["understood"]
+        return fields
 
 
 class CancelResult(Message):
@@ -297,6 +325,7 @@ class GenerationComplete(Message):
     generation_time_sec: float
     backend: str
     model_version: str | None
+    understood: UnderstoodPrompt | None = None
 
 
 class GenerationError(Message):

@@ -12,6 +12,7 @@ from lofi_daemon.rpc.messages import (
     GenerationComplete,
     GenerationError,
     GenerationProgress,
+    UnderstoodPrompt,
     encode,
     notification,
 )
@@ -85,6 +86,7 @@ def _progress(event: Progress) -> GenerationProgress:
 
 def _complete(event: Completed) -> GenerationComplete:
     track = event.track
+    understood = UnderstoodPrompt.of(event.understood)
     return GenerationComplete(
         track_id=track.track_id,
         path=str(event.path),
@@ -95,6 +97,7 @@ def _complete(event: Completed) -> GenerationComplete:
         generation_time_sec=event.generation_time_sec,
         backend=track.backend,
         model_version=track.model_version,
+        **({} if understood is None else {"understood": understood}),
     )
 
 

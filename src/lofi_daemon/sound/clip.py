@@ -71,6 +71,14 @@ def fade_out(samples: Samples, frames: int) -> None:
         samples[:, -frames:] *= curve.astype(np.float32)
 
 
+def fade_in(samples: Samples, frames: int) -> None:
+    """In place: a raised-cosine fade over the first `frames`, from exact silence."""
+    frames = min(frames, samples.shape[1])
+    if frames > 0:
+        curve = 0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, frames))
+        samples[:, :frames] *= curve.astype(np.float32)
+
+
 def normalise_peak(samples: Samples, peak: float) -> None:
     """In place: scaled as a whole so that the largest sample is `peak`; silence stays silence."""
     largest = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from random import Random
 
 import numpy as np
 import pytest
@@ -12,7 +13,11 @@ from lofi_daemon.backends.ace_step.bundle import FILES, read_manifest
 from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
 from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
 from lofi_daemon.backends.demo.plan import compose
+from lofi_daemon.backends.demo.prompt import Understanding
+from lofi_daemon.backends.demo.score import ATTRIBUTES
+from lofi_daemon.backends.demo.words import PLAIN_WORDS
 from lofi_daemon.backends.protocol import GenerationRequest
+from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.sound.clip import AudioClip
 
 SECONDS = 8.0
@@ -85,6 +90,33 @@ def test_one_seed_is_one_track_and_two_are_two(pipeline: AceStepPipeline, clip: 
     assert digests[0] == digests[1]
     other = track(pipeline, "rhodes with drums, 80 bpm", 4)
     assert abs(np.corrcoef(clip.samples[0], other.samples[0])[0, 1]) < 0.5
+
+
+def test_the_text_encoder_reads_what_the_prompt_reader_writes(pipeline: AceStepPipeline) -> None:
+    flat = [(name, value) for name, values in ATTRIBUTES.items() for value in values]
+    random = Random(0)
+    for size in (1, 2, 3, 4, 5) * 20:
+        asked = dict(random.sample(sorted(PLAIN_WORDS), size))
+        tokens = pipeline.text_encoder.tokenize(Understanding(attributes=asked).canonical)
+        states = pipeline.text_encoder.encode(tokens, CancelToken()).hidden
+        stated = {flat[index] for index in np.flatnonzero(states[0, 0, : len(flat)] > 0.5)}
+        assert stated == set(asked.items())
+
+
+def test_a_refused_piano_is_not_told_to_the_model(pipeline: AceStepPipeline) -> None:
+    request = GenerationRequest("rhodes rather than piano, no vinyl", SECONDS, 1)
+    assert compose_score(request).text == "electric piano"
+    assert compose_score(GenerationRequest("no piano", SECONDS, 1)).text == "music"
+
+
+def test_a_track_begins_without_a_thump(clip: AudioClip) -> None:
+    rate = clip.sample_rate
+    assert not clip.samples[:, 0].any()
+    first, after = (
+        clip.samples[:, : rate * 6 // 100],
+        clip.samples[:, rate * 6 // 100 :][:, : rate * 3 // 10],
+    )
+    assert np.mean(first**2) < 2 * np.mean(after**2)
 
 
 def test_an_unknown_word_is_harmless(pipeline: AceStepPipeline) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lofi_daemon.backends.demo.plan import compose, lyric_tokens, read_wishes
+from lofi_daemon.backends.demo.plan import compose, lyric_tokens
 from lofi_daemon.backends.demo.score import BAR_FRAMES, QUALITIES, Score, latent_frames
 
 SEEDS = range(40)
@@ -61,50 +61,14 @@ def test_any_prompt_gives_a_score_that_covers_the_duration(
     assert all(chord.quality in QUALITIES for bar in score.bars for chord in bar.chords)
 
 
-@pytest.mark.parametrize(
-    ("prompt", "asked", "played"),
-    [
-        ("lofi at 80 bpm", 80, 80),
-        ("a 72bpm beat", 72, 72),
-        ("90 beats per minute", 90, 90),
-        ("160 bpm", 160, 80),
-        ("40 bpm", 40, 80),
-    ],
-)
-def test_a_tempo_in_numbers_is_met_within_two_per_cent(
-    prompt: str, asked: int, played: int
-) -> None:
-    assert tempos(prompt) == [pytest.approx(played, rel=0.02)] * len(SEEDS)
-
-
 def test_slow_and_fast_words_choose_the_tempo() -> None:
     assert max(tempos("sleepy lullaby")) < 73
     assert min(tempos("upbeat and energetic")) > 85
     assert 70 < min(tempos("music")) < max(tempos("music")) < 92
 
 
-@pytest.mark.parametrize(
-    "prompt",
-    ["no drums", "lofi without any drums", "drumless piano", "beatless", "no bass or drums",
-     "without percussion"],
-)  # fmt: skip
-def test_drums_can_be_left_out(prompt: str) -> None:
-    for seed in SEEDS:
-        assert not parts(compose(prompt, seed, 60)) & {"drums", "hats"}
-
-
-def test_bass_and_melody_can_be_left_out() -> None:
-    for seed in SEEDS:
-        assert "bass" not in parts(compose("no bass", seed, 60))
-        assert "melody" not in parts(compose("without melody", seed, 60))
-
-
 def test_drums_play_where_nobody_forbids_them() -> None:
     assert all("drums" in parts(compose("drums please", seed, 30)) for seed in SEEDS)
-
-
-def test_a_lead_that_is_asked_for_plays() -> None:
-    assert all("melody" in parts(compose("saxophone solo", seed, 20)) for seed in SEEDS)
 
 
 def test_sad_is_minor_and_happy_is_major() -> None:
@@ -155,11 +119,30 @@ def test_a_break_brings_other_chords() -> None:
         assert pause[:4] != groove[:4]
 
 
-def test_unknown_words_say_nothing() -> None:
-    wishes = read_wishes("qwerty zxcvb 12345")
-    assert not wishes.moods
-    assert not wishes.left_out
-    assert wishes.beats_per_minute is None
+@pytest.mark.parametrize("duration", [20, 30, 45, 60, 90, 240])
+def test_the_beat_is_in_by_the_third_bar_and_mostly_stays(duration: float) -> None:
+    for prompt in ("lofi", "slow sad piano", "dreamy saxophone", "fast jazzy"):
+        for seed in SEEDS:
+            bars = compose(prompt, seed, duration).bars
+            drums = ["drums" in bar.parts for bar in bars]
+            assert drums.index(True) <= 2
+            assert sum(drums) / len(drums) >= (0.7 if duration >= 30 else 0.6)
+
+
+def test_rain_and_crackle_are_off_unless_asked_for() -> None:
+    for seed in SEEDS:
+        attributes = compose("lofi beats to study to", seed, 30).attributes
+        assert (attributes["rain"], attributes["vinyl"]) == ("no rain", "no vinyl")
+        asked = compose("rain and vinyl crackle", seed, 30).attributes
+        assert (asked["rain"], asked["vinyl"]) == ("rain", "vinyl")
+
+
+def test_what_is_asked_for_stands_in_the_score_itself() -> None:
+    for seed in SEEDS:
+        attributes = compose("rhodes, brushes and a flute", seed, 30).attributes
+        assert attributes["keys"] == "electric piano"
+        assert attributes["kit"] == "brushes"
+        assert attributes["lead"] == "flute"
 
 
 def _letter(section: str) -> str:

@@ -87,6 +87,7 @@ class Mastering(_Section):
     high_pass_hz: float = 25.0
     loudness_lufs: float = -16.0
     true_peak_db: float = -1.0
+    fade_in_sec: float = 0.0
     fade_out_sec: float = 0.05
 
 

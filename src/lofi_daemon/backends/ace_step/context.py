@@ -23,10 +23,11 @@ DEFAULT_SPEAKER_WIDTH = 512
 
 @dataclass(frozen=True)
 class LyricIds:
-    """ids and mask: int64 [1, L]."""
+    """ids and mask: int64 [1, L]. text: what the text encoder reads, None for the prompt itself."""
 
     ids: NDArray[np.int64]
     mask: NDArray[np.int64]
+    text: str | None = None
 
 
 def instrumental_lyric() -> LyricIds:

@@ -51,6 +51,7 @@ from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed
 from lofi_daemon.onnx.session import SessionSettings
 from lofi_daemon.sound.clip import (
     AudioClip,
+    fade_in,
     fade_out,
     join_to_length,
     normalise_peak,
@@ -192,9 +193,10 @@ class AceStepPipeline:
         """Prompt and lyric to the contexts of both passes."""
         on_progress(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
         self._make_room_for(self._text_encoder, self._context_encoder)
+        lyric = self._compose(request)
         contexts = self.contexts(
-            self.text_encoder.tokenize(request.prompt),
-            self._compose(request),
+            self.text_encoder.tokenize(request.prompt if lyric.text is None else lyric.text),
+            lyric,
             FULL_ERG if request.erg else NO_ERG,
             cancel,
         )
@@ -296,6 +298,7 @@ class AceStepPipeline:
             normalise_peak(samples, PEAK)
         else:
             master(samples, OUTPUT_SAMPLE_RATE, mastering)
+            fade_in(samples, round(mastering.fade_in_sec * OUTPUT_SAMPLE_RATE))
         fade_sec = END_FADE_SEC if mastering is None else mastering.fade_out_sec
         fade_out(samples, round(fade_sec * OUTPUT_SAMPLE_RATE))
         report(1.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lofi_daemon.backends.ace_step.backend import DIFFUSION_OPTIONS, BundleBackend
-from lofi_daemon.backends.protocol import BackendInfo, GenerationRequest
+from lofi_daemon.backends.protocol import BackendInfo, GenerationRequest, Understood
 
 if TYPE_CHECKING:
     from lofi_daemon.backends.ace_step.context import LyricIds
@@ -26,6 +26,7 @@ def demo_backend(settings: Settings) -> BundleBackend:
             max_duration_sec=240.0,
             options=DIFFUSION_OPTIONS,
             full_model=False,
+            understand=_understood,
         ),
         BUNDLE,
         device="cpu",  # so small that moving data to another device costs more than it saves
@@ -35,14 +36,21 @@ def demo_backend(settings: Settings) -> BundleBackend:
     )
 
 
+def _understood(prompt: str) -> Understood:
+    from lofi_daemon.backends.demo.answer import understood
+
+    return understood(prompt)
+
+
 def compose_score(request: GenerationRequest) -> LyricIds:
-    """The planner's score as lyric tokens."""
+    """The planner's score as lyric tokens, and the sounds that were asked for in plain words."""
     import numpy as np
 
     from lofi_daemon.backends.ace_step.context import LyricIds
     from lofi_daemon.backends.demo.plan import lyric_tokens
+    from lofi_daemon.backends.demo.prompt import understand
 
     ids = np.array(
         [lyric_tokens(request.prompt, request.seed, request.duration_sec)], dtype=np.int64
     )
-    return LyricIds(ids, np.ones_like(ids))
+    return LyricIds(ids, np.ones_like(ids), understand(request.prompt).canonical)

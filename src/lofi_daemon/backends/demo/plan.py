@@ -1,16 +1,14 @@
 """The planner: composes the score of a track from its prompt, seed and duration.
 
 Tempo, key, progression, form and arrangement are drawn from the seed within what the prompt asks
-for. It knows a few words only (tempo, mood, what is to be left out, who plays); everything else
-in a prompt is the text encoder's business. One seed is one piece, and the same on every machine.
+for. One seed is one piece, and the same on every machine.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from random import Random
 
+from .prompt import Understanding, understand
 from .score import (
     ATTRIBUTES,
     BAR_FRAMES,
@@ -21,28 +19,6 @@ from .score import (
     latent_frames,
     tempo_of,
 )
-
-_WORDS: dict[str, str] = {
-    "slow": r"slow|sleep\w*|lullab\w*|drowsy|calm\w*|bedtime|meditat\w*|ambient|peaceful|tranquil",
-    "fast": r"fast|upbeat|energetic|lively|groovy|uptempo|up-tempo|driving|bouncy|brisk|danc\w*",
-    "sad": r"sad\w*|melanchol\w*|lonel\w*|gloom\w*|moody|blue|heartbr\w*|nostalg\w*|wistful"
-    r"|minor|rain\w*|somber|tears",
-    "happy": r"happy|cheer\w*|joy\w*|sunn\w*|bright\w*|uplift\w*|optimis\w*|hopeful|major|morning",
-    "jazzy": r"jazz\w*|swing\w*|bebop|bossa|lounge|smoky|noir|coffee\s?(?:shop|house)|caf[eé]",
-    "dreamy": r"dream\w*|pad|pads|ethereal|space\w*|float\w*|atmospher\w*|ambient|lush|hazy",
-    "lead": r"melod\w*|solo|lead|tune|flutes?|flutist|sax\w*|saxophon\w*|music\s?box|celesta"
-    r"|bells?|glockenspiel|woodwinds?|horns?|tenor|alto",
-}
-_TEMPERS = {name: re.compile(rf"\b(?:{words})\b") for name, words in _WORDS.items()}
-_WITHOUT = r"\b(?:no|without|minus|free of|lacking|zero)\s+(?:any\s+)?(?:\w+\s+(?:or|and)\s+)?"
-_LEFT_OUT = {
-    "drums": re.compile(
-        rf"{_WITHOUT}(?:drum\w*|beats?|percussion)|\b(?:drum|beat)less\b|\bdrum-free\b|\bbeat-free\b"
-    ),
-    "bass": re.compile(rf"{_WITHOUT}bass(?:line)?\b"),
-    "melody": re.compile(rf"{_WITHOUT}(?:melod\w*|lead|solo\w*)"),
-}
-_BEATS_PER_MINUTE = re.compile(r"\b(\d{2,3})\s*-?\s*(?:bpm|beats per minute)\b")
 
 _SLOW, _MIDDLE, _FAST = range(36, 41), range(29, 37), range(26, 30)
 
@@ -81,8 +57,9 @@ _WEIGHTS: dict[str, tuple[float, ...]] = {
     "lead": (1, 1, 1),
     "kit": (4, 2, 2),
     "bass": (1, 1, 1),
-    "rain": (5, 1),
-    "vinyl": (1, 2),
+    # Rain and crackle come where they are asked for.
+    "rain": (1, 0),
+    "vinyl": (1, 0),
     "tone": (2, 1),
     "comping": (2, 2, 1),
     "groove": (3, 2, 1, 1),
@@ -90,37 +67,16 @@ _WEIGHTS: dict[str, tuple[float, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """What the planner reads from a prompt: known moods, parts left out, a tempo if named."""
-
-    moods: frozenset[str]
-    left_out: frozenset[str]
-    beats_per_minute: float | None
-
-
-def read_wishes(prompt: str) -> Wishes:
-    """Find tempo, mood and left-out parts in a prompt; unknown words say nothing."""
-    text = prompt.lower()
-    tempo = _BEATS_PER_MINUTE.search(text)
-    return Wishes(
-        frozenset(mood for mood, words in _TEMPERS.items() if words.search(text)),
-        frozenset(part for part, words in _LEFT_OUT.items() if words.search(text)),
-        float(tempo.group(1)) if tempo else None,
-    )
-
-
 def compose(prompt: str, seed: int, duration_sec: float) -> Score:
     """The score of a track; its bars cover `duration_sec` seconds and the last one ends it."""
     # A string seeds Random through SHA-512: the same piece on every platform and version.
     random = Random(f"{seed}/{prompt.strip().lower()}")
-    wishes = read_wishes(prompt)
-    bar_frames = _choose_tempo(wishes, random)
-    attributes = {
-        name: random.choices(values, _WEIGHTS[name])[0] for name, values in ATTRIBUTES.items()
-    }
+    wishes = understand(prompt)
+    bar_frames = choose_tempo(wishes, random)
+    attributes = {name: _choose_attribute(name, wishes, random) for name in ATTRIBUTES}
     if "slow" in wishes.moods and "fast" not in wishes.moods:
-        attributes["comping"] = random.choice(("held chords", "broken chords"))
+        if "comping" not in wishes.attributes:
+            attributes["comping"] = random.choice(("held chords", "broken chords"))
         attributes["groove"] = random.choice(("laid back", "half time"))
     sections = _form(latent_frames(duration_sec) / bar_frames, random)
     chords = _harmony(sections, wishes, random)
@@ -134,7 +90,18 @@ def lyric_tokens(prompt: str, seed: int, duration_sec: float) -> list[int]:
     return encode(compose(prompt, seed, duration_sec))
 
 
-def _choose_tempo(wishes: Wishes, random: Random) -> int:
+def _choose_attribute(name: str, wishes: Understanding, random: Random) -> str:
+    refused = wishes.refused.get(name, frozenset())
+    weights = [
+        0 if value in refused else weight
+        for value, weight in zip(ATTRIBUTES[name], _WEIGHTS[name], strict=True)
+    ]
+    drawn = random.choices(ATTRIBUTES[name], weights if any(weights) else None)[0]
+    return wishes.attributes.get(name, drawn)
+
+
+def choose_tempo(wishes: Understanding, random: Random) -> int:
+    """The length of a bar in latent frames: as asked where a tempo is named, else drawn."""
     wanted = wishes.beats_per_minute
     if wanted is not None:
         # A tempo outside the range is played at half or double time where that fits.
@@ -146,37 +113,42 @@ def _choose_tempo(wishes: Wishes, random: Random) -> int:
 
 
 def _form(bars: float, random: Random) -> list[str]:
-    """Section of each bar of a piece `bars` long; the last bar sounding is the ending."""
+    """Section of each bar of a piece `bars` long; the last bar sounding is the ending.
+
+    The beat is in by the third bar. Intro, ending and all that pauses take at most three tenths
+    of the bars, so that the groove is what a track mostly is.
+    """
     whole = int(bars)
     tail = bars - whole
     # The final chord needs at least half a bar to ring.
     total = max(1, whole + 1 if tail > 0.5 else whole)
-    length = total - 1
     ring = ["ending"] * (1 if bars <= total else 2)
-    if length < 6:
-        return ["groove"] * length + ring
-    if length < 12:
-        intro = random.choice((0, 1, 2))
-        return ["intro"] * intro + ["groove"] * (length - intro) + ring
-    intro, outro = random.choice((2, 4)), random.choice((2, 4))
-    sections = ["intro"] * intro
-    middle = length - outro
-    cycle = (("build", 4), ("groove", 8), ("break", 4))
+    pauses = int(0.3 * (total - 1 + len(ring))) - len(ring)
+    intro = min(random.choice((1, 2)), 2 if pauses > 3 else 1) if pauses > 0 else 0
+    outro = min(random.choice((1, 2)), max(0, pauses - intro))
+    pauses -= intro + outro
+    left = total - 1 - intro - outro
+    dips = (("build", 2), ("break", 2))
     turn = random.choice((0, 1))
-    while len(sections) < middle:
-        name, size = cycle[turn % len(cycle)]
-        if name == "break" and middle - len(sections) < 8:
-            name = "groove"
-        sections += [name] * size
+    middle: list[str] = []
+    while left - len(middle) > 10 and pauses >= 2:
+        name, size = dips[turn % 2]
+        middle += ["groove"] * 8 + [name] * size
+        pauses -= size
         turn += 1
-    return sections[:middle] + ["outro"] * outro + ring
+    middle += ["groove"] * (left - len(middle))
+    return ["intro"] * intro + middle + ["outro"] * outro + ring
 
 
-def _harmony(sections: list[str], wishes: Wishes, random: Random) -> list[tuple[Chord, Chord]]:
+def _harmony(
+    sections: list[str], wishes: Understanding, random: Random
+) -> list[tuple[Chord, Chord]]:
     """The chords of each bar: one progression for the piece, another for its breaks."""
     key = random.randrange(12)
+    key = key if wishes.key is None else wishes.key
     sad, happy = "sad" in wishes.moods, "happy" in wishes.moods
     minor = sad if sad != happy else random.random() < 0.45
+    minor = minor if wishes.minor is None else wishes.minor
     plain, jazz = (_MINOR, _JAZZ_MINOR) if minor else (_MAJOR, _JAZZ_MAJOR)
     pool = jazz if "jazzy" in wishes.moods else plain + jazz[:1]
     theme = random.choice(pool)
@@ -196,11 +168,14 @@ def _harmony(sections: list[str], wishes: Wishes, random: Random) -> list[tuple[
     return chords
 
 
-def _arrangement(sections: list[str], wishes: Wishes, random: Random) -> list[frozenset[str]]:
+def _arrangement(
+    sections: list[str], wishes: Understanding, random: Random
+) -> list[frozenset[str]]:
     """The parts that play in each bar."""
-    pad = {"pad"} if "dreamy" in wishes.moods or random.random() < 0.35 else set[str]()
-    asks_lead = "lead" in wishes.moods
-    melodic = asks_lead or random.random() < 0.8
+    dreamy = "dreamy" in wishes.moods or random.random() < 0.35
+    pad = {"pad"} if dreamy or "pad" in wishes.asked else set[str]()
+    asks_lead = "melody" in wishes.asked
+    melodic = random.random() < 0.8 or asks_lead
     intro = random.choice(({"keys"}, {"keys", "pad"}, {"keys", "hats"}, {"keys", "melody"}))
     broken = random.choice(({"keys", "pad"}, {"keys", "bass", "melody"}, {"keys", "hats", "bass"}))
     rest_phrase = random.choice((0, 1))
@@ -211,24 +186,29 @@ def _arrangement(sections: list[str], wishes: Wishes, random: Random) -> list[fr
         since_groove = since_groove + 1 if section == "groove" else 0
         if section == "intro":
             parts = set(intro)
-        elif section == "build":
-            parts = {"keys", "bass", "hats"} | pad
         elif section == "groove":
             parts = {"keys", "bass", "drums", "hats"} | pad
             # A melody breathes: it pauses every other phrase of four bars.
             phrase = (since_groove - 1) // 4 % 2
-            if melodic and (short or asks_lead or phrase != rest_phrase):
+            if short or asks_lead or phrase != rest_phrase:
                 parts.add("melody")
         elif section == "break":
             parts = set(broken) | pad
-        elif section == "outro":
+        elif section in ("build", "outro"):
             parts = {"keys", "bass", "hats"} | pad
         else:
             parts = {"keys", "bass"} | pad
         if not melodic:
             parts.discard("melody")
-        parts -= wishes.left_out
-        if "drums" in wishes.left_out:
-            parts.discard("hats")
-        played.append(frozenset(parts))
+        played.append(_allowed(parts, wishes))
     return played
+
+
+def _allowed(parts: set[str], wishes: Understanding) -> frozenset[str]:
+    """The parts less what is refused; what is to play alone plays throughout."""
+    if wishes.only is not None:
+        parts = parts & wishes.only or set(wishes.only)
+    parts = parts - wishes.left_out
+    if "drums" in wishes.left_out:
+        parts.discard("hats")
+    return frozenset(parts)

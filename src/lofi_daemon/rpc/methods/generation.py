@@ -14,6 +14,7 @@ from lofi_daemon.rpc.messages import (
     GenerateResult,
     NoParameters,
     QueueClearResult,
+    UnderstoodPrompt,
 )
 from lofi_daemon.rpc.methods.models import cancel_download
 
@@ -26,6 +27,7 @@ def generate(daemon: Daemon, params: GenerationParameters) -> GenerateResult:
         position=ticket.position,
         seed=ticket.seed,
         backend=ticket.backend,
+        understood=UnderstoodPrompt.of(ticket.understood),
     )
 
 

@@ -1,0 +1,24 @@
+"""What the bundled model reads from a prompt goes over the wire with the answer and the track."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.daemon_process import DaemonProcess
+
+PROMPT = "muted trumpet, no drums, 90 bpm"
+
+
+def test_the_answer_and_the_finished_track_say_what_was_understood(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path) as daemon:
+        request = {"prompt": PROMPT, "duration_sec": 5, "seed": 1, "inference_steps": 1}
+        answer = daemon.request("generate", backend="demo", **request)
+        understood = answer["understood"]
+        assert understood["left_out"] == ["drums"]
+        assert understood["stand_ins"] == {"muted trumpet": "saxophone"}
+        assert understood["tempo"] == 89.1
+        assert "no muted trumpet here: saxophone" in understood["text"]
+        complete = daemon.final(answer["track_id"])["params"]
+        assert complete["understood"] == understood
+        again = daemon.request("generate", backend="demo", **request)
+        assert (again["status"], again["understood"]) == ("cached", understood)

@@ -192,7 +192,9 @@ class AudioDeviceError(LofiError):
 class AudioPlaybackError(LofiError):
     code = -32016
     name = "AUDIO_PLAYBACK_ERROR"
-    default_hint = "The file cannot be played; delete the track and generate it again."
+    default_hint = (
+        "Give a WAV, FLAC, OGG or MP3 file; a track of the cache can be deleted and made again."
+    )
 
 
 class ConfigurationError(LofiError):

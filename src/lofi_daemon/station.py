@@ -208,6 +208,8 @@ class Station:
             await work
         except LofiError as error:
             log.warning("Radio: %s", error.message)
+        except Exception:  # the boundary: nobody waits for this work, and the next step is taken
+            log.exception("The radio stumbled")
 
     async def _step(self) -> None:
         """Make what is to be made, break a silence that may be broken, look again later."""
@@ -284,8 +286,7 @@ class Station:
     def _known(self, track: Track) -> KnownTrack:
         heard = self._heard.get(track.track_id)
         if heard is None and track.last_played_at is not None:
-            moment = datetime.fromisoformat(track.last_played_at.replace("Z", "+00:00"))
-            heard = moment.timestamp()
+            heard = _moment(track.last_played_at)
         return KnownTrack(track.track_id, track.duration_sec, heard)
 
     def _eta_sec(self, state: RadioState) -> float | None:
@@ -320,6 +321,14 @@ class Station:
 
 def _parameters(sound: SoundParameters, prompt: str, seed: int) -> GenerationParameters:
     return parse(GenerationParameters, {**sound.model_dump(), "prompt": prompt, "seed": seed})
+
+
+def _moment(written: str) -> float | None:
+    """A sidecar's time in seconds since 1970; None where it is none."""
+    try:
+        return datetime.fromisoformat(written.replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _filler_sec(sound: SoundParameters) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -181,3 +182,53 @@ def test_two_daemons_share_a_cache_and_evict_at_once(tmp_path: Path) -> None:
             path = Path(track["path"])
             assert path.stat().st_size == track["bytes"]
         one.request("tracks_keep", track_ids=kept, kept=False)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"loudness_lufs": -99999},
+        {"loudness_lufs": 1e300, "true_peak": -1e300},
+        {"true_peak": 5e-324, "waveform": []},
+        {"last_played_at": "yesterday"},
+        {"last_played_at": "9999-99-99T00:00:00Z", "duration_sec": -1e300},
+    ],
+)
+def test_odd_things_in_a_sidecar_do_not_stop_the_music(
+    daemon: DaemonProcess, odd: dict[str, object]
+) -> None:
+    one, two = made(daemon, "one", "two", duration_sec=6.0)
+    sidecar = daemon.tracks_folder / f"{one}.json"
+    sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), **odd}))
+    daemon.request("playlist_add", track_ids=[one, two, one, two])
+    daemon.request("play")
+    assert daemon.request("status")["player"]["state"] == "playing"
+    heard = [daemon.request("skip")["track_id"] for _ in range(3)]
+    assert two in heard
+    daemon.request("radio_start", prompts=["a", "b"], duration_sec=6)
+    daemon.wait_for(lambda _: daemon.request("status")["radio"]["ready"] == 2)
+    assert "Traceback" not in daemon.log()
+
+
+def test_a_cache_whose_path_is_no_text_is_played(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 \xff"))
+    with DaemonProcess(folder, backends=TONES, environment=NULL) as daemon:
+        one, two = made(daemon, "one", "two", duration_sec=6.0)
+        daemon.request("playlist_add", track_ids=[one, two])
+        assert daemon.request("play")["track_id"] == one
+        assert daemon.request("skip")["track_id"] == two
+        (folder / "lofi.nvim" / "tracks" / f"{one}.wav").write_bytes(b"")
+        assert daemon.error("play", track_id=one)["data"]["code"] == "TRACK_NOT_FOUND"
+
+
+def test_what_the_player_still_owes_is_answered_at_shutdown(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, backends=TONES, environment=NULL) as daemon:
+        made(daemon, "one")
+        daemon.request("play")
+        player = player_of(daemon)
+        player.send_signal(signal.SIGSTOP)
+        asked = daemon.call("audio_devices")
+        daemon.call("shutdown")
+        assert "error" in daemon.answer(asked)
+        assert daemon.wait() == 0
+        player.wait(timeout=10)

@@ -54,3 +54,13 @@ def silences(recording: Signal, sample_rate: int, longer_than_sec: float) -> lis
         for start, end in zip(edges[::2], edges[1::2], strict=True)
         if end - start > longer_than_sec * sample_rate
     ]
+
+
+def flac_of_unknown_length(path: Path, signal: Signal, sample_rate: int = 44100) -> Path:
+    """As an encoder writes it into a pipe: the header's count of samples and checksum are zero."""
+    soundfile.write(path, signal, sample_rate)
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0
+    data[22:42] = bytes(20)
+    path.write_bytes(data)
+    return path

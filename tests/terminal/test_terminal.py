@@ -16,13 +16,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
+import soundfile
 
+from lofi_daemon.terminal.screen import BARS as BAR_CHARACTERS
 from tests.daemon_process import REPOSITORY
 from tests.player.library import put_track
-from tests.player.signals import music, write
+from tests.player.signals import flac_of_unknown_length, music, write
 
 PATIENCE_SEC = 40.0
+BARS = re.compile(f"[{BAR_CHARACTERS}]{{20}}")
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -40,7 +44,12 @@ class Terminal:
     """A command on a pseudo-terminal: what it wrote, and a keyboard."""
 
     def __init__(
-        self, folder: Path, *arguments: str, columns: int = 80, backends: str = '{"demo": {}}'
+        self,
+        folder: Path,
+        *arguments: str,
+        columns: int = 80,
+        backends: str = '{"demo": {}}',
+        term: str = "xterm-256color",
     ) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -49,7 +58,7 @@ class Terminal:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env={**environment(folder), "LOFI_TEST_BACKENDS": backends},
+            env={**environment(folder), "LOFI_TEST_BACKENDS": backends, "TERM": term},
             start_new_session=True,
         )
         os.close(slave)
@@ -162,6 +171,56 @@ def test_files_are_played_in_order_in_a_terminal(tmp_path: Path) -> None:
     terminal.until("▶ a track that was made here", terminal.press("n"))
     terminal.press("n")
     assert terminal.end() == 0
+
+
+def test_half_an_hour_of_sound_starts_at_once_and_is_measured_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    minute = 4 * music(60.0, 22050)
+    with soundfile.SoundFile(path, "w", 22050, 2, subtype="PCM_16") as file:
+        for _ in range(30):
+            file.write(minute)
+    before = time.monotonic()
+    terminal = Terminal(tmp_path, "play", str(path))
+    terminal.until("▶ long")
+    assert not BARS.search(plain(terminal.written)), "it was measured before it sounded"
+    print(f"half an hour sounds after {time.monotonic() - before:.1f} s")
+    process = psutil.Process(terminal.process.pid)
+    most = 0
+
+    def measured(text: str) -> bool:
+        nonlocal most
+        most = max(most, process.memory_info().rss)
+        return BARS.search(text) is not None
+
+    terminal.until(measured)
+    print(f"at most {most / 1e6:.0f} MB")
+    assert most < 250e6
+    terminal.press("q")
+    assert terminal.end() == 0
+
+
+def test_names_and_lengths_that_are_odd_concern_their_file_only(tmp_path: Path) -> None:
+    sound = music(3.0)
+    unknown = flac_of_unknown_length(tmp_path / "one.flac", sound)
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 \xff.wav"))
+    write(tmp_path / "two.wav", sound).rename(odd)
+    os.mkfifo(tmp_path / "fifo.wav")
+    last = write(tmp_path / "last.wav", sound)
+    files = [tmp_path, unknown, tmp_path / "fifo.wav", odd, odd.with_stem("missing"), last]
+    status, out, err = run(tmp_path, "play", *map(str, files))
+    assert (status, err) == (0, "")
+    played = [line for line in out.splitlines() if line.startswith("playing: ")]
+    assert played == [
+        "playing: one", "playing: caf\ufffd \ufffd (0:03)", "playing: last (0:03)"
+    ]  # fmt: skip
+    assert "fifo.wav cannot be played" in out
+
+
+def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:
+    file = write(tmp_path / "short.wav", music(1.0))
+    terminal = Terminal(tmp_path, "play", str(file), term="dumb")
+    assert terminal.end() == 0
+    assert "playing: short (0:01)" in terminal.written
 
 
 def run(folder: Path, *arguments: str, seconds: float | None = None) -> tuple[int, str, str]:

@@ -30,15 +30,30 @@ from lofi_daemon.player.mixer import (
 )
 from lofi_daemon.player.source import TrackSource
 
+# A gain that is known late is reached in this time.
+LEVEL_SEC = 8.0
+
 
 @dataclass
 class Deck:
-    """A track on the table. `entry` is the daemon's number for this turn of the track."""
+    """A track on the table. `entry` is the daemon's number for this turn of the track.
+
+    `swell` is a factor on its way to 1, while the gain changes.
+    """
 
     entry: int
     source: TrackSource
     gain: float = 1.0
     fade: Ramp = field(default_factory=lambda: steady(1.0))
+    swell: Ramp = field(default_factory=lambda: steady(1.0))
+
+    def next_gains(self, frames: int) -> Gains:
+        """The gains of the next frames, which are then past."""
+        gains = equal_power_gains(self.fade, frames) * self.gain
+        if not self.swell.finished:
+            gains *= smooth_gains(self.swell, frames)
+        self.fade, self.swell = self.fade.advanced(frames), self.swell.advanced(frames)
+        return gains
 
 
 class Decks:
@@ -111,6 +126,15 @@ class Decks:
             deck.fade = Ramp(0.0, 1.0, ramp)
             self._let_go(playing, ramp)
             self._playing = deck
+
+    def level(self, entry: int, gain: float) -> None:
+        """Bring the playing track to another gain, too slowly to be noticed."""
+        with self._lock:
+            playing = self._playing
+            if playing is not None and playing.entry == entry and gain > 0.0:
+                now = playing.gain * float(smooth_gains(playing.swell, 1)[0])
+                playing.gain = gain
+                playing.swell = Ramp(now / gain, 1.0, round(LEVEL_SEC * self.sample_rate))
 
     def pause(self) -> None:
         with self._lock:
@@ -248,8 +272,7 @@ class Decks:
             if len(block) < frames and not deck.source.exhausted:
                 self.underruns += 1
             blocks.append(block)
-            gains.append(equal_power_gains(deck.fade, frames) * deck.gain)
-            deck.fade = deck.fade.advanced(frames)
+            gains.append(deck.next_gains(frames))
         for deck in self._leaving:
             if deck.fade.finished or deck.source.exhausted:
                 self._retire(deck)

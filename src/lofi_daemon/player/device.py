@@ -5,12 +5,16 @@ pause or a new volume is heard at once; the seconds of reserve against a busy ma
 decoded tracks in front of it (see `source`).
 
 Besides the system's devices there are two by name, for machines without sound: `null` plays in
-real time to nobody, `file:/path/to.wav` records in real time what would have been heard.
+real time to nobody, `file:/path/to.wav` records in real time what would have been heard, into a
+new file.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -22,6 +26,9 @@ import numpy as np
 
 from lofi_daemon.errors import AudioDeviceError
 from lofi_daemon.player.mixer import CHANNELS, Block
+from lofi_daemon.sound.files import printable
+
+log = logging.getLogger(__name__)
 
 Render = Callable[[int], Block]
 
@@ -34,6 +41,7 @@ FIRST_STALL_SEC = 2.5
 FIRST_PULLS = 10
 NULL = "null"
 FILE_PREFIX = "file:"
+REPLACEMENT = "\ufffd"
 
 
 @dataclass(frozen=True)
@@ -58,28 +66,53 @@ class Device(Protocol):
     def lost(self) -> bool: ...
 
 
-def open_device(name: str | None) -> Device:
+def open_device(name: str | None, *, again: bool = False) -> Device:
     """Open a device by name, None being the system's default.
 
-    Raises AudioDeviceError when there is no such device or it cannot be used.
+    `again` is for a player that goes on in the place of one that died: what is recorded then goes
+    into a second file. Raises AudioDeviceError when there is no such device or it cannot be used.
     """
     if name == NULL:
         return SimulatedDevice(NULL, None)
     if name is not None and name.startswith(FILE_PREFIX):
-        return SimulatedDevice(name, Path(name.removeprefix(FILE_PREFIX)))
+        path = Path(name.removeprefix(FILE_PREFIX))
+        if again:
+            path = _free_name(path)
+        return SimulatedDevice(name, Recording(path, SIMULATED_RATE))
     return SoundDevice(name)
 
 
 def list_devices() -> list[DeviceInfo]:
     """The system's playback devices; empty when there is none."""
+    # miniaudio's list begins with the default; ids are opaque, names are what people know
+    return [DeviceInfo(name, index == 0) for index, (name, _) in enumerate(_playbacks())]
+
+
+def _playbacks() -> list[tuple[str, Any]]:
+    """Name and id of every playback device.
+
+    miniaudio keeps 255 bytes of a name, which may end inside a character; its own list then raises
+    for all devices together.
+    """
     import miniaudio
 
+    ffi, lib = miniaudio.ffi, miniaudio.lib
+    infos, count = ffi.new("ma_device_info**"), ffi.new("ma_uint32*")
     try:
-        devices = miniaudio.Devices(_backends()).get_playbacks()
+        devices: Any = miniaudio.Devices(_backends())
     except miniaudio.MiniaudioError:
         return []
-    # miniaudio's list begins with the default; ids are opaque, names are what people know
-    return [DeviceInfo(found["name"], index == 0) for index, found in enumerate(devices)]
+    result = lib.ma_context_get_devices(devices._context, infos, count, ffi.NULL, ffi.NULL)
+    if result != lib.MA_SUCCESS:
+        return []
+    found = [infos[0][index] for index in range(count[0])]
+    return [
+        (
+            ffi.string(info.name).decode("utf-8", errors="replace").rstrip(REPLACEMENT),
+            ffi.new("ma_device_id *", info.id),
+        )
+        for info in found
+    ]
 
 
 def _backends() -> list[Any]:
@@ -197,31 +230,27 @@ def _playback_device_class() -> Any:
 
 
 def _find_device(name: str) -> Any:
-    import miniaudio
-
-    try:
-        devices = miniaudio.Devices(_backends()).get_playbacks()
-    except miniaudio.MiniaudioError:
-        devices = []
-    for found in devices:
-        if found["name"] == name:
-            return found["id"]
-    known = ", ".join(repr(found["name"]) for found in devices) or "none at all"
+    devices = _playbacks()
+    for known, identity in devices:
+        if known == name:
+            return identity
+    names = ", ".join(repr(known) for known, _ in devices) or "none at all"
     raise AudioDeviceError(
-        f"There is no sound device named {name!r}; there are: {known}",
+        f"There is no sound device named {name!r}; there are: {names}",
         hint="Choose one of these names, or null for the system's default.",
     )
 
 
 class SimulatedDevice:
-    """Pulls blocks at the pace of a real device; into a float WAV file, or nowhere."""
+    """Pulls blocks at the pace of a real device, into a recording or nowhere."""
 
-    def __init__(self, name: str, path: Path | None) -> None:
+    def __init__(self, name: str, recording: Recording | None) -> None:
         self.name: str | None = name
         self.sample_rate = SIMULATED_RATE
-        self._file = _open_recording(path, self.sample_rate) if path is not None else None
+        self._recording = recording
         self._running = threading.Event()
         self._thread: threading.Thread | None = None
+        self._broken = False
 
     def start(self, render: Render) -> None:
         self._running.set()
@@ -233,14 +262,19 @@ class SimulatedDevice:
         due = time.monotonic()
         while self._running.is_set():
             block = render(frames)
-            if self._file is not None:
-                self._file.write(block)
+            if self._recording is not None:
+                try:
+                    self._recording.write(block)
+                except AudioDeviceError as error:
+                    log.warning("%s", error.message)
+                    self._broken = True
+                    return
             due += frames / self.sample_rate
             time.sleep(max(0.0, due - time.monotonic()))
 
     @property
     def lost(self) -> bool:
-        return False
+        return self._broken
 
     def stop(self) -> None:
         self._running.clear()
@@ -250,18 +284,64 @@ class SimulatedDevice:
 
     def close(self) -> None:
         self.stop()
-        if self._file is not None:
+        if self._recording is not None:
+            self._recording.close()
+
+
+def _free_name(path: Path) -> Path:
+    """The path, or the first of its kind with a number that is free: heard.wav, heard-2.wav …"""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return next(name for name in itertools.chain([path], numbered) if not os.path.lexists(name))
+
+
+class Recording:
+    """A new float WAV file. Nothing that is there already is written to or replaced.
+
+    Raises AudioDeviceError.
+    """
+
+    def __init__(self, path: Path, sample_rate: int) -> None:
+        import soundfile
+
+        self._path = printable(path)
+        try:
+            path = path.expanduser().absolute()
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError as error:
+            what = "a folder" if path.is_dir() else "there already, and is not overwritten"
+            raise AudioDeviceError(
+                f"The recording {self._path} cannot be made: it is {what}.",
+                hint="Choose a name that is free, or remove the file.",
+            ) from error
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._failed("made", error) from error
+        try:
+            self._file = soundfile.SoundFile(
+                descriptor, "w", sample_rate, CHANNELS, subtype="FLOAT", format="WAV"
+            )
+        except (soundfile.LibsndfileError, OSError) as error:
+            os.close(descriptor)
+            raise self._failed("made", error) from error
+
+    def write(self, block: Block) -> None:
+        import soundfile
+
+        try:
+            self._file.write(block)
+        except (soundfile.LibsndfileError, OSError, AssertionError) as error:
+            raise self._failed("gone on with", error) from error
+
+    def close(self) -> None:
+        import soundfile
+
+        try:
             self._file.close()
+        except (soundfile.LibsndfileError, OSError) as error:
+            log.warning("%s", self._failed("finished", error).message)
 
-
-def _open_recording(path: Path, sample_rate: int) -> Any:
-    import soundfile
-
-    try:
-        return soundfile.SoundFile(
-            str(path), "w", samplerate=sample_rate, channels=CHANNELS, subtype="FLOAT"
+    def _failed(self, what: str, error: Exception) -> AudioDeviceError:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return AudioDeviceError(
+            f"The recording {self._path} cannot be {what}: {reason or 'the disk may be full'}.",
+            hint="Choose a path that can be written, with room on its disk.",
         )
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise AudioDeviceError(
-            f"The recording {path} cannot be written: {error}", hint="Choose a writable path."
-        ) from error

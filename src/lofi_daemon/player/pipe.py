@@ -50,6 +50,7 @@ class PlayerPipe:
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._requests = 0
         self._last_words: deque[str] = deque(maxlen=20)
+        self._started_before = False
         self._closing = False
 
     @property
@@ -60,6 +61,7 @@ class PlayerPipe:
     async def close(self) -> None:
         """Let the process end by itself, or else end it."""
         self._closing = True
+        self._leave_unanswered(_PlayerDied())
         process, self._process = self._process, None
         if process is not None:
             if process.stdin is not None:
@@ -76,6 +78,11 @@ class PlayerPipe:
     async def request(self, name: str, arguments: dict[str, Any] | None = None) -> Any:
         """Ask, and ask the next process when this one dies over it; twice is its own fault."""
         for _ in range(2):
+            if self._closing:
+                raise AudioPlaybackError(
+                    f"The player ends, and '{name}' is not done any more.",
+                    hint="Start lofi again.",
+                )
             try:
                 return await self._ask(await self._running_process(), name, arguments or {})
             except _PlayerDied:
@@ -111,7 +118,8 @@ class PlayerPipe:
         async with self._starting:
             if self._process is None:
                 self._process = await self._start()
-                await self._ask(self._process, "configure", self._settings())
+                again, self._started_before = self._started_before, True
+                await self._ask(self._process, "configure", {**self._settings(), "again": again})
             return self._process
 
     async def _start(self) -> asyncio.subprocess.Process:
@@ -159,14 +167,17 @@ class PlayerPipe:
     def _bury(self, process: asyncio.subprocess.Process) -> None:
         if self._process is process:
             self._process = None
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(_PlayerDied())
+        self._leave_unanswered(_PlayerDied())
         log.warning(
             "The player ended with status %s.%s",
             process.returncode,
             "".join(f"\n  {line}" for line in self._last_words),
         )
+
+    def _leave_unanswered(self, error: _PlayerDied) -> None:
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(error)
 
     def _take_answer(self, message: dict[str, Any]) -> None:
         answer = self._answers.get(message["id"])

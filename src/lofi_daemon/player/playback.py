@@ -362,3 +362,5 @@ class Playback:
                 await work
             except LofiError as error:
                 log.warning("%s", error.message)
+            except Exception:  # the boundary: a defect stays with this piece of work
+                log.exception("Playback stumbled")

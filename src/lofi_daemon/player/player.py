@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import threading
 import time
@@ -19,12 +20,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lofi_daemon.errors import LofiError
+from lofi_daemon.errors import AudioPlaybackError, LofiError
 from lofi_daemon.player.decks import Deck, Decks
 from lofi_daemon.player.device import Device, list_devices, open_device
 from lofi_daemon.player.events import DeviceLost, PlayerEvent, Position, to_message
 from lofi_daemon.player.priority import keep_in_memory
 from lofi_daemon.player.source import TrackSource
+from lofi_daemon.sound.files import printable
+
+log = logging.getLogger(__name__)
 
 READ_AHEAD_SEC = 3.0
 FIRST_READ_SEC = 0.5
@@ -44,6 +48,7 @@ class Player:
         self._closing = False
         self._device: Device | None = None
         self._device_name: str | None = None
+        self._again = False
         self._sounding = False
         self._decks: Decks | None = None
         self._volume = 0.5
@@ -53,9 +58,15 @@ class Player:
 
     # -- commands ------------------------------------------------------------------------------
 
-    def configure(self, volume: float, crossfade_sec: float, device: str | None) -> None:
-        """What holds from the start; the device is opened when there is something to play."""
+    def configure(
+        self, volume: float, crossfade_sec: float, device: str | None, again: bool = False
+    ) -> None:
+        """What holds from the start; the device is opened when there is something to play.
+
+        `again`: this player goes on in the place of one that died.
+        """
         self._volume, self._crossfade_sec, self._device_name = volume, crossfade_sec, device
+        self._again = again
 
     def play(
         self, entry: int, path: str, gain: float, position_sec: float = 0.0, crossfade: bool = True
@@ -95,6 +106,11 @@ class Player:
         source = self._open(playing.source.path, self._decks.sample_rate, position_sec)
         self._decks.seek(Deck(playing.entry, source, playing.gain))
 
+    def level(self, entry: int, gain: float) -> None:
+        """The gain of a track that plays already is known better now."""
+        if self._decks is not None:
+            self._decks.level(entry, gain)
+
     def volume(self, volume: float) -> None:
         self._volume = volume
         if self._decks is not None:
@@ -126,7 +142,7 @@ class Player:
     def _ready(self) -> Decks:
         """The table, on an open device."""
         if self._device is None:
-            self._move_to(open_device(self._device_name))
+            self._move_to(open_device(self._device_name, again=self._again))
         assert self._decks is not None
         return self._decks
 
@@ -190,7 +206,11 @@ class Player:
         if decks is None:
             return
         for source in decks.sources():
-            source.fill(round(READ_AHEAD_SEC * decks.sample_rate))
+            try:
+                source.fill(round(READ_AHEAD_SEC * decks.sample_rate))
+            except Exception as error:  # one file must not silence the others
+                log.error("%s cannot be read on", printable(source.path), exc_info=error)
+                source.fail(_defect(error))
         while decks.retired:
             decks.retired.popleft().close()
 
@@ -247,7 +267,10 @@ class Player:
         try:
             with self._table:
                 result = method(**arguments)
-        except LofiError as error:
+        except Exception as defect:  # the boundary: the next command is served
+            error = defect if isinstance(defect, LofiError) else _defect(defect)
+            if error is not defect:
+                log.error("The command '%s' failed", name, exc_info=defect)
             problem = {"name": error.name, "message": error.message, "hint": error.hint}
             self._send({"id": request_id, "error": problem})
             return
@@ -261,3 +284,10 @@ class Player:
         with self._output_lock, contextlib.suppress(BrokenPipeError):
             self._output.write(json.dumps(message).encode() + b"\n")
             self._output.flush()
+
+
+def _defect(error: Exception) -> AudioPlaybackError:
+    return AudioPlaybackError(
+        f"The player failed: {type(error).__name__}: {error}",
+        hint="This is a defect; the log on stderr has the details (:Lofi log).",
+    )

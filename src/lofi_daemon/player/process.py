@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ class PlayerProcess:
         position = self._position_sec
         if self.state == "playing":
             position += time.monotonic() - self._position_at
-        return min(position, self.duration_sec)
+        return min(position, self.duration_sec) if self.duration_sec > 0 else position
 
     # -- commands ------------------------------------------------------------------------------
 
@@ -141,6 +141,13 @@ class PlayerProcess:
         if self.state != "stopped" and self.running:
             await self._pipe.request("seek", {"position_sec": position_sec})
         self._set_position(position_sec)
+
+    async def set_level(self, entry: int, gain: float) -> None:
+        """Bring what plays to a gain that is known better now."""
+        if self._current is not None and self._current.entry == entry:
+            self._current = replace(self._current, gain=gain)
+            if self.running:
+                await self._pipe.request("level", {"entry": entry, "gain": gain})
 
     async def set_volume(self, volume: float) -> None:
         self.volume = volume

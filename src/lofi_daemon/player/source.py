@@ -8,20 +8,28 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 
 from lofi_daemon.errors import AudioPlaybackError
 from lofi_daemon.player.mixer import CHANNELS, Block
+from lofi_daemon.sound.files import SoundFile, printable
+
+if TYPE_CHECKING:
+    import soxr
 
 READ_FRAMES = 8192
+# Longer than any file: nothing is ever near the end of it.
+UNKNOWN_FRAMES = 1 << 60
 
 
 class TrackSource:
     """A sound file as stereo float32 blocks [frames, 2] at `sample_rate`.
 
-    Positions and lengths are in frames at the output rate. Raises AudioPlaybackError when the file
+    Positions and lengths are in frames at the output rate; where the file does not say how long it
+    is, total_frames is UNKNOWN_FRAMES and duration_sec 0. Raises AudioPlaybackError when the file
     is missing, empty or not sound; what breaks later in the file is kept in `failure`.
     """
 
@@ -29,31 +37,51 @@ class TrackSource:
         self.path = path
         self.sample_rate = sample_rate
         self.failure: AudioPlaybackError | None = None
-        try:
-            self._file = soundfile.SoundFile(str(path))
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise AudioPlaybackError(f"{path} cannot be played: {_reason(path, error)}") from error
-        if self._file.frames <= 0:
-            self._file.close()
-            raise AudioPlaybackError(f"{path} cannot be played: there is no sound in it")
+        self._file = SoundFile(path)
         file_rate: int = self._file.samplerate
-        self.total_frames = max(1, round(self._file.frames * sample_rate / file_rate))
-        self.duration_sec: float = self._file.frames / file_rate
-        start = min(max(0, round(position_sec * file_rate)), self._file.frames - 1)
-        self._file.seek(start)
-        self._resampler = None
-        if file_rate != sample_rate:
-            import soxr
-
-            self._resampler = soxr.ResampleStream(
-                file_rate, sample_rate, CHANNELS, dtype="float32", quality="VHQ"
-            )
+        frames = self._file.known_frames
+        self.duration_sec: float = frames / file_rate if frames is not None else 0.0
+        self.total_frames = (
+            max(1, round(frames * sample_rate / file_rate))
+            if frames is not None
+            else UNKNOWN_FRAMES
+        )
+        start = self._seek(max(0, round(position_sec * file_rate)))
+        self._resampler = self._resampler_from(file_rate) if file_rate != sample_rate else None
         self._start = round(start * sample_rate / file_rate)
         self._blocks: deque[Block] = deque()
         self._head_offset = 0
         self._decoded = 0
         self._consumed = 0
         self._at_end = False
+
+    def _seek(self, frame: int) -> int:
+        """Begin there, at the file's own rate, or at the last frame; where that is."""
+        last = self._file.known_frames
+        frame = min(frame, UNKNOWN_FRAMES if last is None else last - 1)
+        try:
+            if frame > 0:
+                self._file.seek(frame)
+        except (soundfile.LibsndfileError, RuntimeError):
+            # behind an end that the header does not name, and of no use now: from the beginning
+            self._file.close()
+            self._file = SoundFile(self.path)
+            return 0
+        return frame
+
+    def _resampler_from(self, file_rate: int) -> soxr.ResampleStream:
+        import soxr
+
+        try:
+            return soxr.ResampleStream(
+                file_rate, self.sample_rate, CHANNELS, dtype="float32", quality="VHQ"
+            )
+        except (RuntimeError, ValueError) as error:
+            self._file.close()
+            raise AudioPlaybackError(
+                f"{printable(self.path)} cannot be played: {file_rate} samples a second cannot be "
+                f"brought to {self.sample_rate} ({error})."
+            ) from error
 
     @property
     def position(self) -> int:
@@ -74,10 +102,6 @@ class TrackSource:
     def exhausted(self) -> bool:
         return self._at_end and self.buffered == 0
 
-    @property
-    def fully_decoded(self) -> bool:
-        return self._at_end
-
     def fill(self, frames: int) -> None:
         """Decode until `frames` are buffered or the track ends. Feeder's side."""
         while self.buffered < frames and not self._at_end:
@@ -85,11 +109,9 @@ class TrackSource:
 
     def _decode_block(self) -> None:
         try:
-            raw: Block = np.asarray(
-                self._file.read(READ_FRAMES, dtype="float32", always_2d=True), np.float32
-            )
-        except (soundfile.LibsndfileError, OSError) as error:
-            self.failure = AudioPlaybackError(f"{self.path} cannot be read on: {error}")
+            raw: Block = self._file.read_block(READ_FRAMES)
+        except AudioPlaybackError as error:
+            self.failure = error
             raw = np.zeros((0, self._file.channels), np.float32)
         last = len(raw) < READ_FRAMES
         block = _to_stereo(raw)
@@ -120,6 +142,12 @@ class TrackSource:
             return parts[0]
         return np.concatenate(parts) if parts else np.zeros((0, CHANNELS), np.float32)
 
+    def fail(self, error: AudioPlaybackError) -> None:
+        """End here: what is buffered is still heard. Feeder's side."""
+        self.failure = error
+        self._at_end = True
+        self._file.close()
+
     def close(self) -> None:
         self._at_end = True
         self._file.close()
@@ -133,9 +161,3 @@ def _to_stereo(raw: Block) -> Block:
     if channels == 1:
         return np.repeat(raw, CHANNELS, axis=1)
     return np.repeat(raw.mean(axis=1, keepdims=True, dtype=np.float32), CHANNELS, axis=1)
-
-
-def _reason(path: Path, error: Exception) -> str:
-    if not path.exists():
-        return "the file is gone"
-    return str(error)

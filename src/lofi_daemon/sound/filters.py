@@ -7,7 +7,7 @@ convolution (overlap-save). That is as exact as the recursion and needs numpy al
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +25,28 @@ def filter_in_segments(
 
     What has been handed out may be overwritten in `samples` before the next is asked for.
     """
-    channels = samples.shape[0]
+    start = 0
+    pieces = (part for _, part in spool.segments(samples, segment))
+    for filtered in filter_pieces(pieces, response, segment):
+        yield start, filtered
+        start += filtered.shape[1]
+
+
+def filter_pieces(
+    pieces: Iterable[Samples], response: Response, longest: int
+) -> Iterator[NDArray[np.float64]]:
+    """Consecutive pieces [channels, ≤ longest], filtered; silence came before the first."""
     overlap = len(response) - 1
-    size = 1 << (segment + overlap - 1).bit_length()
+    size = 1 << (longest + overlap - 1).bit_length()
     spectrum = np.fft.rfft(response, size)
-    before = np.zeros((channels, overlap))
-    for start, part in spool.segments(samples, segment):
-        signal = np.concatenate((before, part), axis=1)
+    before: NDArray[np.float64] | None = None
+    for piece in pieces:
+        if before is None:
+            before = np.zeros((piece.shape[0], overlap))
+        signal = np.concatenate((before, piece), axis=1)
         before = signal[:, signal.shape[1] - overlap :].copy()
         filtered = np.fft.irfft(np.fft.rfft(signal, size) * spectrum, size)
-        yield start, filtered[:, overlap : signal.shape[1]]
+        yield filtered[:, overlap : signal.shape[1]]
 
 
 def impulse_response(

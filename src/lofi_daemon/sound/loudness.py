@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lofi_daemon.sound import spool
-from lofi_daemon.sound.clip import AudioClip
-from lofi_daemon.sound.filters import filter_in_segments, impulse_response
+from lofi_daemon.sound.clip import AudioClip, Samples
+from lofi_daemon.sound.filters import filter_pieces, impulse_response
 
 ABSOLUTE_GATE_LUFS = -70.0
 RELATIVE_GATE_LU = -10.0
@@ -35,7 +36,14 @@ _SINC = _sinc()
 
 def integrated_loudness(clip: AudioClip) -> float | None:
     """Loudness of the whole clip in LUFS; None for silence and for less than 0.4 s."""
-    energies = _hop_energies(clip)
+    segment = hop_frames(clip.sample_rate) * HOPS_PER_SEGMENT
+    pieces = (part for _, part in spool.segments(clip.samples, segment))
+    energies = list(hop_energies(pieces, clip.sample_rate))
+    return gated_loudness(np.concatenate(energies) if energies else np.zeros(0))
+
+
+def gated_loudness(energies: NDArray[np.float64]) -> float | None:
+    """Loudness in LUFS of consecutive `hop_energies`; None for silence and for less than 0.4 s."""
     blocks = len(energies) - HOPS_PER_BLOCK + 1
     if blocks < 1:
         return None
@@ -45,6 +53,26 @@ def integrated_loudness(clip: AudioClip) -> float | None:
         return None
     gate = _loudness(float(audible.mean())) + RELATIVE_GATE_LU
     return round(_loudness(float(audible[audible > _energy(gate)].mean())), 2)
+
+
+def hop_frames(sample_rate: int) -> int:
+    """Frames in 0.1 s: loudness is measured over blocks of four such hops."""
+    return round(sample_rate * BLOCK_SEC / HOPS_PER_BLOCK)
+
+
+def hop_energies(pieces: Iterable[Samples], sample_rate: int) -> Iterator[NDArray[np.float64]]:
+    """Mean square of the K-weighted signal, summed over channels, for every 0.1 s of each piece.
+
+    Pieces [channels, n] follow one another; none is longer than HOPS_PER_SEGMENT hops, and all but
+    the last are whole hops long.
+    """
+    hop = hop_frames(sample_rate)
+    weighting = k_weighting(sample_rate)
+    for weighted in filter_pieces(pieces, weighting, hop * HOPS_PER_SEGMENT):
+        channels, frames = weighted.shape
+        hops = frames // hop
+        squares = np.square(weighted[:, : hops * hop]).reshape(channels, hops, hop)
+        yield squares.mean(axis=2).sum(axis=0)
 
 
 def true_peak(clip: AudioClip) -> float:
@@ -78,19 +106,6 @@ def waveform_peaks(clip: AudioClip, points: int = 64) -> list[float]:
         peaks.append(float(np.abs(clip.samples[:, start:end]).max(initial=0.0)))
         spool.let_go(clip.samples)
     return [round(min(1.0, peak), 3) for peak in peaks]
-
-
-def _hop_energies(clip: AudioClip) -> NDArray[np.float64]:
-    """Mean square of the K-weighted signal, summed over channels, for every 0.1 s."""
-    hop = round(clip.sample_rate * BLOCK_SEC / HOPS_PER_BLOCK)
-    segment = hop * HOPS_PER_SEGMENT
-    energies: list[NDArray[np.float64]] = []
-    for _, weighted in filter_in_segments(clip.samples, k_weighting(clip.sample_rate), segment):
-        channels, frames = weighted.shape
-        hops = frames // hop
-        squares = np.square(weighted[:, : hops * hop]).reshape(channels, hops, hop)
-        energies.append(squares.mean(axis=2).sum(axis=0))
-    return np.concatenate(energies) if energies else np.zeros(0)
 
 
 def k_weighting(sample_rate: int) -> NDArray[np.float64]:

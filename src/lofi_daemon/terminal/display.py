@@ -36,7 +36,7 @@ async def listen(listening: Listening, finished: asyncio.Event, log_file: Path) 
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows
             loop.add_signal_handler(number, finished.set)
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    if sys.stdin.isatty() and sys.stdout.isatty() and not Console().is_dumb_terminal:
         await _show_screen(listening, finished, log_file)
     else:
         await _print_lines(listening, finished)
@@ -90,7 +90,8 @@ def news(before: View | None, now: View) -> Iterator[str]:
     if before is None:
         yield now.heading
     if now.title and (before is None or before.title != now.title):
-        yield f"playing: {now.title} ({clock(now.duration_sec)})"
+        length = f" ({clock(now.duration_sec)})" if now.duration_sec > 0 else ""
+        yield f"playing: {now.title}{length}"
     made_before = before.making.title if before is not None and before.making is not None else None
     if now.making is not None and now.making.title != made_before:
         yield f"making: {now.making.title}"

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import AudioPlaybackError, LofiError
 from lofi_daemon.player.events import Ended, PlayerEvent, Started, Stopped
-from lofi_daemon.player.gain import track_gain
+from lofi_daemon.player.gain import playback_gain, track_gain
 from lofi_daemon.player.process import Item, PlayerProcess
+from lofi_daemon.sound.files import SoundFile, printable
+from lofi_daemon.sound.measure import Abandoned, estimated_loudness, measure
 from lofi_daemon.terminal.display import listen
 from lofi_daemon.terminal.radio import VOLUME_STEP
 from lofi_daemon.terminal.screen import View
 from lofi_daemon.tracks.sidecar import read_sidecar
 
-WAVEFORM_POINTS = 64
+# A file of this length is measured in the time that nobody notices.
+MEASURED_AT_ONCE_SEC = 60.0
 
 
 @dataclass(frozen=True)
-class SoundFile:
+class KnownFile:
+    """What is known of a file. duration_sec is None, and waveform empty, until it is measured."""
+
     path: Path
     title: str
     gain: float
-    waveform: list[float]
+    waveform: list[float] = field(default_factory=list[float])
+    duration_sec: float | None = None
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
@@ -40,7 +47,7 @@ async def _play_files(settings: Settings, paths: list[Path], *, loop: bool) -> i
         await listening.start()
         await listen(listening, finished, settings.cache_folder / "radio.log")
     finally:
-        await listening.player.close()
+        await listening.close()
     return 0
 
 
@@ -54,7 +61,9 @@ class FileListening:
         self._paths = [path.absolute() for path in paths]
         self._loop = loop
         self._finished = finished
-        self._known: dict[Path, SoundFile] = {}
+        self._known: dict[Path, KnownFile] = {}
+        self._measuring: asyncio.Task[None] | None = None
+        self._closed = False
         self._playing = 0
         self._notice: str | None = None
         self._preparing: asyncio.Task[None] | None = None
@@ -70,6 +79,10 @@ class FileListening:
                 if place == len(self._paths) - 1:
                     raise
 
+    async def close(self) -> None:
+        self._closed = True
+        await self.player.close()
+
     def view(self) -> View:
         player, count = self.player, len(self._paths)
         file = self._known.get(self._paths[self._playing % count])
@@ -78,7 +91,7 @@ class FileListening:
             state=player.state,
             title=file.title if file is not None and player.state != "stopped" else "",
             position_sec=player.position_sec,
-            duration_sec=player.duration_sec,
+            duration_sec=player.duration_sec or (file.duration_sec or 0.0 if file else 0.0),
             volume=player.volume,
             waveform=file.waveform if file is not None else (),
             upcoming=self._upcoming(),
@@ -102,13 +115,16 @@ class FileListening:
     def _upcoming(self) -> str | None:
         following = self._playing + 1
         if following < len(self._paths) or (self._loop and self._paths):
-            return self._paths[following % len(self._paths)].stem
+            return printable(self._paths[following % len(self._paths)].stem)
         return None
 
     def _on_event(self, event: PlayerEvent) -> None:
         if isinstance(event, Started):
             self._playing = event.entry
-            self._preparing = asyncio.get_running_loop().create_task(self._prepare_next())
+            loop = asyncio.get_running_loop()
+            self._preparing = loop.create_task(self._prepare_next())
+            if self._measuring is None or self._measuring.done():
+                self._measuring = loop.create_task(self._measure())
         elif isinstance(event, Ended) and event.message is not None:
             self._notice = event.message
         elif isinstance(event, Stopped):
@@ -124,6 +140,31 @@ class FileListening:
             except AudioPlaybackError as error:
                 self._notice = error.message
                 place, tries = place + 1, tries - 1
+            except LofiError as error:
+                self._notice = error.message
+                return
+
+    async def _measure(self) -> None:
+        """Find out what is not known yet of what plays, while it plays."""
+        while True:
+            place = self._playing
+            file = self._known[self._paths[place % len(self._paths)]]
+            if file.duration_sec is not None:
+                return
+
+            def wanted(place: int = place) -> bool:
+                return place == self._playing and not self._closed
+
+            try:
+                better = await asyncio.to_thread(measured, file, wanted)
+            except Abandoned:
+                if self._closed:
+                    return
+                continue
+            except AudioPlaybackError:  # the player says it where it gets there
+                return
+            self._known[file.path] = better
+            await self.player.set_level(place, better.gain)
 
     async def _item(self, place: int) -> Item:
         path = self._paths[place % len(self._paths)]
@@ -132,29 +173,26 @@ class FileListening:
         return Item(place, path, self._known[path].gain)
 
 
-def look_at(path: Path) -> SoundFile:
-    """A file's title, gain and waveform: from the sidecar beside it, else measured.
+def look_at(path: Path) -> KnownFile:
+    """A file's title and gain: from the sidecar beside it, measured where it is short, estimated.
 
-    Raises AudioPlaybackError.
+    An estimated gain never lifts, since what the loudest sample is is not known yet. Raises
+    AudioPlaybackError.
     """
-    track = read_sidecar(path.with_suffix(".json"))
+    track = read_sidecar(path.with_suffix(".json")) if path.stem else None
     if track is not None and track.file == path.name:
-        from lofi_daemon.player.gain import playback_gain
+        waveform = list(track.waveform)
+        return KnownFile(path, track.prompt, playback_gain(track), waveform, track.duration_sec)
+    file = KnownFile(path, printable(path.stem), 1.0)
+    with SoundFile(path) as opened:
+        frames, rate = opened.known_frames, opened.samplerate
+    if frames is not None and frames <= MEASURED_AT_ONCE_SEC * rate:
+        return measured(file)
+    return replace(file, gain=min(1.0, track_gain(estimated_loudness(path), None)))
 
-        return SoundFile(path, track.prompt, playback_gain(track), track.waveform)
-    import numpy as np
-    import soundfile
 
-    from lofi_daemon.sound.clip import AudioClip
-    from lofi_daemon.sound.loudness import integrated_loudness, true_peak, waveform_peaks
-
-    try:
-        samples, sample_rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise AudioPlaybackError(
-            f"{path} cannot be played: {error}", hint="Give a WAV, FLAC, OGG or MP3 file."
-        ) from error
-    clip = AudioClip(np.ascontiguousarray(samples.T), sample_rate)
-    peaks = waveform_peaks(clip, WAVEFORM_POINTS)
-    gain = track_gain(integrated_loudness(clip), true_peak(clip))
-    return SoundFile(path, path.stem, gain, peaks)
+def measured(file: KnownFile, wanted: Callable[[], bool] = lambda: True) -> KnownFile:
+    """The file with all there is to know of its sound. Raises AudioPlaybackError and Abandoned."""
+    sound = measure(file.path, wanted)
+    gain = track_gain(sound.loudness_lufs, sound.true_peak)
+    return replace(file, gain=gain, waveform=sound.waveform, duration_sec=sound.duration_sec)

@@ -17,7 +17,6 @@ import argparse
 import functools
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import clocked, peak_memory
+from benchmarks.measuring import clocked, peak_memory, process, said
 
 PRODUCTS = ((323, 2560, 12800), (2048, 2048, 2048))
 """What the machine can reach is the better of a block's largest product and a square one."""
@@ -212,10 +211,8 @@ def run_all(arguments: argparse.Namespace) -> None:
 
     def run(step: str, contender: str = "", eight_bits: str = "") -> Result:
         log(f"{step} {contender} …")
-        command = [sys.executable, "-m", "benchmarks.ace_step", "--step", step, *passed]
-        command += [f"--contender={contender}", f"--eight-bits={eight_bits}"]
-        completed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        return json.loads(completed.stdout)
+        chosen = (f"--contender={contender}", f"--eight-bits={eight_bits}")
+        return json.loads(said(process("benchmarks.ace_step", "--step", step, *passed, *chosen)))
 
     gemm = run("gemm")
     print(

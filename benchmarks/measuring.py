@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from lofi_daemon.child import Child, child
+
+REPOSITORY = Path(__file__).parent.parent
 
 
 def clocked(work: Callable[[], Any]) -> tuple[float, float]:
@@ -20,3 +26,20 @@ def peak_memory() -> int:
     """Largest resident size of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def process(module: str, *arguments: object) -> Child:
+    """`python -m module arguments…` in the repository."""
+    return child(module, *map(str, arguments), root=REPOSITORY)
+
+
+def said(told: Child) -> str:
+    """What a process prints, run to its end; its error ends this one."""
+    return subprocess.run(
+        told.command,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=told.folder,
+        env=told.environment,
+    ).stdout

@@ -13,12 +13,14 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from benchmarks.measuring import process
+from lofi_daemon.child import Child
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
@@ -45,18 +47,17 @@ def main() -> None:
 def measure(arguments: argparse.Namespace, folder: Path, scratch: Path) -> None:
     """Run the three steps, each in a process of its own."""
     variant = f"int{arguments.bits}"
-    environment = os.environ | {
+    environment = {
         "LOFI_ACE_STEP_MODEL_PATH": str(folder),
         "LOFI_ACE_STEP_VARIANT": variant,
         "XDG_CACHE_HOME": str(scratch),
     }
     if not (folder / "manifest.json").is_file():
-        command = [sys.executable, "-m", "benchmarks.memory_limit", "--export"]
-        run("export", [*command, f"--folder={folder}"], environment)
-    daemon = [sys.executable, "-m", "lofi_daemon"]
+        export = process("benchmarks.memory_limit", "--export", f"--folder={folder}")
+        run("export", export, environment)
     if not (folder / variant / "manifest.json").is_file():
-        command = ["quantize", "ace_step", "--bits", str(arguments.bits)]
-        run(f"quantize to {variant}", [*daemon, *command], environment)
+        quantize = process("lofi_daemon", "quantize", "ace_step", "--bits", arguments.bits)
+        run(f"quantize to {variant}", quantize, environment)
     size = sum(path.stat().st_size for path in (folder / variant).iterdir())
     print(f"{variant} set on disk: {size / 1e9:.2f} GB")
     output = scratch / "track.wav"
@@ -66,23 +67,28 @@ def measure(arguments: argparse.Namespace, folder: Path, scratch: Path) -> None:
         title = (
             f"{arguments.duration} s in {arguments.steps} steps within {arguments.limit_gb:g} GB"
         )
-        run(title, [*daemon, *command, "--output", str(output)], environment, join)
+        run(title, process("lofi_daemon", *command, "--output", output), environment, join)
     print(f"the track has {output.stat().st_size} bytes")
 
 
 def run(
     title: str,
-    command: list[str],
+    told: Child,
     environment: dict[str, str],
     before: Callable[[], None] | None = None,
 ) -> None:
-    """Run a command to its end and print its time and peak memory."""
+    """Run a process to its end and print its time and peak memory."""
     started = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, preexec_fn=before)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"{title}: exit status {process.returncode}")
+    running = subprocess.Popen(
+        told.command,
+        cwd=told.folder,
+        env={**told.environment, **environment},
+        preexec_fn=before,
+    )
+    _, status, usage = os.wait4(running.pid, 0)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    if running.returncode != 0:
+        raise SystemExit(f"{title}: exit status {running.returncode}")
     seconds = time.perf_counter() - started
     print(
         f"{title}: {seconds:.0f} s, peak memory {usage.ru_maxrss * 1024 / 1e9:.2f} GB", flush=True

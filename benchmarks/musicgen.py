@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import clocked, peak_memory
+from benchmarks.measuring import clocked, peak_memory, process, said
 from lofi_daemon.backends.musicgen.bundle import read_config
 from lofi_daemon.backends.musicgen.continuation import stretches
 from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
@@ -322,10 +320,7 @@ def _text_states(folder: Path, threads: int) -> TextStates:
 
 
 def _child(*arguments: str) -> str:
-    command = [sys.executable, "-m", "benchmarks.musicgen", *arguments]
-    return subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, text=True, cwd=FOLDER.parents[1]
-    ).stdout
+    return said(process("benchmarks.musicgen", *arguments))
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@ Each track is made and written by a process of its own, from loaded model to fin
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measuring import process, said
 from lofi_daemon.backends.ace_step.bundle import read_manifest
 from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
 from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
@@ -41,10 +40,8 @@ def main() -> None:
         return
     peaks: list[int] = []
     for duration in DURATIONS:
-        command = [sys.executable, "-m", "benchmarks.track_memory", str(arguments.bundle)]
-        command += ["--steps", str(arguments.steps), "--duration", str(duration)]
-        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        peaks.append(int(said))
+        options = (arguments.bundle, "--steps", arguments.steps, "--duration", duration)
+        peaks.append(int(said(process("benchmarks.track_memory", *options))))
         print(f"{duration:4d} s: {peaks[-1] / 1e6:6.1f} MB above the loaded model", flush=True)
     print(f"growth from {DURATIONS[0]} s to {DURATIONS[-1]} s: {peaks[-1] / peaks[0] - 1.0:+.0%}")
 

@@ -6,11 +6,11 @@ Everything lands in one work folder; a stage that was interrupted goes on where 
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
-import sys
 import time
 from pathlib import Path
+
+from lofi_daemon.child import child
 
 BUNDLE = Path("src/lofi_daemon/backends/demo/bundle")
 SHARDS_FOR_CODEC = 6
@@ -18,10 +18,11 @@ SHARDS_FOR_CODEC = 6
 
 def stage(name: str, *arguments: object) -> subprocess.Popen[bytes]:
     """Start one stage as its own process, one thread each, behind everything else."""
-    command = [sys.executable, "-u", "-m", f"scripts.train_demo.{name}", *map(str, arguments)]
-    print(" ".join(command[3:]), flush=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": "src:."}
-    return subprocess.Popen(["nice", "-n", "5", *command], env=environment)
+    print(name, *arguments, flush=True)
+    told = child(f"scripts.train_demo.{name}", *map(str, arguments), root=Path.cwd())
+    environment = {**told.environment, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    command = ["nice", "-n", "5", *told.command]
+    return subprocess.Popen(command, env=environment, cwd=told.folder)
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from lofi_daemon.child import Child
+from lofi_daemon.models.downloads import DownloadEvent, DownloadFailed, Downloads
+from lofi_daemon.rpc.methods.models import tell_of_download
+from lofi_daemon.rpc.notifications import Notifier
 from tests.daemon_process import DaemonProcess, Json
 from tests.models.conftest import assert_installed
 from tests.models.hub_server import HubRepository, HubServer
@@ -103,3 +112,62 @@ def test_the_download_ends_with_the_daemon(
     time.sleep(0.5)
     assert hub.bytes_sent == sent
     assert not (folder / "installed.json").exists()
+
+
+def test_a_download_is_there_from_the_moment_it_is_accepted(
+    hub: HubRepository, tmp_path: Path
+) -> None:
+    """Nobody answers at the Hub's address, and that takes a while to find out."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        endpoint = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        with DaemonProcess(tmp_path / "home", environment={"HF_ENDPOINT": endpoint}) as daemon:
+            daemon.request("download_backend", backend="ace_step")
+            begun = daemon.notification("download_progress", backend="ace_step")
+            assert begun["overall_percent"] == 0
+            assert _ace_step(daemon)["status"] == "downloading"
+            assert daemon.request("cancel", backend="ace_step")["cancelled"]
+            assert _ace_step(daemon)["status"] == "not_installed"
+
+
+@pytest.mark.parametrize(
+    "program",
+    {
+        "nonsense": "print('Downloading ...')",
+        "another shape": "print('[1, 2]')",
+        "nothing known": "print('{\"hello\": 1}')",
+        "half an error": "print('{\"error\": {}}')",
+        "figures of another kind": 'print(\'{"progress": {"bytes": 1}}\')',
+        "no UTF-8": "import sys; sys.stdout.buffer.write(b'\\xff\\n')",
+        "a line without end": "print('x' * 200_000)",
+        "deeper than anything": "print('[' * 50_000)",
+        "silence": "",
+        "a death": "import os; os.kill(os.getpid(), 9)",
+        "no program": None,
+    }.items(),
+    ids=lambda case: case[0],
+)
+def test_whatever_ends_a_download_is_told(
+    program: tuple[str, str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = program[1]
+    command = ("/no/such/python",) if text is None else (sys.executable, "-c", text)
+    told = Child(command, tmp_path, dict(os.environ))
+    monkeypatch.setattr("lofi_daemon.models.downloads.child", lambda *args, **kwargs: told)
+    events: list[DownloadEvent] = []
+
+    def on_event(event: DownloadEvent) -> None:
+        tell_of_download(Notifier(Mock()), event)
+        events.append(event)
+
+    async def download() -> None:
+        downloads = Downloads(on_event)
+        downloads.start("ace_step", tmp_path)
+        while downloads.is_running("ace_step"):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(download(), 60.0))
+    assert isinstance(events[-1], DownloadFailed)
+    assert events[-1].error.name == "MODEL_DOWNLOAD_FAILED"

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from torch import nn
 
 from lofi_daemon.backends.musicgen.bundle import CONFIG, Manifest, Precision, read_config
 from lofi_daemon.backends.musicgen.forms import size_name
-from lofi_daemon.backends.musicgen.native.convert import save_with_weights, write_manifest
+from lofi_daemon.backends.musicgen.native.convert import write_manifest
 from lofi_daemon.backends.musicgen.native.decoder_graph import (
     Weights,
     cache_names,
@@ -22,7 +21,7 @@ from lofi_daemon.backends.musicgen.native.decoder_graph import (
     write_decoder,
 )
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.onnx.external_weights import external_files, read_model
+from lofi_daemon.onnx.external_weights import external_files, read_model, write_model
 
 from .modules import CodecDecoder, TextEncoder, TokenDecoder
 
@@ -156,10 +155,11 @@ def trace(
 
 def _gather_weights(path: Path) -> None:
     """One file beside the graph, in place of the many that the exporter leaves."""
-    model = onnx.load(str(path))
-    for scattered in external_files(read_model(path), path.parent):
-        scattered.unlink()
-    save_with_weights(model, path)
+    model = read_model(path)
+    scattered = external_files(model, path.parent)
+    write_model(model, path, path.parent)
+    for file in scattered:
+        file.unlink()
 
 
 _KINDS = ("decoder", "encoder")

@@ -7,21 +7,28 @@ keeps network and hashing out of the daemon. It writes one JSON object a line: t
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import LofiError
-from lofi_daemon.models.download import DownloadProgress, download, plan_download
+from lofi_daemon.models.download import download, plan_download
 from lofi_daemon.models.manifest import from_source, load_manifest, parse_source
 
 
 def main(model: str, folder: str, repository: str | None = None) -> None:
+    # What a library prints goes to the log, so that every line on stdout is ours.
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def tell(message: dict[str, Any]) -> None:
+        print(json.dumps(message), file=output, flush=True)
+
     threading.Thread(target=_end_with_parent, daemon=True).start()
     token = CancelToken()
     try:
@@ -29,18 +36,10 @@ def main(model: str, folder: str, repository: str | None = None) -> None:
         if repository is not None:
             manifest = from_source(manifest, parse_source(repository))
         plan = plan_download(manifest, Path(folder), token)
-        download(plan, Path(folder), _tell_progress, token)
-        _tell({"complete": True})
+        download(plan, Path(folder), lambda done: tell({"progress": asdict(done)}), token)
+        tell({"complete": True})
     except LofiError as error:
-        _tell({"error": {"message": error.message, "hint": error.hint, "data": error.data}})
-
-
-def _tell_progress(progress: DownloadProgress) -> None:
-    _tell({"progress": dataclasses.asdict(progress)})
-
-
-def _tell(message: dict[str, Any]) -> None:
-    print(json.dumps(message), flush=True)
+        tell({"error": {"message": error.message, "hint": error.hint, "data": error.data}})
 
 
 def _end_with_parent() -> None:

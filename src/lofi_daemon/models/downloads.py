@@ -9,15 +9,29 @@ import asyncio
 import contextlib
 import json
 import logging
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lofi_daemon.child import NETWORK, child, start
 from lofi_daemon.errors import LofiError, ModelDownloadFailed
 
 log = logging.getLogger(__name__)
+
+END_TIMEOUT_SEC = 10.0
+"""How long the process may take to end when it has said its last word."""
+BEGUN = {
+    "component": "the list of files",
+    "component_percent": 0,
+    "overall_percent": 0,
+    "bytes_downloaded": 0,
+    "bytes_total": 0,
+    "file_name": "asking the Hub",
+    "files_completed": 0,
+    "files_total": 0,
+}
+"""The figures of a download that knows nothing yet."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,11 @@ class Downloads:
             outcome = await self._run(model, arguments)
         except OSError as error:
             outcome = _failed(model, f"The download process cannot be started: {error}.")
+        except Exception as error:
+            log.error("The download of %s is not understood", model, exc_info=error)
+            outcome = _failed(
+                model, f"The download process said what is not understood ({error!r:.200})."
+            )
         finally:
             # The model is ready, or free to be asked for again, when the news of it arrives.
             if self._running.get(model) is asyncio.current_task():
@@ -84,24 +103,22 @@ class Downloads:
         self._on_event(outcome)
 
     async def _run(self, model: str, arguments: list[str]) -> DownloadEvent:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "lofi_daemon.models",
-            *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+        pipe = asyncio.subprocess.PIPE
+        process = await start(
+            child("lofi_daemon.models", *arguments, also=NETWORK), stdin=pipe, stdout=pipe
         )
         assert process.stdout is not None
         outcome: DownloadEvent | None = None
+        # The Hub may be slow to answer, or not there; the download is seen to be under way.
+        self._on_event(Progressed(model, dict(BEGUN)))
         try:
             async for line in process.stdout:
-                event = _event(model, json.loads(line))
+                event = _event(model, line)
                 if isinstance(event, Progressed):
                     self._on_event(event)
                 else:
                     outcome = event
-            status = await process.wait()
+            status = await asyncio.wait_for(process.wait(), END_TIMEOUT_SEC)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -115,7 +132,9 @@ def _failed(model: str, message: str) -> DownloadFailed:
     return DownloadFailed(model, ModelDownloadFailed(message))
 
 
-def _event(model: str, message: dict[str, Any]) -> DownloadEvent:
+def _event(model: str, line: bytes) -> DownloadEvent:
+    """What a line of the process means. Raises ValueError, LookupError, TypeError."""
+    message: dict[str, Any] = json.loads(line)
     if "progress" in message:
         return Progressed(model, message["progress"])
     if "complete" in message:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +70,37 @@ def read_weight(tensor: TensorProto, folder: Path) -> NDArray[Any]:
     if values.size != count:
         raise ModelLoadFailed(f"Model file {path} ends inside the weight {tensor.name}.")
     return values.reshape(tuple(tensor.dims))
+
+
+def write_model(
+    model: onnx.ModelProto,
+    path: Path,
+    folder: Path,
+    change: Callable[[NDArray[Any]], NDArray[Any]] = lambda values: values,
+) -> None:
+    """Write a graph to `path` and its large weights to the `.bin` beside it, one after another.
+
+    folder: where the weights that lie outside the graph are read; change: what each becomes. The
+    onnx package's way refuses links, and the Hub's caches are made of them.
+    Raises ModelLoadFailed, OSError.
+    """
+    beside = path.with_suffix(".bin")
+    with beside.open("wb") as stream:
+        for tensor in model.graph.initializer:
+            values = change(read_weight(tensor, folder))
+            if values.nbytes < INSIDE_BYTES:
+                tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+                continue
+            stream.seek(-stream.tell() % ALIGNMENT, 1)
+            offset = stream.tell()
+            stream.write(np.ascontiguousarray(values).data)
+            data_type = helper.np_dtype_to_tensor_dtype(values.dtype)
+            tensor.CopyFrom(
+                external_tensor(
+                    tensor.name, data_type, values.shape, beside.name, offset, values.nbytes
+                )
+            )
+        nothing = stream.tell() == 0
+    if nothing:
+        beside.unlink()
+    path.write_bytes(model.SerializeToString())

@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import json
 import logging
-import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
-import lofi_daemon
+from lofi_daemon.child import SOUND, child, start
 from lofi_daemon.errors import AudioDeviceError, AudioPlaybackError, LofiError
 from lofi_daemon.player.events import PlayerEvent, from_message
 
@@ -123,16 +121,9 @@ class PlayerPipe:
             return self._process
 
     async def _start(self) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "lofi_daemon.player",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            # python -m searches the working folder first, and a user's may hold anything
-            cwd=Path(lofi_daemon.__file__).parent.parent,
-        )
+        pipe = asyncio.subprocess.PIPE
+        player = child("lofi_daemon.player", also=SOUND)
+        process = await start(player, stdin=pipe, stdout=pipe, stderr=pipe)
         for work in (self._read_answers(process), self._read_log(process)):
             task = asyncio.get_running_loop().create_task(work)
             self._tasks.add(task)

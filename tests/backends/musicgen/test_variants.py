@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.cli import run
 from lofi_daemon.config import Settings, VariantName
 from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.onnx.external_weights import read_model, write_model
 from lofi_daemon.onnx.session import SessionSettings
 from tests import tiny_musicgen
 
@@ -96,3 +99,20 @@ def test_what_does_not_fit_is_refused_with_both_numbers(
     with pytest.raises(ModelLoadFailed, match=r"needs 0\.5 GB.* 0\.4 GB are available") as caught:
         backend(published, None).load(CancelToken(), lambda progress: None)
     assert "lofi-daemon quantize musicgen --bits 4" in caught.value.hint
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symlinks", "hard links"])
+def test_weights_may_be_links(
+    link: Callable[[Path, Path], None], published: Path, tmp_path: Path
+) -> None:
+    """The Hub's caches are made of them."""
+    blobs = tmp_path / "blobs"
+    blobs.mkdir()
+    for name in ("text_encoder.onnx", "encodec_decode.onnx"):
+        graph = read_model(published / name)
+        write_model(graph, published / name, published)
+        (published / name).with_suffix(".bin").rename(blobs / name)
+        link(blobs / name, (published / name).with_suffix(".bin"))
+    made = backend(published, "int8")
+    made.load(CancelToken(), lambda progress: None)
+    assert made.availability().model_version == "2x64-native-int8"

@@ -11,9 +11,11 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto
 
 from lofi_daemon.backends.musicgen.bundle import (
@@ -36,6 +38,7 @@ from lofi_daemon.backends.musicgen.sampling import Logits
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.models.checksums import hash_file
 from lofi_daemon.models.store import FileFacts
+from lofi_daemon.onnx.external_weights import read_model, write_model
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 
 # Root mean square error of the guided logits, over their spread, that the new form may have.
@@ -92,21 +95,13 @@ def write_manifest(folder: Path, manifest: Manifest, cancel: CancelToken) -> Non
 
 
 def widen(source: Path, target: Path) -> None:
-    """A graph with every fp16 tensor in fp32, its weights in a file beside it."""
-    model = onnx.load(str(source))
+    """A graph with every fp16 tensor in fp32, its weights in a file beside it.
+
+    Raises ModelLoadFailed, OSError.
+    """
+    model = read_model(source)
     _widen_graph(model.graph)
-    save_with_weights(model, target)
-
-
-def save_with_weights(model: onnx.ModelProto, path: Path) -> None:
-    onnx.save_model(
-        model,
-        str(path),
-        save_as_external_data=True,
-        all_tensors_to_one_file=True,
-        location=path.with_suffix(".bin").name,
-        convert_attribute=False,
-    )
+    write_model(model, target, source.parent, _widened)
 
 
 def _write(
@@ -172,8 +167,7 @@ def _logit_error(
 
 
 def _widen_graph(graph: onnx.GraphProto) -> None:
-    for tensor in graph.initializer:
-        _widen_tensor(tensor)
+    """Everything but the graph's own weights: what is declared, computed and held in nodes."""
     for value in (*graph.input, *graph.output, *graph.value_info):
         if value.type.tensor_type.elem_type == TensorProto.FLOAT16:
             value.type.tensor_type.elem_type = TensorProto.FLOAT
@@ -182,6 +176,8 @@ def _widen_graph(graph: onnx.GraphProto) -> None:
             if attribute.type == onnx.AttributeProto.TENSOR:
                 _widen_tensor(attribute.t)
             elif attribute.type == onnx.AttributeProto.GRAPH:
+                for tensor in attribute.g.initializer:
+                    _widen_tensor(tensor)
                 _widen_graph(attribute.g)
             elif node.op_type == "Cast" and attribute.i == TensorProto.FLOAT16:
                 attribute.i = TensorProto.FLOAT
@@ -189,5 +185,9 @@ def _widen_graph(graph: onnx.GraphProto) -> None:
 
 def _widen_tensor(tensor: onnx.TensorProto) -> None:
     if tensor.data_type == TensorProto.FLOAT16:
-        array = onnx.numpy_helper.to_array(tensor).astype(np.float32)
+        array = _widened(onnx.numpy_helper.to_array(tensor))
         tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+
+
+def _widened(values: NDArray[Any]) -> NDArray[Any]:
+    return values.astype(np.float32) if values.dtype == np.float16 else values

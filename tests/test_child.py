@@ -1,0 +1,105 @@
+"""Processes that we start: what they import, where they are, what they are told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lofi_daemon.child import NETWORK, SOUND, child
+from tests.daemon_process import DaemonProcess
+from tests.models.hub_server import HubServer
+
+# Modules of the standard library that a start imports; anybody may have files of these names.
+PLANTED = ("token", "tempfile", "asyncio", "signal", "numpy", "filelock", "lofi_daemon")
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    """A stranger's folder, every module of which leaves a trace when it is run."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for name in PLANTED:
+        trace = folder / f"{name}.ran"
+        (folder / f"{name}.py").write_text(f"open({str(trace)!r}, 'w')\nraise SystemExit(1)\n")
+    return folder
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    """What an installed `lofi-daemon` is; its folder, not the working one, is searched first."""
+    path = tmp_path / "bin" / "lofi-daemon"
+    path.parent.mkdir()
+    path.write_text(f"#!{sys.executable}\nfrom lofi_daemon.__main__ import main\nmain()\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_nothing_of_the_working_folder_is_run(
+    planted: Path, script: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    hub = HubServer()
+    request.addfinalizer(hub.close)
+    environment = {"HF_ENDPOINT": hub.endpoint, "LOFI_AUDIO_DEVICE": "null"}
+    launcher = f"cd {planted} && exec {script}"
+    with DaemonProcess(
+        tmp_path / "home", command=["sh", "-c", launcher], environment=environment
+    ) as daemon:
+        daemon.request("download_backend", backend="ace_step")
+        daemon.notification("download_error", backend="ace_step")
+        daemon.request("audio_devices")  # starts the player
+    assert [path.name for path in planted.glob("*.ran")] == []
+
+
+def test_a_child_finds_what_its_parent_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the parent's modules lie in a folder that only it was told of."""
+    (tmp_path / "known.py").write_text("")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    told = child("known")
+    assert subprocess.run(told.command, cwd=told.folder, env=told.environment).returncode == 0
+
+
+def test_a_working_folder_that_is_gone_is_no_hindrance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert child("lofi_daemon.player").folder.is_dir()
+
+
+def test_a_token_is_for_downloads_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN")
+    for name in (*secrets, "PYTHONSTARTUP", "PULSE_SERVER", "https_proxy"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    player = child("lofi_daemon.player", also=SOUND).environment
+    assert {"HOME", "PATH", "XDG_RUNTIME_DIR", "PULSE_SERVER"} <= set(player)
+    assert not {*secrets, "PYTHONSTARTUP", "https_proxy"} & set(player)
+    download = child("lofi_daemon.models", also=NETWORK).environment
+    assert {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "https_proxy"} <= set(download)
+    assert not {"AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "PULSE_SERVER"} & set(download)
+
+
+def test_every_process_is_started_here() -> None:
+    """Nothing of the package starts one in another way."""
+    root = Path(__file__).parents[1] / "src" / "lofi_daemon"
+    ways = (
+        "import subprocess",
+        "create_subprocess",
+        "os.spawn",
+        "os.exec",
+        "os.system",
+        "os.popen",
+    )
+    found = [
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        if any(way in path.read_text(encoding="utf-8") for way in ways)
+    ]
+    assert found == ["child.py"]

@@ -90,6 +90,11 @@ class WeightFile:
         self._part.replace(self._data)
         self._journal_path.unlink()
 
+    def close(self) -> None:
+        """Leave off: what is written stays for the next run."""
+        self._stream.close()
+        self._journal.close()
+
     def _tensor(self, facts: dict[str, Any]) -> TensorProto:
         name, data_type, dims = facts["name"], facts["type"], facts["dims"]
         if facts["bytes"] >= INSIDE_BYTES:

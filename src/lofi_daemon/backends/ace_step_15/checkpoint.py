@@ -1,0 +1,393 @@
+"""A checkpoint of ACE-Step 1.5 on disk: its sizes, and its tensors one at a time.
+
+Both layouts are read: the original's (one `model.safetensors` for transformer, encoders and
+tokenizer) and that of diffusers (a folder a component). Tensors are asked for by the original's
+names. Files are read at the places their headers name, never mapped or unpickled, so that reading
+takes the memory of one tensor.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lofi_daemon.errors import ModelLoadFailed
+
+_DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+_STORAGES = {"FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16"}
+_MAX_HEADER_BYTES = 100_000_000
+SILENCE_FRAMES = 15_000
+# The autoencoder's own silence, to two places, where the published one was looked at.
+STEADY_SILENCE = {13: 1.60, 14: -2.67, 19: -5.09, 29: -1.71, 48: -1.26, 56: -2.92}
+SILENCE_TOLERANCE = 0.1
+
+_TO_DIFFUSERS = (
+    (".q_proj.", ".to_q."),
+    (".k_proj.", ".to_k."),
+    (".v_proj.", ".to_v."),
+    (".o_proj.", ".to_out.0."),
+    (".q_norm.", ".norm_q."),
+    (".k_norm.", ".norm_k."),
+    ("proj_in.1.", "proj_in_conv."),
+    ("proj_out.1.", "proj_out_conv."),
+)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The sizes of a stack of transformer layers.
+
+    sliding: of each layer, whether its self-attention sees only `window` positions to each side.
+    """
+
+    width: int
+    intermediate: int
+    heads: int
+    key_value_heads: int
+    head_size: int
+    epsilon: float
+    theta: float
+    window: int
+    sliding: tuple[bool, ...]
+
+    def is_sliding(self, layer: int) -> bool:
+        """Beyond what is said layers alternate, the first of them sliding."""
+        return self.sliding[layer] if layer < len(self.sliding) else layer % 2 == 0
+
+
+@dataclass(frozen=True)
+class AutoencoderSizes:
+    """Sizes of the Oobleck decoder; ratios: of its blocks, first to last."""
+
+    latent_channels: int
+    audio_channels: int
+    sample_rate: int
+    channels: int
+    multiples: tuple[int, ...]
+    ratios: tuple[int, ...]
+
+    @property
+    def samples_per_frame(self) -> int:
+        return int(np.prod(self.ratios))
+
+
+class SafetensorsFile:
+    """One .safetensors file, read tensor by tensor. Raises ModelLoadFailed naming the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as stream:
+                size = int.from_bytes(stream.read(8), "little")
+                if size > _MAX_HEADER_BYTES:
+                    raise ValueError("its header is too long")
+                header: dict[str, Any] = json.loads(stream.read(size))
+        except (OSError, ValueError, RecursionError) as error:
+            raise ModelLoadFailed(f"Model file {path} cannot be read: {error}.") from error
+        header.pop("__metadata__", None)
+        self._start = 8 + size
+        self._header = header
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self._header)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._entry(name)["shape"])
+
+    def read(self, name: str) -> NDArray[np.float32]:
+        """The tensor as float32."""
+        entry = self._entry(name)
+        try:
+            dtype = _DTYPES[entry["dtype"]]
+            begin, end = entry["data_offsets"]
+            shape = tuple(int(axis) for axis in entry["shape"])
+            count = int(np.prod(shape, dtype=np.int64))
+            if count * np.dtype(dtype).itemsize != end - begin or begin < 0:
+                raise ValueError("its place does not fit its shape")
+            values = np.fromfile(self.path, dtype=dtype, count=count, offset=self._start + begin)
+            if values.size != count:
+                raise ValueError("the file ends inside it")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelLoadFailed(
+                f"Model file {self.path} is broken at the tensor {name}: {error}."
+            ) from error
+        return widened(values).reshape(shape)
+
+    def _entry(self, name: str) -> Mapping[str, Any]:
+        if name not in self._header:
+            raise ModelLoadFailed(
+                f"Model file {self.path} has no tensor {name}.",
+                hint="It belongs to another model; download it again.",
+            )
+        return self._header[name]
+
+
+class Checkpoint:
+    """The folders of one model. Raises ModelLoadFailed where one cannot be read.
+
+    model: the folder of the diffusion model; text_encoder, vae: of the other two.
+    """
+
+    def __init__(self, model: Path, text_encoder: Path, vae: Path, tokenizer: Path) -> None:
+        self.model = model
+        self.text_encoder = text_encoder
+        self.vae = vae
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def find(cls, folder: Path, model: str = "acestep-v15-turbo") -> Checkpoint:
+        """The checkpoint in a folder of either layout; model: its folder's name in the original.
+
+        Raises ModelLoadFailed where there is none.
+        """
+        if (folder / "transformer" / "config.json").is_file():
+            return cls(
+                folder, folder / "text_encoder", folder / "vae", folder / "tokenizer"
+            )
+        if (folder / model / "config.json").is_file():
+            text = folder / "Qwen3-Embedding-0.6B"
+            return cls(folder / model, text, folder / "vae", text)
+        raise ModelLoadFailed(
+            f"{folder} holds neither {model}/config.json nor transformer/config.json.",
+            hint="Name the folder that the checkpoint was downloaded into.",
+        )
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file that a set is made of."""
+        names = ("config.json", "*.safetensors", "*.pt")
+        if self._is_diffusers:
+            folders = [self.model / "transformer", self.model / "condition_encoder"]
+        else:
+            folders = [self.model]
+        found = [
+            path
+            for folder in (*folders, self.text_encoder, self.vae)
+            for name in names
+            for path in sorted(folder.glob(name))
+        ]
+        return [*found, self.tokenizer / "tokenizer.json"]
+
+    @cached_property
+    def decoder(self) -> Stack:
+        """The diffusion transformer."""
+        return _stack(self._model_config, "")
+
+    @cached_property
+    def encoder(self) -> Stack:
+        """Lyric and timbre encoders."""
+        if self._is_diffusers:
+            return _stack(_config(self.model / "condition_encoder"), "")
+        return _stack(self._model_config, "encoder_")
+
+    @cached_property
+    def language_model(self) -> Stack:
+        """The text encoder."""
+        config = _config(self.text_encoder)
+        return _stack({**config, "sliding_window": 0, "layer_types": None}, "")
+
+    @cached_property
+    def autoencoder(self) -> AutoencoderSizes:
+        config = _config(self.vae)
+        try:
+            return AutoencoderSizes(
+                latent_channels=config["decoder_input_channels"],
+                audio_channels=config["audio_channels"],
+                sample_rate=config["sampling_rate"],
+                channels=config["decoder_channels"],
+                multiples=tuple(config["channel_multiples"]),
+                ratios=tuple(reversed(config["downsampling_ratios"])),
+            )
+        except (KeyError, TypeError) as error:
+            raise _incomplete(self.vae, error) from error
+
+    @property
+    def is_turbo(self) -> bool:
+        return bool(self._model_config.get("is_turbo", False))
+
+    @property
+    def kind(self) -> str:
+        """turbo, base or sft."""
+        return str(self._model_config.get("model_version") or ("turbo" if self.is_turbo else "base"))
+
+    @property
+    def has_timbre_token(self) -> bool:
+        """Whether a learned token stands in front of the timbre frames: in the XL models alone."""
+        return self.encoder.width != self.decoder.width
+
+    @property
+    def text_width(self) -> int:
+        return self.language_model.width
+
+    @property
+    def timbre_frames(self) -> int:
+        return int(self._model_config.get("timbre_fix_frame", 750))
+
+    def lyric_layers(self) -> int:
+        return self._count_layers("encoder.lyric_encoder")
+
+    def timbre_layers(self) -> int:
+        return self._count_layers("encoder.timbre_encoder")
+
+    def tensor(self, name: str) -> NDArray[np.float32]:
+        """A tensor of the diffusion model by the original's name."""
+        file, its_name = self._place(name)
+        return file.read(its_name)
+
+    def text_tensor(self, name: str) -> NDArray[np.float32]:
+        return self._text_file.read(name)
+
+    def vae_tensor(self, name: str) -> NDArray[np.float32]:
+        return self._vae_file.read(name)
+
+    def vae_shape(self, name: str) -> tuple[int, ...]:
+        return self._vae_file.shape(name)
+
+    def silence(self) -> NDArray[np.float32]:
+        """The latents of silence, float32 [frames, channels]."""
+        if self._is_diffusers:
+            file = self._component("condition_encoder")
+            return file.read("silence_latent")[0]
+        values = read_single_tensor(self.model / "silence_latent.pt")
+        channels = self.autoencoder.latent_channels
+        if values.size != channels * SILENCE_FRAMES:
+            raise ModelLoadFailed(
+                f"Model file {self.model / 'silence_latent.pt'} has {values.size} values instead "
+                f"of {channels} · {SILENCE_FRAMES}."
+            )
+        return np.ascontiguousarray(values.reshape(channels, SILENCE_FRAMES).T)
+
+    @property
+    def _is_diffusers(self) -> bool:
+        return (self.model / "transformer").is_dir()
+
+    @cached_property
+    def _model_config(self) -> dict[str, Any]:
+        return _config(self.model / "transformer" if self._is_diffusers else self.model)
+
+    @cached_property
+    def _text_file(self) -> SafetensorsFile:
+        return SafetensorsFile(self.text_encoder / "model.safetensors")
+
+    @cached_property
+    def _vae_file(self) -> SafetensorsFile:
+        return SafetensorsFile(self.vae / "diffusion_pytorch_model.safetensors")
+
+    @cached_property
+    def _whole(self) -> SafetensorsFile:
+        return SafetensorsFile(self.model / "model.safetensors")
+
+    def _component(self, name: str) -> SafetensorsFile:
+        return SafetensorsFile(self.model / name / "diffusion_pytorch_model.safetensors")
+
+    @cached_property
+    def _transformer(self) -> SafetensorsFile:
+        return self._component("transformer")
+
+    @cached_property
+    def _condition_encoder(self) -> SafetensorsFile:
+        return self._component("condition_encoder")
+
+    def _place(self, name: str) -> tuple[SafetensorsFile, str]:
+        if not self._is_diffusers:
+            return self._whole, name
+        part, _, rest = name.partition(".")
+        for ours, theirs in _TO_DIFFUSERS:
+            rest = rest.replace(ours, theirs)
+        if part == "decoder":
+            return self._transformer, rest
+        return self._condition_encoder, rest or part
+
+    def _count_layers(self, prefix: str) -> int:
+        file, name = self._place(f"{prefix}.norm.weight")
+        start = name.removesuffix("norm.weight") + "layers."
+        return len({each[len(start) :].split(".")[0] for each in file.names if each.startswith(start)})
+
+
+def read_single_tensor(path: Path) -> NDArray[np.float32]:
+    """The values of a PyTorch file of one contiguous tensor, from its raw storage.
+
+    The pickle inside is searched for the name of the storage's type and never executed.
+    Raises ModelLoadFailed.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            storages = [name for name in archive.namelist() if "/data/" in name]
+            pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+            if len(storages) != 1 or len(pickles) != 1:
+                raise ValueError(f"it holds {len(storages)} tensors instead of one")
+            description = archive.read(pickles[0])
+            kinds = [kind for kind in _STORAGES if kind.encode() in description]
+            kinds = [kind for kind in kinds if not any(kind != o and kind in o for o in kinds)]
+            if len(kinds) != 1:
+                raise ValueError("its type is not one that a model here has")
+            raw = archive.read(storages[0])
+        return widened(np.frombuffer(raw, dtype=_DTYPES[_STORAGES[kinds[0]]]))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelLoadFailed(f"Model file {path} cannot be read: {error}.") from error
+
+
+def is_known_silence(silence: NDArray[np.float32]) -> bool:
+    """Whether latents [frames, channels] end in the values that the published silence has."""
+    steady = silence[len(silence) // 2]
+    return silence.shape[1] == 64 and all(
+        abs(float(steady[channel]) - value) < SILENCE_TOLERANCE
+        for channel, value in STEADY_SILENCE.items()
+    )
+
+
+def widened(values: NDArray[Any]) -> NDArray[np.float32]:
+    """float32 of float32, float16, or the upper halves of float32 that bfloat16 is."""
+    if values.dtype == np.uint16:
+        wide = values.astype(np.uint32)
+        wide <<= 16
+        return wide.view(np.float32)
+    return values.astype(np.float32, copy=False)
+
+
+def _stack(config: Mapping[str, Any], prefix: str) -> Stack:
+    def size(name: str) -> int:
+        return int(config.get(prefix + name) or config[name])
+
+    try:
+        layers = int(config.get("num_hidden_layers") or 0)
+        kinds = config.get("layer_types") or [
+            "full_attention" if index % 2 else "sliding_attention" for index in range(layers)
+        ]
+        return Stack(
+            width=size("hidden_size"),
+            intermediate=size("intermediate_size"),
+            heads=size("num_attention_heads"),
+            key_value_heads=size("num_key_value_heads"),
+            head_size=int(config["head_dim"]),
+            epsilon=float(config["rms_norm_eps"]),
+            theta=float(config.get("rope_theta") or config["rope_parameters"]["rope_theta"]),
+            window=int(config["sliding_window"] or 0),
+            sliding=tuple(kind == "sliding_attention" for kind in kinds),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelLoadFailed(f"A config.json of the checkpoint lacks {error}.") from error
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelLoadFailed(f"Model file {path} cannot be read: {error}.") from error
+    if not isinstance(config, dict):
+        raise ModelLoadFailed(f"Model file {path} is no object.")
+    return config
+
+
+def _incomplete(folder: Path, error: Exception) -> ModelLoadFailed:
+    return ModelLoadFailed(f"Model file {folder / 'config.json'} lacks {error}.")

@@ -1,0 +1,33 @@
+"""Adaptive projected guidance (APG, arXiv 2410.02416) over the time axis, for base models."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lofi_daemon.backends.ace_step_15.latents import Latents
+
+MOMENTUM = -0.75
+NORM_LIMIT = 2.5
+SMALLEST_NORM = 1e-12
+
+
+def adaptive_projected(
+    conditional: Latents, unconditional: Latents, scale: float, momentum: Latents | None
+) -> tuple[Latents, Latents]:
+    """c + (s − 1)·d, and the new momentum.
+
+    d is the difference with (negative) momentum, each channel limited to a norm of 2.5 over time,
+    without its part parallel to the conditional prediction. The momentum kept is unlimited.
+    """
+    difference = conditional - unconditional
+    if momentum is not None:
+        difference = difference + np.float32(MOMENTUM) * momentum
+    norm = np.sqrt((difference.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
+    limit = np.minimum(1.0, NORM_LIMIT / np.maximum(norm, SMALLEST_NORM)).astype(np.float32)
+    limited = (difference * limit).astype(np.float64)
+    direction = conditional.astype(np.float64)
+    length = np.sqrt((direction**2).sum(axis=1, keepdims=True))
+    direction /= np.maximum(length, SMALLEST_NORM)
+    parallel = (limited * direction).sum(axis=1, keepdims=True) * direction
+    orthogonal = (limited - parallel).astype(np.float32)
+    return conditional + np.float32(scale - 1.0) * orthogonal, difference

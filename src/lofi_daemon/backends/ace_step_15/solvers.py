@@ -1,0 +1,106 @@
+"""Solvers of the flow ODE dx/dt = v(x, t) from noise (t = 1) to data (t = 0).
+
+A solver calls `velocity(latents, level)`, `correct(latents, clean, level)` once a step, and
+`on_iteration(iteration, latents)` after every velocity. Latents are float32 [1, T, C]; levels
+float32 [N + 1], the last of them 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lofi_daemon.backends.ace_step_15.latents import Latents
+
+Levels = NDArray[np.float32]
+Velocity = Callable[[Latents, np.float32], Latents]
+Correct = Callable[[Latents, Latents, float], Latents]
+OnIteration = Callable[[int, Latents], None]
+FreshNoise = Callable[[int], Latents]
+
+
+def uncorrected(latents: Latents, clean: Latents, level: float) -> Latents:
+    return latents
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a solver walks along and whom it asks.
+
+    renoise_levels: the levels that PingPong goes back up to after each step, float32 [N], the last
+    of them 0. slope_at_zero: Heun averages the slopes of its last step too, as the base models
+    do; otherwise that step is Euler's.
+    """
+
+    velocity: Velocity
+    levels: Levels
+    renoise_levels: Levels
+    fresh_noise: FreshNoise
+    on_iteration: OnIteration
+    correct: Correct = uncorrected
+    slope_at_zero: bool = False
+
+    @property
+    def steps(self) -> int:
+        return len(self.levels) - 1
+
+
+def solve_euler(latents: Latents, run: Run) -> Latents:
+    """First order: x ← x + (t' − t)·v."""
+    for step in range(run.steps):
+        level, following = run.levels[step], run.levels[step + 1]
+        slope = run.velocity(latents, level)
+        clean = latents - level * slope
+        latents = latents + (following - level) * slope
+        latents = run.correct(latents, clean, float(level))
+        run.on_iteration(step, latents)
+    return latents
+
+
+def solve_heun(latents: Latents, run: Run) -> Latents:
+    """Second order: an Euler predictor, then the mean of the slopes at both of its ends."""
+    iteration = 0
+    for step in range(run.steps):
+        level, following = run.levels[step], run.levels[step + 1]
+        slope = run.velocity(latents, level)
+        clean = latents - level * slope
+        ahead = latents + (following - level) * slope
+        if following > 0.0 or run.slope_at_zero:
+            run.on_iteration(iteration, ahead)
+            iteration += 1
+            slope_ahead = run.velocity(ahead, following)
+            ahead = latents + (following - level) * np.float32(0.5) * (slope + slope_ahead)
+        latents = run.correct(ahead, clean, float(level))
+        run.on_iteration(iteration, latents)
+        iteration += 1
+    return latents
+
+
+def solve_pingpong(latents: Latents, run: Run) -> Latents:
+    """Stochastic: to the clean estimate x₀ = x − t·v and back, x ← (1 − t')·x₀ + t'·noise."""
+    for step in range(run.steps):
+        level, following = run.levels[step], run.renoise_levels[step]
+        clean = latents - level * run.velocity(latents, level)
+        latents = clean
+        if following > 0.0:
+            latents = following * run.fresh_noise(step) + (np.float32(1.0) - following) * clean
+        latents = run.correct(latents, clean, float(level))
+        run.on_iteration(step, latents)
+    return latents
+
+
+SOLVERS: Mapping[str, Callable[[Latents, Run], Latents]] = {
+    "euler": solve_euler,
+    "heun": solve_heun,
+    "pingpong": solve_pingpong,
+}
+
+
+def evaluations(scheduler: str, steps: int, slope_at_zero: bool = False) -> int:
+    """How often a run of `steps` asks for the velocity."""
+    if scheduler != "heun":
+        return steps
+    return 2 * steps if slope_at_zero else 2 * steps - 1

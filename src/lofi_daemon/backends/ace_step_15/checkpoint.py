@@ -150,9 +150,7 @@ class Checkpoint:
         Raises ModelLoadFailed where there is none.
         """
         if (folder / "transformer" / "config.json").is_file():
-            return cls(
-                folder, folder / "text_encoder", folder / "vae", folder / "tokenizer"
-            )
+            return cls(folder, folder / "text_encoder", folder / "vae", folder / "tokenizer")
         if (folder / model / "config.json").is_file():
             text = folder / "Qwen3-Embedding-0.6B"
             return cls(folder / model, text, folder / "vae", text)
@@ -217,7 +215,9 @@ class Checkpoint:
     @property
     def kind(self) -> str:
         """turbo, base or sft."""
-        return str(self._model_config.get("model_version") or ("turbo" if self.is_turbo else "base"))
+        return str(
+            self._model_config.get("model_version") or ("turbo" if self.is_turbo else "base")
+        )
 
     @property
     def has_timbre_token(self) -> bool:
@@ -310,7 +310,9 @@ class Checkpoint:
     def _count_layers(self, prefix: str) -> int:
         file, name = self._place(f"{prefix}.norm.weight")
         start = name.removesuffix("norm.weight") + "layers."
-        return len({each[len(start) :].split(".")[0] for each in file.names if each.startswith(start)})
+        return len(
+            {each[len(start) :].split(".")[0] for each in file.names if each.startswith(start)}
+        )
 
 
 def read_single_tensor(path: Path) -> NDArray[np.float32]:

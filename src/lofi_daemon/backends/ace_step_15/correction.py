@@ -32,4 +32,4 @@ def corrected(latents: Latents, clean: Latents, level: float) -> Latents:
     correction = np.empty_like(difference)
     correction[:, 0::2] = mean + half
     correction[:, 1::2] = mean - half
-    return latents + correction[:, :frames]
+    return (latents + correction[:, :frames]).astype(np.float32, copy=False)

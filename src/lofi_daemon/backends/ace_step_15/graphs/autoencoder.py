@@ -85,11 +85,7 @@ class _Convolutions:
         """x + sin²(e^α · x) / (e^β + 10⁻⁹), α and β of each channel."""
         graph = self._graph
         rate = graph.weight(f"{name}.rate", lambda: np.exp(self._column(f"{name}.alpha")))
-        depth = graph.weight(
-            f"{name}.depth",
-            lambda: np.float32(1.0)
-            / (np.exp(self._column(f"{name}.beta")) + np.float32(SMALLEST)),
-        )
+        depth = graph.weight(f"{name}.depth", lambda: self._depth(f"{name}.beta"))
         sine = graph.node("Sin", [graph.node("Mul", [value, rate])])
         wave = graph.node("Mul", [graph.node("Mul", [sine, sine]), depth])
         return graph.node("Add", [value, wave])
@@ -105,6 +101,10 @@ class _Convolutions:
         direction, size = self._tensor(f"{name}.weight_v"), self._tensor(f"{name}.weight_g")
         norm = np.sqrt((direction.astype(np.float64) ** 2).sum(axis=(1, 2), keepdims=True))
         return (size * direction / norm).astype(np.float32)[:, :, None, :]
+
+    def _depth(self, name: str) -> NDArray[np.float32]:
+        one, smallest = np.float32(1.0), np.float32(SMALLEST)
+        return one / (np.exp(self._column(name)) + smallest)
 
     def _column(self, name: str) -> NDArray[np.float32]:
         """[1, C, 1] → [1, C, 1, 1]."""

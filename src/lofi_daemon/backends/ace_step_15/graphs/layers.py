@@ -123,7 +123,9 @@ class Layers:
         bias = graph.node("Unsqueeze", [bias, graph.constant("axis_1", [1])])
         return Neighbourhood(tail, bias, length)
 
-    def projected(self, value: str, name: str, part: str, inputs: int, rotary: Rotary | None) -> str:
+    def projected(
+        self, value: str, name: str, part: str, inputs: int, rotary: Rotary | None
+    ) -> str:
         """Queries (part "q") or keys ("k") of all heads, normed over each head, rotated."""
         graph, stack = self.graph, self.stack
         heads = stack.heads if part == "q" else stack.key_value_heads
@@ -149,11 +151,9 @@ class Layers:
     def attention(self, queries: str, keys: str, values: str, *, causal: bool = False) -> str:
         """Every query sees every key, or (causal) those up to its own position."""
         operands = [queries, self._repeated(keys), self._repeated(values)]
-        return self._multi_head(operands, unidirectional=int(causal))
+        return self._multi_head(operands, causal=causal)
 
-    def sliding_attention(
-        self, queries: str, keys: str, values: str, near: Neighbourhood
-    ) -> str:
+    def sliding_attention(self, queries: str, keys: str, values: str, near: Neighbourhood) -> str:
         """Every query sees the keys at most `window` positions away, block by block."""
         graph, window = self.graph, self.stack.window
         nothing, block = graph.constant("nothing", [0]), graph.constant("window", [window])
@@ -164,7 +164,9 @@ class Layers:
         def blocks(value: str, before: str, behind: str, width: int) -> str:
             ends = graph.node("Concat", [before, behind], axis=0)
             padded = graph.node("Pad", [value, ends, zero, axis])
-            return graph.node("Reshape", [padded, graph.constant(f"blocks_{width}", [-1, window, width])])
+            return graph.node(
+                "Reshape", [padded, graph.constant(f"blocks_{width}", [-1, window, width])]
+            )
 
         def with_neighbours(value: str) -> str:
             width = self.stack.key_value_heads * self.stack.head_size
@@ -240,14 +242,14 @@ class Layers:
         inner = self.stack.heads * self.stack.head_size
         return self.linear(attended, f"{name}.o_proj.weight", inner, self.stack.width)
 
-    def _multi_head(self, operands: list[str], **attributes: int) -> str:
+    def _multi_head(self, operands: list[str], *, causal: bool = False) -> str:
         return self.graph.node(
             "MultiHeadAttention",
             operands,
             domain=MICROSOFT,
             num_heads=self.stack.heads,
             scale=self.stack.head_size**-0.5,
-            **attributes,
+            unidirectional=int(causal),
         )
 
     def _repeated(self, value: str) -> str:

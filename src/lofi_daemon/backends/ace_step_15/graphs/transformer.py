@@ -41,9 +41,7 @@ class _Transformer:
         rows = graph.input("encoder_hidden_states", np.float32, [1, "rows", condition_width])
         context = graph.input("context_latents", np.float32, [1, "frames", 2 * channels])
         embedding, modulation = self._time(timestep)
-        condition = layers.affine(
-            rows, "decoder.condition_embedder", condition_width, stack.width
-        )
+        condition = layers.affine(rows, "decoder.condition_embedder", condition_width, stack.width)
         value = self._patches(latents, context, channels)
         length = layers.length(value)
         rotary, near = layers.rotary(length), layers.neighbourhood(length)
@@ -67,10 +65,12 @@ class _Transformer:
         """
         graph, layers, width = self._graph, self._layers, self._stack.width
         half = TIME_FEATURES // 2
-        # In this order: at a thousand radians the last bit of a frequency is heard in the angle.
+        # At a thousand radians the last bit of a frequency is seen in the angle: exponents are
+        # rounded as PyTorch rounds them, and numpy's float32 exp is not exact enough.
         logarithm = np.float32(-math.log(LONGEST_PERIOD))
         exponents = logarithm * np.arange(half, dtype=np.float32) / np.float32(half)
-        frequencies = graph.constant("time_frequencies", np.exp(exponents), np.float32)
+        exact = np.exp(exponents.astype(np.float64))
+        frequencies = graph.constant("time_frequencies", exact, np.float32)
         thousand = graph.constant("time_scale", TIME_SCALE, np.float32)
         angles = graph.node("Mul", [graph.node("Mul", [timestep, thousand]), frequencies])
         waves = [graph.node("Cos", [angles]), graph.node("Sin", [angles])]
@@ -79,9 +79,7 @@ class _Transformer:
         name = "decoder.time_embed"
         hidden = layers.silu(layers.affine(features, f"{name}.linear_1", TIME_FEATURES, width))
         embedding = layers.affine(hidden, f"{name}.linear_2", width, width)
-        modulation = layers.affine(
-            layers.silu(embedding), f"{name}.time_proj", width, 6 * width
-        )
+        modulation = layers.affine(layers.silu(embedding), f"{name}.time_proj", width, 6 * width)
         distance = graph.weight("distance_embedding", lambda: self._distance()[0])
         distance_modulation = graph.weight("distance_modulation", lambda: self._distance()[1])
         modulation = graph.node("Add", [modulation, distance_modulation])
@@ -91,10 +89,11 @@ class _Transformer:
     def _distance(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The embedding of a distance of 0, [1, width], and its modulation, [1, 6 · width]."""
         name, tensor = "decoder.time_embed_r", self._checkpoint.tensor
-        features = np.repeat(np.float32([1.0, 0.0]), TIME_FEATURES // 2)[None]
+        features = np.repeat(np.array([1.0, 0.0], dtype=np.float32), TIME_FEATURES // 2)[None]
 
         def affine(value: NDArray[np.float32], part: str) -> NDArray[np.float32]:
-            return value @ tensor(f"{name}.{part}.weight").T + tensor(f"{name}.{part}.bias")
+            product = value @ tensor(f"{name}.{part}.weight").T
+            return (product + tensor(f"{name}.{part}.bias")).astype(np.float32)
 
         embedding = affine(_silu(affine(features, "linear_1")), "linear_2")
         return embedding, affine(_silu(embedding), "time_proj")

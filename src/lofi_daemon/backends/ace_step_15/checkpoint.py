@@ -103,6 +103,11 @@ class SafetensorsFile:
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._entry(name)["shape"])
 
+    def values(self, prefix: str) -> int:
+        """How many values the tensors hold whose names begin so."""
+        shapes = (self.shape(name) for name in self.names if name.startswith(prefix))
+        return sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes)
+
     def read(self, name: str) -> NDArray[np.float32]:
         """The tensor as float32."""
         entry = self._entry(name)
@@ -238,6 +243,17 @@ class Checkpoint:
     def timbre_layers(self) -> int:
         return self._count_layers("encoder.timbre_encoder")
 
+    @property
+    def values_of_a_set(self) -> int:
+        """About how many values a set is made of: transformer, encoders and half the autoencoder
+        once."""
+        return (
+            self._transformer_file.values("decoder." if not self._is_diffusers else "")
+            + self._encoder_file.values("encoder." if not self._is_diffusers else "")
+            + self._text_file.values("")
+            + self._vae_file.values("decoder.")
+        )
+
     def tensor(self, name: str) -> NDArray[np.float32]:
         """A tensor of the diffusion model by the original's name."""
         file, its_name = self._place(name)
@@ -255,8 +271,7 @@ class Checkpoint:
     def silence(self) -> NDArray[np.float32]:
         """The latents of silence, float32 [frames, channels]."""
         if self._is_diffusers:
-            file = self._component("condition_encoder")
-            return file.read("silence_latent")[0]
+            return self._encoder_file.read("silence_latent")[0]
         values = read_single_tensor(self.model / "silence_latent.pt")
         channels = self.autoencoder.latent_channels
         if values.size != channels * SILENCE_FRAMES:
@@ -283,29 +298,27 @@ class Checkpoint:
         return SafetensorsFile(self.vae / "diffusion_pytorch_model.safetensors")
 
     @cached_property
-    def _whole(self) -> SafetensorsFile:
-        return SafetensorsFile(self.model / "model.safetensors")
-
-    def _component(self, name: str) -> SafetensorsFile:
-        return SafetensorsFile(self.model / name / "diffusion_pytorch_model.safetensors")
+    def _transformer_file(self) -> SafetensorsFile:
+        return SafetensorsFile(self._weights_of("transformer"))
 
     @cached_property
-    def _transformer(self) -> SafetensorsFile:
-        return self._component("transformer")
+    def _encoder_file(self) -> SafetensorsFile:
+        return SafetensorsFile(self._weights_of("condition_encoder"))
 
-    @cached_property
-    def _condition_encoder(self) -> SafetensorsFile:
-        return self._component("condition_encoder")
+    def _weights_of(self, component: str) -> Path:
+        if self._is_diffusers:
+            return self.model / component / "diffusion_pytorch_model.safetensors"
+        return self.model / "model.safetensors"
 
     def _place(self, name: str) -> tuple[SafetensorsFile, str]:
         if not self._is_diffusers:
-            return self._whole, name
+            return self._transformer_file, name
         part, _, rest = name.partition(".")
         for ours, theirs in _TO_DIFFUSERS:
             rest = rest.replace(ours, theirs)
         if part == "decoder":
-            return self._transformer, rest
-        return self._condition_encoder, rest or part
+            return self._transformer_file, rest
+        return self._encoder_file, rest or part
 
     def _count_layers(self, prefix: str) -> int:
         file, name = self._place(f"{prefix}.norm.weight")

@@ -1,0 +1,110 @@
+"""A folder of files that run, and what its manifest says of the model they were made of.
+
+Light on imports: asking whether a model is there loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.models.store import FileFacts
+
+INTERFACE = 1
+MANIFEST = "manifest.json"
+
+TOKENIZER = "tokenizer.json"
+TOKEN_EMBEDDINGS = "token_embeddings"
+TEXT_ENCODER = "text_encoder"
+CONDITION_ENCODER = "condition_encoder"
+TRANSFORMER = "transformer"
+DECODER = "vae_decoder"
+GRAPHS = (TOKEN_EMBEDDINGS, TEXT_ENCODER, CONDITION_ENCODER, TRANSFORMER, DECODER)
+SILENCE = "silence_latent.npy"
+TIMBRE = "silence_timbre.npy"
+NULL_CONDITION = "null_condition.npy"
+FILES = (MANIFEST, TOKENIZER, *(f"{graph}.onnx" for graph in GRAPHS), SILENCE, TIMBRE)
+
+TURBO_SHIFT = 3.0
+TURBO_STEPS = 8
+# The model was distilled with at most so many.
+MAX_TURBO_STEPS = 20
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class AudioFacts(_Section):
+    """channels: of a latent frame; reach_frames: latent frames on each side that a sample can
+    depend on; window_frames: frames of one decoder call, with the reach on both sides."""
+
+    channels: int = 64
+    sample_rate: int = 48_000
+    samples_per_frame: int = 1920
+    reach_frames: int = 9
+    window_frames: int = 146
+
+
+class Defaults(_Section):
+    """What a request gets that does not say otherwise.
+
+    guidance_scale: 1 is none. guidance_from, guidance_to: the noise levels that are guided.
+    """
+
+    inference_steps: int = TURBO_STEPS
+    scheduler: str = "euler"
+    shift: float = TURBO_SHIFT
+    dcw: bool = True
+    guidance_scale: float = 1.0
+    guidance_from: float = 0.0
+    guidance_to: float = 1.0
+
+
+TURBO_DEFAULTS = Defaults()
+BASE_DEFAULTS = Defaults(inference_steps=50, shift=1.0, dcw=False, guidance_scale=7.0)
+
+
+class RelativeCost(_Section):
+    """Seconds at reference speed: loading, encoding the texts, one model call a latent frame, and
+    decoding a latent frame."""
+
+    loading: float = 4.0
+    encoding: float = 0.5
+    model_call: float = 0.0016
+    decoding: float = 0.034
+
+
+class Manifest(_Section):
+    """manifest.json. kind: turbo, base or sft; source: sizes of the files it was made of."""
+
+    interface: int = INTERFACE
+    model_version: str
+    precision: str
+    kind: str = "turbo"
+    is_turbo: bool = True
+    audio: AudioFacts = AudioFacts()
+    defaults: Defaults = TURBO_DEFAULTS
+    relative_cost: RelativeCost = RelativeCost()
+    source: dict[str, int] = Field(default_factory=dict[str, int])
+    silence_known: bool = True
+    files: dict[str, FileFacts] = Field(default_factory=dict[str, FileFacts])
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises ModelLoadFailed where the manifest is missing, broken, or of another interface."""
+    path = folder / MANIFEST
+    try:
+        manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise ModelLoadFailed(
+            f"Model file {path} cannot be read: {str(error).splitlines()[0]}."
+        ) from error
+    if manifest.interface != INTERFACE:
+        raise ModelLoadFailed(
+            f"Model file {path} has interface {manifest.interface}; this version runs {INTERFACE}.",
+            hint="Update lofi-daemon, or delete that folder: it is made again from the download.",
+        )
+    return manifest

@@ -1,0 +1,263 @@
+"""A set of files that runs, made of a checkpoint: graphs, and weights tensor by tensor.
+
+It grows in a hidden folder beside its place and moves there when all of it is whole. Interrupted
+at any instant, the next attempt goes on after the last weight that was written.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lofi_daemon.backends.ace_step_15.bundle import (
+    BASE_DEFAULTS,
+    CONDITION_ENCODER,
+    DECODER,
+    GRAPHS,
+    MANIFEST,
+    NULL_CONDITION,
+    SILENCE,
+    TEXT_ENCODER,
+    TIMBRE,
+    TOKEN_EMBEDDINGS,
+    TOKENIZER,
+    TRANSFORMER,
+    TURBO_DEFAULTS,
+    AudioFacts,
+    Manifest,
+    read_manifest,
+)
+from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint, is_known_silence
+from lofi_daemon.backends.ace_step_15.graphs.autoencoder import (
+    reach_frames,
+    write_autoencoder_decoder,
+)
+from lofi_daemon.backends.ace_step_15.graphs.condition_encoder import (
+    write_condition_encoder,
+    write_timbre_encoder,
+)
+from lofi_daemon.backends.ace_step_15.graphs.text_encoder import (
+    write_text_encoder,
+    write_token_embeddings,
+)
+from lofi_daemon.backends.ace_step_15.graphs.transformer import write_transformer
+from lofi_daemon.backends.ace_step_15.graphs.writer import GraphWriter, Precision
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.models.checksums import Checksums, write_atomically
+from lofi_daemon.onnx.session import OnnxModel, SessionSettings
+from lofi_daemon.onnx.weight_formats import WeightFormat
+
+logger = logging.getLogger(__name__)
+
+TIMBRE_ENCODER = "timbre_encoder"
+_BEGUN = ".begun"
+_WRITE: Mapping[str, Callable[[GraphWriter, Checkpoint, Precision], None]] = {
+    TOKEN_EMBEDDINGS: write_token_embeddings,
+    TEXT_ENCODER: write_text_encoder,
+    CONDITION_ENCODER: write_condition_encoder,
+    TRANSFORMER: write_transformer,
+    DECODER: lambda graph, checkpoint, precision: write_autoencoder_decoder(graph, checkpoint),
+}
+CORE_FRAMES = 128
+
+OnProgress = Callable[[str, float], None]
+"""Gets the file that is being written and the share of the whole work that is done."""
+
+
+@dataclass(frozen=True)
+class SetOptions:
+    """eight_bits: the format of 8-bit matrices; session: how the timbre encoder is run once."""
+
+    precision: Precision = Precision.INT8
+    eight_bits: WeightFormat = WeightFormat.INT8_COLUMNS
+    session: SessionSettings = field(default_factory=SessionSettings)
+
+
+def is_made(folder: Path, checkpoint: Checkpoint | None) -> bool:
+    """Whether the set's manifest is there, and (where there still is one) of this checkpoint.
+
+    Raises ModelLoadFailed when the manifest is broken.
+    """
+    if not (folder / MANIFEST).is_file():
+        return False
+    return checkpoint is None or read_manifest(folder).source == _sizes(checkpoint)
+
+
+def make_set(
+    checkpoint: Checkpoint,
+    target: Path,
+    options: SetOptions,
+    on_progress: OnProgress,
+    cancel: CancelToken,
+) -> Manifest:
+    """Make the set of `checkpoint` in `target`, which is whole or not there.
+
+    Raises ModelLoadFailed where the checkpoint is not what it should be, OSError, Cancelled.
+    """
+    unfinished = target.with_name(f".{target.name}")
+    begun = json.dumps({"source": _sizes(checkpoint), "options": _said(options)}, sort_keys=True)
+    if _text(unfinished / _BEGUN) != begun:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        write_atomically(unfinished / _BEGUN, begun)
+    silence = checkpoint.silence()
+    if silence.shape[1] != checkpoint.autoencoder.latent_channels:
+        raise ModelLoadFailed(
+            f"The silence of {checkpoint.model} has {silence.shape[1]} channels instead of "
+            f"{checkpoint.autoencoder.latent_channels}."
+        )
+    known = is_known_silence(silence)
+    if not known:
+        logger.warning(
+            "The latents of silence in %s are not the published ones; they are used as they are.",
+            checkpoint.model,
+        )
+    work = _Work(checkpoint, unfinished, options, on_progress, cancel)
+    _save(unfinished / SILENCE, silence)
+    _save(unfinished / TIMBRE, work.timbre(silence))
+    if not checkpoint.is_turbo:
+        _save(unfinished / NULL_CONDITION, checkpoint.tensor("null_condition_emb"))
+    for graph in GRAPHS:
+        work.write(graph)
+    shutil.copyfile(checkpoint.tokenizer / TOKENIZER, unfinished / TOKENIZER)
+    (unfinished / _BEGUN).unlink()
+    manifest = _manifest(checkpoint, unfinished, options, known, cancel)
+    document = json.dumps(manifest.model_dump(), indent=2)
+    write_atomically(unfinished / MANIFEST, document + "\n")
+    shutil.rmtree(target, ignore_errors=True)
+    unfinished.replace(target)
+    checksums = Checksums()
+    for name, facts in manifest.files.items():
+        checksums.remember(target / name, facts.sha256)
+    return manifest
+
+
+class _Work:
+    """Writes graphs and counts the checkpoint's values that went into them."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        folder: Path,
+        options: SetOptions,
+        on_progress: OnProgress,
+        cancel: CancelToken,
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._folder = folder
+        self._options = options
+        self._on_progress = on_progress
+        self._cancel = cancel
+        self._total = max(1, checkpoint.values_of_a_set)
+        self._done = 0
+
+    def write(self, graph: str) -> None:
+        def with_precision(writer: GraphWriter) -> None:
+            _WRITE[graph](writer, self._checkpoint, self._options.precision)
+
+        self._write(graph, with_precision)
+
+    def timbre(self, silence: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32 [1, 1, width]: what the timbre encoder makes of silence, computed once."""
+        path = self._folder / TIMBRE
+        if not path.is_file():
+            self._write(
+                TIMBRE_ENCODER, lambda writer: write_timbre_encoder(writer, self._checkpoint)
+            )
+            model = OnnxModel(self._folder / f"{TIMBRE_ENCODER}.onnx", self._options.session)
+            latents = silence[None, : self._checkpoint.timbre_frames]
+            row = model.run({"latents": latents}, self._cancel)[0]
+            del model
+            for suffix in (".onnx", ".bin"):
+                (self._folder / f"{TIMBRE_ENCODER}{suffix}").unlink()
+            return row
+        return np.load(path)
+
+    def _write(self, graph: str, write: Callable[[GraphWriter], None]) -> None:
+        path = self._folder / f"{graph}.onnx"
+
+        def on_weight(count: int) -> None:
+            self._done += count
+            self._on_progress(path.name, min(1.0, self._done / self._total))
+
+        if path.is_file():
+            return
+        identity = _said(self._options)
+        eight_bits = self._options.eight_bits
+        with GraphWriter(path, identity, eight_bits, on_weight, self._cancel) as writer:
+            write(writer)
+
+
+def _manifest(
+    checkpoint: Checkpoint, folder: Path, options: SetOptions, known: bool, cancel: CancelToken
+) -> Manifest:
+    sizes = checkpoint.autoencoder
+    reach = reach_frames(sizes)
+    precision = options.precision.value
+    name = "xl-" if checkpoint.has_timbre_token else ""
+    version = f"1.5-{name}{checkpoint.kind}-{precision}"
+    if options.precision is Precision.INT8 and options.eight_bits is not WeightFormat.INT8_COLUMNS:
+        version += f"-{options.eight_bits.value.removeprefix('int8-')}"
+    checksums = Checksums()
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    return Manifest.model_validate(
+        {
+            "model_version": version,
+            "precision": precision,
+            "kind": checkpoint.kind,
+            "is_turbo": checkpoint.is_turbo,
+            "audio": AudioFacts(
+                channels=sizes.latent_channels,
+                sample_rate=sizes.sample_rate,
+                samples_per_frame=sizes.samples_per_frame,
+                reach_frames=reach,
+                window_frames=CORE_FRAMES + 2 * reach,
+            ).model_dump(),
+            "defaults": (TURBO_DEFAULTS if checkpoint.is_turbo else BASE_DEFAULTS).model_dump(),
+            "source": _sizes(checkpoint),
+            "silence_known": known,
+            "files": {
+                name: {
+                    "bytes": (folder / name).stat().st_size,
+                    "sha256": checksums.of(folder / name, cancel),
+                }
+                for name in names
+                if name != MANIFEST
+            },
+        }
+    )
+
+
+def _sizes(checkpoint: Checkpoint) -> dict[str, int]:
+    root = Path(os.path.commonpath([checkpoint.model, checkpoint.vae]))
+    return {
+        path.relative_to(root).as_posix(): path.stat().st_size
+        for path in checkpoint.files
+        if path.is_file()
+    }
+
+
+def _said(options: SetOptions) -> dict[str, Any]:
+    return {"precision": options.precision.value, "eight_bits": options.eight_bits.value}
+
+
+def _save(path: Path, values: NDArray[np.float32]) -> None:
+    """Whole or not at all."""
+    temporary = path.with_suffix(".part")
+    with temporary.open("wb") as stream:
+        np.save(stream, values)
+    temporary.replace(path)
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None

@@ -1,0 +1,165 @@
+"""Whole runs from noise to latents, and from text to waveform."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lofi_daemon.backends.ace_step_15.bundle import NULL_CONDITION, Defaults
+from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint
+from lofi_daemon.backends.ace_step_15.latents import mixed_noise
+from lofi_daemon.backends.ace_step_15.pipeline import AceStep15Pipeline, ignore_progress
+from lofi_daemon.backends.ace_step_15.prompt import Facts, caption_text, lyric_text
+from lofi_daemon.backends.ace_step_15.requests import Piece
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.sound.clip import normalise_peak
+from tests.parity.ace_step_15.conftest import SETTINGS
+from tests.parity.ace_step_15.reference import REFERENCE, assert_same, pipeline_cases
+
+Pipelines = dict[str, AceStep15Pipeline]
+
+LOOPS = REFERENCE["loops"]
+CONDITIONS = REFERENCE["condition"]
+PIPELINE = REFERENCE["pipeline"]
+CASES = pipeline_cases()
+SOLVER_NAMES = {"ode": "euler", "sde": "pingpong", "heun": "heun", "apg": "euler"}
+FORM = r"(turbo|xl|base)\.(ode|sde|heun|apg|noguidance)(\.N\d+)?\.shift[\d.]+(\.g\d+)?(\.dcw)?"
+
+PIECE = Piece(
+    prompt="unused",
+    duration_sec=1.0,
+    seed=0,
+    facts=Facts(),
+    lyrics=None,
+    language="unknown",
+    inference_steps=8,
+    scheduler="euler",
+    shift=3.0,
+    dcw=False,
+    guidance_scale=1.0,
+)
+
+
+def piece_of(name: str) -> Piece:
+    """The settings that a loop's name says."""
+    parts = name.split(".")
+    found = dict(re.findall(r"\.(N|g)(\d+)", name))
+    shift = re.search(r"\.shift(\d+(?:\.\d+)?)", name)
+    assert shift is not None
+    return replace(
+        PIECE,
+        scheduler=SOLVER_NAMES.get(parts[1], "euler"),
+        inference_steps=int(found.get("N", 8)),
+        guidance_scale=float(found.get("g", 1)),
+        shift=float(shift[1]),
+        dcw=name.endswith(".dcw"),
+    )
+
+
+def run(
+    pipeline: AceStep15Pipeline, piece: Piece, rows: np.ndarray, noise: np.ndarray
+) -> np.ndarray:
+    fresh = LOOPS["sde_noise"]
+    return pipeline.diffuse(
+        piece, rows, noise, ignore_progress, CancelToken(), fresh_noise=lambda step: fresh[step]
+    )
+
+
+@pytest.fixture
+def base(sets: dict[str, Path], checkpoints: dict[str, Checkpoint]) -> AceStep15Pipeline:
+    """The turbo weights in the base models' loop, as the reference has it."""
+    np.save(sets["turbo"] / NULL_CONDITION, checkpoints["turbo"].tensor("null_condition_emb"))
+    pipeline = AceStep15Pipeline(sets["turbo"], SETTINGS)
+    pipeline.manifest = pipeline.manifest.model_copy(update={"is_turbo": False})
+    return pipeline
+
+
+PLAIN = [name for name in LOOPS if re.fullmatch(FORM, name)]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_loop(pipelines: Pipelines, base: AceStep15Pipeline, name: str) -> None:
+    kind = name.split(".")[0]
+    pipeline = base if kind == "base" else pipelines[kind]
+    rows = CONDITIONS["xl.short.out" if kind == "xl" else "song.out"]
+    assert_same(run(pipeline, piece_of(name), rows, LOOPS["noise"]), LOOPS[name])
+
+
+def test_every_solver_and_kind_is_there() -> None:
+    assert {"turbo.ode.shift3", "turbo.sde.shift3.dcw", "turbo.heun.shift3.dcw"} <= set(PLAIN)
+    assert {"base.heun.N4.shift1.g7", "base.sde.N4.shift3.g7", "xl.ode.shift3.dcw"} <= set(PLAIN)
+    assert len(PLAIN) > 15
+
+
+def test_guidance_between_two_levels(base: AceStep15Pipeline) -> None:
+    name = next(name for name in LOOPS if ".interval" in name)
+    lowest, highest = name.split(".interval")[1].split("-")
+    limits = {"guidance_from": float(lowest), "guidance_to": float(highest)}
+    base.manifest = base.manifest.model_copy(
+        update={"defaults": Defaults().model_copy(update=limits)}
+    )
+    rows = CONDITIONS["song.out"]
+    assert_same(run(base, piece_of(name), rows, LOOPS["noise"]), LOOPS[name])
+
+
+def test_variation_mixes_two_noises(pipelines: Pipelines) -> None:
+    name = next(name for name in LOOPS if ".retake" in name and name.startswith("turbo"))
+    noise = mixed_noise(LOOPS["noise"], LOOPS["retake_noise"], float(name.split(".retake")[1]))
+    latents = run(
+        pipelines["turbo"], piece_of(name.split(".retake")[0]), CONDITIONS["song.out"], noise
+    )
+    assert_same(latents, LOOPS[name])
+
+
+def test_instrumental_under_another_condition(pipelines: Pipelines) -> None:
+    latents = run(pipelines["turbo"], PIECE, CONDITIONS["short.out"], LOOPS["noise"])
+    assert_same(latents, LOOPS["turbo.ode.shift3.instrumental_short"])
+
+
+@pytest.mark.parametrize("name", ["vocal", "instrumental", "truncated", "xl", "base"])
+def test_from_text_to_waveform(pipelines: Pipelines, base: AceStep15Pipeline, name: str) -> None:
+    case, given = CASES[name], CASES[name]["kwargs"]
+    pipeline = {"xl": pipelines["xl"], "base": base}.get(name, pipelines["turbo"])
+    piece = replace(
+        PIECE,
+        prompt=given["prompt"],
+        duration_sec=given["audio_duration"],
+        facts=Facts(given.get("bpm"), given.get("keyscale"), given.get("timesignature")),
+        lyrics=given.get("lyrics", ""),
+        language=given.get("vocal_language", "en"),
+        inference_steps=given.get("num_inference_steps", 8),
+        shift=given.get("shift", 3.0),
+        guidance_scale=given.get("guidance_scale", 1.0),
+    )
+    caption = caption_text(piece.prompt, piece.facts, piece.duration_sec)
+    assert caption == case["text"][0]
+    ids = pipeline.encoder.tokenize(caption, PIPELINE[f"{name}.text_ids"].shape[1])
+    np.testing.assert_array_equal(ids, PIPELINE[f"{name}.text_ids"])
+    lyrics = lyric_text(piece.lyrics_to_sing, piece.language)
+    np.testing.assert_array_equal(
+        pipeline.encoder.tokenize(lyrics, 2048), PIPELINE[f"{name}.lyric_ids"]
+    )
+    rows = pipeline.encode(piece, ignore_progress, CancelToken())
+    assert_same(rows, PIPELINE[f"{name}.cond"])
+    latents = run(pipeline, piece, rows, PIPELINE[f"{name}.noise"])
+    assert_same(latents, PIPELINE[f"{name}.latents"])
+    frames = latents.shape[1] * pipeline.manifest.audio.samples_per_frame
+    duration = frames / pipeline.manifest.audio.sample_rate
+    samples = pipeline.decode(latents, duration, ignore_progress, CancelToken())
+    assert float(np.abs(samples).max()) == pytest.approx(PIPELINE[f"{name}.raw_peak"][0], rel=1e-5)
+    normalise_peak(samples, float(np.abs(waveform(name)).max()))
+    assert_same(samples[:, :: stride(name)], waveform(name))
+
+
+def waveform(name: str) -> np.ndarray:
+    """What the reference has kept of a case's waveform."""
+    return next(PIPELINE[key][0] for key in PIPELINE if key.startswith(f"{name}.wav"))
+
+
+def stride(name: str) -> int:
+    kept = next(key for key in PIPELINE if key.startswith(f"{name}.wav"))
+    return int(kept.split("stride")[1]) if "stride" in kept else 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lofi_daemon.backends.ace_step_15.correction import corrected
-from lofi_daemon.backends.ace_step_15.guidance import adaptive_projected
+from lofi_daemon.backends.ace_step_15.guidance import adaptive_projected, classifier_free
 from lofi_daemon.backends.ace_step_15.prompt import (
     INSTRUCTION,
     LANGUAGES,
@@ -83,6 +83,8 @@ def test_guidance_over_time_with_momentum_over_calls() -> None:
         conditional, unconditional = apg[f"call{call}.cond"], apg[f"call{call}.uncond"]
         alone, _ = adaptive_projected(conditional, unconditional, 7.0, None)
         assert_same(alone, apg[f"call{call}.out_g7_no_momentum"])
+        plain = classifier_free(conditional, unconditional, 7.0)
+        assert_same(plain, apg[f"call{call}.cfg_g7"])
         out, momentum = adaptive_projected(conditional, unconditional, 7.0, momentum)
         assert_same(out, apg[f"call{call}.out_g7"])
         assert_same(momentum, apg[f"call{call}.momentum_after"])

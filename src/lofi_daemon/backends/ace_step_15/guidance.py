@@ -1,4 +1,4 @@
-"""Adaptive projected guidance (APG, arXiv 2410.02416) over the time axis, for base models."""
+"""Guidance of the base models: adaptive projected (APG, arXiv 2410.02416) over time, or plain."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from lofi_daemon.backends.ace_step_15.latents import Latents
 MOMENTUM = -0.75
 NORM_LIMIT = 2.5
 SMALLEST_NORM = 1e-12
+
+
+def classifier_free(conditional: Latents, unconditional: Latents, scale: float) -> Latents:
+    """u + s·(c − u)."""
+    return unconditional + np.float32(scale) * (conditional - unconditional)
 
 
 def adaptive_projected(

@@ -170,9 +170,9 @@ class AceStep15Pipeline:
             context = self.transformer.empty_context(frames)
         defaults = self.manifest.defaults
         if piece.guidance_scale == 1.0:
-            velocity = self.transformer.velocity(rows, context, cancel)
+            velocity = ahead = self.transformer.velocity(rows, context, cancel)
         else:
-            velocity = self.transformer.guided(
+            velocity, ahead = self.transformer.guided(
                 rows,
                 context,
                 cancel,
@@ -186,6 +186,7 @@ class AceStep15Pipeline:
         levels = noise_levels(piece.inference_steps, piece.shift)
         run = Run(
             velocity=velocity,
+            velocity_ahead=ahead,
             levels=levels,
             renoise_levels=self._renoise_levels(levels),
             fresh_noise=fresh_noise or drawn_noise,

@@ -30,12 +30,13 @@ def uncorrected(latents: Latents, clean: Latents, level: float) -> Latents:
 class Run:
     """What a solver walks along and whom it asks.
 
-    renoise_levels: the levels that PingPong goes back up to after each step, float32 [N], the last
-    of them 0. slope_at_zero: Heun averages the slopes of its last step too, as the base models
-    do; otherwise that step is Euler's.
+    velocity_ahead: what Heun asks at the far end of a step. renoise_levels: the levels that
+    PingPong goes back up to after each step, float32 [N], the last of them 0. slope_at_zero: Heun
+    averages the slopes of its last step too, as the base models do; otherwise that step is Euler's.
     """
 
     velocity: Velocity
+    velocity_ahead: Velocity
     levels: Levels
     renoise_levels: Levels
     fresh_noise: FreshNoise
@@ -71,7 +72,7 @@ def solve_heun(latents: Latents, run: Run) -> Latents:
         if following > 0.0 or run.slope_at_zero:
             run.on_iteration(iteration, ahead)
             iteration += 1
-            slope_ahead = run.velocity(ahead, following)
+            slope_ahead = run.velocity_ahead(ahead, following)
             ahead = latents + (following - level) * np.float32(0.5) * (slope + slope_ahead)
         latents = run.correct(ahead, clean, float(level))
         run.on_iteration(iteration, latents)

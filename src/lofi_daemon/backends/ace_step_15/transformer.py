@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lofi_daemon.backends.ace_step_15.bundle import NULL_CONDITION, SILENCE, TRANSFORMER
-from lofi_daemon.backends.ace_step_15.guidance import adaptive_projected
+from lofi_daemon.backends.ace_step_15.guidance import adaptive_projected, classifier_free
 from lofi_daemon.backends.ace_step_15.latents import Latents
 from lofi_daemon.backends.ace_step_15.solvers import Velocity
 from lofi_daemon.backends.ace_step_15.text import Rows
@@ -70,10 +70,11 @@ class DiffusionTransformer:
         *,
         scale: float,
         levels: tuple[float, float] = (0.0, 1.0),
-    ) -> Velocity:
+    ) -> tuple[Velocity, Velocity]:
         """Away from what no text would give, at the noise levels from … to.
 
-        The momentum of the guidance lives as long as the returned function.
+        At the start of a step by adaptive projection, whose momentum lives as long as the returned
+        function, and ahead of it by the plain form, as the original does.
         """
         conditional = self.velocity(rows, context, cancel)
         null: Rows = _array(self._folder / NULL_CONDITION)
@@ -90,7 +91,13 @@ class DiffusionTransformer:
             result, momentum = adaptive_projected(with_text, without, scale, momentum)
             return result
 
-        return velocity
+        def ahead(latents: Latents, level: np.float32) -> Latents:
+            with_text = conditional(latents, level)
+            if not lowest <= level <= highest:
+                return with_text
+            return classifier_free(with_text, unconditional(latents, level), scale)
+
+        return velocity, ahead
 
 
 def _even(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from lofi_daemon import __version__
 from lofi_daemon.config import Settings, load_settings
 from lofi_daemon.errors import ConfigurationError, LofiError
+from lofi_daemon.text import say, show_log
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ def run(arguments: list[str]) -> int:
     0: done. 1: it failed, one line on standard error says why and what to do. 2: a bad flag or
     environment variable. 130: interrupted.
     """
+    show_log()
     try:
         if arguments in SERVING:
             return _serve(load_settings(os.environ))
@@ -132,7 +134,7 @@ def run(arguments: list[str]) -> int:
         parser.error("a track needs a --prompt")
     except LofiError as error:
         message = error.message if error.message.endswith(".") else f"{error.message}."
-        print(f"lofi-daemon: {message} {error.hint}", file=sys.stderr)
+        say(f"lofi-daemon: {message} {error.hint}", file=sys.stderr)
         return 2 if isinstance(error, ConfigurationError) else 1
     except KeyboardInterrupt:
         return 130

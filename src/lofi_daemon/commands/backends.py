@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
+from lofi_daemon.text import say
 
 
 def list_backends(settings: Settings) -> int:
@@ -19,5 +20,5 @@ def list_backends(settings: Settings) -> int:
         else:
             state = "not installed"
         mark = "*" if backend is default else " "
-        print(f"{mark} {info.type:<10} {info.name:<24} {state}")
+        say(f"{mark} {info.type:<10} {info.name:<24} {state}")
     return 0

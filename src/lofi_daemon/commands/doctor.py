@@ -14,6 +14,7 @@ from lofi_daemon.backends.demo.backend import BUNDLE
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.models.manifest import DOWNLOADABLE, load_manifest
+from lofi_daemon.text import say
 
 # Sizes of the published files, for models that are not here yet. The Hub's list, read when a
 # download starts, has the exact number.
@@ -58,7 +59,7 @@ def doctor(settings: Settings, *, as_json: bool) -> int:
     """Print the diagnosis; the exit status is 1 where no model would work."""
     diagnosis = diagnose(settings)
     if as_json:
-        print(json.dumps(asdict(diagnosis)))
+        say(json.dumps(asdict(diagnosis)))
     else:
         _print(diagnosis)
     works = any(each.installed and each.error is None for each in diagnosis.backends)
@@ -150,16 +151,16 @@ def _memory_bytes() -> int | None:
 
 def _print(diagnosis: Diagnosis) -> None:
     memory = diagnosis.memory_bytes
-    print(f"lofi-daemon {diagnosis.version}, Python {diagnosis.python} ({diagnosis.executable})")
+    say(f"lofi-daemon {diagnosis.version}, Python {diagnosis.python} ({diagnosis.executable})")
     if diagnosis.problem is not None:
-        print(diagnosis.problem)
+        say(diagnosis.problem)
     else:
-        print(f"onnxruntime {diagnosis.onnxruntime}: {', '.join(diagnosis.providers)}")
-    print(f"memory {_gigabytes(memory)}" if memory is not None else "memory unknown")
-    print(f"tracks in {diagnosis.tracks_folder}, {_gigabytes(diagnosis.tracks_free_bytes)} free")
+        say(f"onnxruntime {diagnosis.onnxruntime}: {', '.join(diagnosis.providers)}")
+    say(f"memory {_gigabytes(memory)}" if memory is not None else "memory unknown")
+    say(f"tracks in {diagnosis.tracks_folder}, {_gigabytes(diagnosis.tracks_free_bytes)} free")
     for backend in diagnosis.backends:
         state = backend.error or ("installed" if backend.installed else "not installed")
-        print(
+        say(
             f"{backend.type}: {state}; {backend.licence or 'no licence given'}; files "
             f"{_gigabytes(backend.disk_bytes)}, memory {_gigabytes(backend.memory_bytes)}, "
             f"{_gigabytes(backend.free_bytes)} free in {backend.folder}"

@@ -18,6 +18,7 @@ from lofi_daemon.errors import ConfigurationError, TrackError
 from lofi_daemon.jobs.job import Completed, Event, Failed, FinalEvent, Progress
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters, parse
+from lofi_daemon.text import say
 from lofi_daemon.tracks import TrackCache
 
 ShowProgress = Callable[[Progress], None]
@@ -74,17 +75,15 @@ def _report(event: Completed, registry: Registry, output: Path | None, *, named:
 
         copy_audio(path, output)
         path = output
-    print(f"backend: {track.backend}   seed: {track.seed}   {track.duration_sec:g} s", end="")
-    print(
-        f", made in {event.generation_time_sec:.1f} s" if event.generation_time_sec else ", cached"
-    )
+    say(f"backend: {track.backend}   seed: {track.seed}   {track.duration_sec:g} s", end="")
+    say(f", made in {event.generation_time_sec:.1f} s" if event.generation_time_sec else ", cached")
     backend = registry.get(track.backend)
     if not named and not backend.info.full_model:
-        print(
+        say(
             f"{backend.info.name} was used because no full model is installed. "
             "`lofi-daemon backends` lists them; the README says how to get one."
         )
-    print(path)
+    say(str(path))
 
 
 def _draw(track: Path, picture: Path) -> None:
@@ -99,7 +98,7 @@ def _draw(track: Path, picture: Path) -> None:
     console.print(
         terminal_picture(clip, columns=columns, coloured=console.color_system is not None)
     )
-    print(picture)
+    say(str(picture))
 
 
 def _cancel_on_interrupt(jobs: Jobs, track_id: str) -> None:
@@ -148,7 +147,7 @@ def _plain_lines() -> ShowProgress:
         nonlocal told
         if progress.percent // 10 > told:
             told = progress.percent // 10
-            print(f"{progress.percent:3d} % {_phase(progress)}", file=sys.stderr, flush=True)
+            say(f"{progress.percent:3d} % {_phase(progress)}", file=sys.stderr)
 
     return show
 

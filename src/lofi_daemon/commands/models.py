@@ -19,6 +19,7 @@ from lofi_daemon.models import store
 from lofi_daemon.models.catalogue import CatalogueEntry, find_model
 from lofi_daemon.models.manifest import DOWNLOADABLE
 from lofi_daemon.models.variants import Variant, variant_folder, variant_repair
+from lofi_daemon.text import say, shown
 
 ShowShare = Callable[[str, float], None]
 """Gets what is being done and the share of all of it that is done, 0 to 1."""
@@ -50,10 +51,10 @@ def download_model(settings: Settings, options: argparse.Namespace) -> int:
     entry = find_model(settings, options.model, options.repository)
     token = CancelToken()
     plan = plan_download(entry.manifest, entry.folder, token)
-    print(f"{entry.manifest.title} from {plan.manifest.source}")
-    print(f"Licence of the weights: {entry.manifest.licence}")
-    print(f"To fetch: {megabytes(plan.bytes_to_fetch)} of {megabytes(plan.bytes_total)}", end="")
-    print(f" into {entry.folder}")
+    say(f"{entry.manifest.title} from {plan.manifest.source}")
+    say(f"Licence of the weights: {entry.manifest.licence}")
+    say(f"To fetch: {megabytes(plan.bytes_to_fetch)} of {megabytes(plan.bytes_total)}", end="")
+    say(f" into {entry.folder}")
     if plan.bytes_to_fetch and not (options.yes or _agreed()):
         return 1
     with share_display() as show:
@@ -66,7 +67,7 @@ def download_model(settings: Settings, options: argparse.Namespace) -> int:
             ),
             token,
         )
-    print(f"{entry.manifest.title} is complete in {entry.folder}")
+    say(f"{entry.manifest.title} is complete in {entry.folder}")
     return 0
 
 
@@ -87,7 +88,7 @@ def import_model(settings: Settings, options: argparse.Namespace) -> int:
             f"{options.folder} cannot be copied to {entry.folder}: {error.strerror or error}",
             hint="Check permissions and free space.",
         ) from error
-    print(f"{entry.manifest.title} is complete in {entry.folder}")
+    say(f"{entry.manifest.title} is complete in {entry.folder}")
     return 0
 
 
@@ -112,9 +113,9 @@ def verify_model(settings: Settings, options: argparse.Namespace) -> int:
             if folder == entry.folder
             else variant_repair(options.model, folder)
         )
-        print(store.describe(folder, problems, repair), file=sys.stderr)
+        say(store.describe(folder, problems, repair), file=sys.stderr)
         return 1
-    print(f"{entry.manifest.title} is whole in {folder}")
+    say(f"{entry.manifest.title} is whole in {folder}")
     return 0
 
 
@@ -125,11 +126,14 @@ def share_display() -> Generator[ShowShare]:
         yield _plain_lines()
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    # A name is no markup.
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1.0)
-        yield lambda what, share: bar.update(task, description=what, completed=share)
+        yield lambda what, share: bar.update(task, description=shown(what), completed=share)
 
 
 def _plain_lines() -> ShowShare:
@@ -139,14 +143,14 @@ def _plain_lines() -> ShowShare:
         nonlocal told
         if int(10 * share) > told:
             told = int(10 * share)
-            print(f"{10 * told:3d} % {what}", file=sys.stderr, flush=True)
+            say(f"{10 * told:3d} % {what}", file=sys.stderr)
 
     return show
 
 
 def _agreed() -> bool:
     if not sys.stdin.isatty():
-        print("Say --yes to download without being asked.", file=sys.stderr)
+        say("Say --yes to download without being asked.", file=sys.stderr)
         return False
     return input("Download it? [y/N] ").strip().lower() in ("y", "yes")
 
@@ -184,12 +188,12 @@ def quantize(settings: Settings, options: argparse.Namespace) -> int:
             hint="Free some space and ask again; it goes on where it stopped.",
         ) from error
     facts = variants.describe(made)
-    print(f"{facts.model_version} is complete in {made}: {facts.bytes / 1e9:.2f} GB")
+    say(f"{facts.model_version} is complete in {made}: {facts.bytes / 1e9:.2f} GB")
     variable = f"{options.model.upper()}_VARIANT"
     if options.replace:
-        print(f"The original files are deleted: {variants.remove_original(folder) / 1e9:.2f} GB")
+        say(f"The original files are deleted: {variants.remove_original(folder) / 1e9:.2f} GB")
     elif getattr(settings, variable.lower()) != variant:
-        print(f"It is used where LOFI_{variable}={variant} is set.")
+        say(f"It is used where LOFI_{variable}={variant} is set.")
     return 0
 
 

@@ -19,12 +19,14 @@ from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import LofiError
 from lofi_daemon.models.download import download, plan_download
 from lofi_daemon.models.manifest import from_source, load_manifest, parse_source
+from lofi_daemon.text import show_log
 
 
 def main(model: str, folder: str, repository: str | None = None) -> None:
     # What a library prints goes to the log, so that every line on stdout is ours.
     output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    show_log()
 
     def tell(message: dict[str, Any]) -> None:
         print(json.dumps(message), file=output, flush=True)

@@ -11,6 +11,7 @@ import sys
 import threading
 
 from lofi_daemon.player.priority import raise_priority
+from lofi_daemon.text import show_log
 
 
 def main() -> None:
@@ -18,6 +19,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    show_log()
     # before the imports: on a busy machine they are what takes the time, and threads inherit it
     raise_priority()
     sys.setswitchinterval(0.001)

@@ -18,6 +18,7 @@ from rich.live import Live
 
 from lofi_daemon.terminal.keys import single_keys
 from lofi_daemon.terminal.screen import Screen, View, clock
+from lofi_daemon.text import say
 
 FRAMES_PER_SEC = 5
 
@@ -79,7 +80,7 @@ async def _print_lines(listening: Listening, finished: asyncio.Event) -> None:
     while not finished.is_set():
         view = listening.view()
         for line in news(printed, view):
-            print(line, flush=True)
+            say(line)
         printed = view
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(finished.wait(), 1 / FRAMES_PER_SEC)

@@ -18,6 +18,7 @@ from lofi_daemon.presets import DEFAULT_PRESET, Preset, load_presets
 from lofi_daemon.station import RadioWaiting, Station
 from lofi_daemon.terminal.display import NoticeHandler, listen
 from lofi_daemon.terminal.screen import MakingView, View, clock
+from lofi_daemon.text import say
 from lofi_daemon.tracks import TrackCache
 
 VOLUME_STEP = 0.05
@@ -28,7 +29,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     presets = load_presets()
     if options.list:
         for preset in presets.values():
-            print(f"{preset.name:<20} {preset.description}")
+            say(f"{preset.name:<20} {preset.description}")
         return 0
     sound = parse(SoundParameters, given_parameters(options, SoundParameters))
     chosen = choose_preset(options.what, presets)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
+
+from lofi_daemon.text import shown
 
 MARKS = {"playing": "▶", "paused": "⏸", "stopped": "■"}
 BARS = "▁▂▃▄▅▆▇█"
@@ -58,6 +60,7 @@ class Screen:
 
 def lines(view: View, width: int) -> list[Text]:
     """The screen's lines, none longer than `width` cells."""
+    view = _as_shown(view)
     drawn = [_heading(view, width), Text(), _title(view, width)]
     if view.waveform and view.duration_sec > 0:
         drawn.append(_waveform(view, width))
@@ -72,6 +75,18 @@ def lines(view: View, width: int) -> list[Text]:
     drawn.append(Text())
     drawn.append(_keys(view, width))
     return drawn
+
+
+def _as_shown(view: View) -> View:
+    making = view.making
+    return replace(
+        view,
+        heading=shown(view.heading),
+        title=shown(view.title),
+        upcoming=None if view.upcoming is None else shown(view.upcoming),
+        notice=None if view.notice is None else shown(view.notice),
+        making=None if making is None else replace(making, title=shown(making.title)),
+    )
 
 
 def clock(seconds: float) -> str:

@@ -1,0 +1,58 @@
+"""Text for people to read, wherever it comes from.
+
+Names of files, presets, repositories and servers' answers are strangers' text. Written to a
+terminal as it is, it could rename the window, fill the clipboard or show one thing and be another.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any, TextIO
+
+# C0, DEL and C1 (escape sequences begin with them), line and paragraph separators, what turns the
+# direction of writing, and halves of characters (bytes of a name that is not UTF-8).
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_HIDDEN_BUT_NEWLINES = re.compile(_HIDDEN.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
+
+
+def shown(text: str, *, lines: bool = False) -> str:
+    """The text with everything that a terminal obeys spelt out: ESC becomes \\x1b.
+
+    A byte that was no UTF-8 is spelt as that byte. lines: line feeds stay.
+    """
+    return (_HIDDEN_BUT_NEWLINES if lines else _HIDDEN).sub(_spelt, text)
+
+
+def say(text: str, *, end: str = "\n", file: TextIO | None = None) -> None:
+    """Print a line of text, as it can be shown. Everything plain that people read goes here.
+
+    file: standard output, unless said.
+    """
+    print(shown(text), end=end, file=file or sys.stdout, flush=True)
+
+
+class ShownFormatter(logging.Formatter):
+    """Lines of the log as they can be shown."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return shown(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        return shown(super().formatException(ei), lines=True)
+
+
+def show_log() -> None:
+    """Where nothing else is configured, warnings go to standard error as they can be shown."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(ShownFormatter())
+
+
+def _spelt(match: re.Match[str]) -> str:
+    number = ord(match[0])
+    if 0xDC80 <= number <= 0xDCFF:  # how Python carries a byte that is no UTF-8
+        number -= 0xDC00
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"

@@ -46,6 +46,14 @@ SIGINT the running job is stopped and the process ends with status 0 within two 
 For every accepted job exactly one of `generation_complete`, `generation_error` and
 `generation_cancelled` is sent, and it is the last word on that track. The answer to `generate`
 comes before any notification of its track. `percent` is a claim about time.
+
+A finished track is never thrown away. Where the folder of tracks does not take it (full,
+read-only, gone, not to be entered), `generation_complete` has the `path` of the place that did, and
+a `warning` that says what is wrong; for as long as this daemon lives it is a track like the others.
+The places tried are the user's data folder (`~/.local/share/lofi.nvim/tracks` on Linux) and a new
+folder among the temporary files. Only where none takes it is there a `generation_error` with
+CACHE_WRITE_FAILED. Of a folder that cannot be read `status` and `radio_presets` say so in `error`,
+beside what there is.
 """
 
 

@@ -58,6 +58,8 @@ class DaemonProcess:
                     **inherited,
                     "PYTHONPATH": paths,
                     "XDG_CACHE_HOME": str(folder),
+                    "XDG_CONFIG_HOME": str(folder / "config"),
+                    "XDG_DATA_HOME": str(folder / "data"),
                     **(environment or {}),
                 },
             )

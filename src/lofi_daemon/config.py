@@ -20,7 +20,30 @@ HUB_SOURCE = r"^[\w.-]+/[\w.-]+(/[\w./-]+)?(@[\w./-]+)?$"
 
 def default_cache_folder() -> Path:
     """`~/.cache/lofi.nvim` on Linux (XDG_CACHE_HOME honoured), the platform's folder elsewhere."""
-    return Path(platformdirs.user_cache_dir("lofi.nvim", appauthor=False))
+    return user_folder("cache")
+
+
+def user_folder(kind: Literal["cache", "config", "data"]) -> Path:
+    """The user's folder for this program's files of that kind, as the platform has it.
+
+    Raises ConfigurationError where neither a variable nor the system says where the user is at
+    home.
+    """
+    ask = {
+        "cache": platformdirs.user_cache_dir,
+        "config": platformdirs.user_config_dir,
+        "data": platformdirs.user_data_dir,
+    }[kind]
+    try:
+        name = ask("lofi.nvim", appauthor=False)
+    except RuntimeError:
+        name = "~"
+    if name.startswith("~"):  # what older versions of platformdirs leave as it is
+        raise ConfigurationError(
+            "HOME is not set, and the system knows no home folder of this user.",
+            hint=f"Set HOME, or XDG_{kind.upper()}_HOME for this folder alone.",
+        )
+    return Path(name)
 
 
 class Settings(BaseModel):
@@ -145,7 +168,12 @@ class Settings(BaseModel):
     @field_validator("musicgen_folder", "ace_step_folder", "tracks_folder")
     @classmethod
     def _absolute(cls, folder: Path) -> Path:
-        return folder.expanduser().absolute()
+        try:
+            return folder.expanduser().absolute()
+        except RuntimeError:
+            raise ValueError("the system knows no such home folder; give the whole path") from None
+        except OSError:
+            raise ValueError("the current folder is gone; give the whole path") from None
 
 
 def load_settings(environment: Mapping[str, str], **flags: Any) -> Settings:

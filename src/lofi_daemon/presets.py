@@ -8,15 +8,19 @@ preset takes its place.
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
-import platformdirs
-
-from lofi_daemon.errors import InvalidParams
+from lofi_daemon.config import user_folder
+from lofi_daemon.errors import ConfigurationError, InvalidParams
+from lofi_daemon.files.documents import read_document
 from lofi_daemon.parameters import MAX_PROMPT_LENGTH
+
+log = logging.getLogger(__name__)
 
 BUNDLED_FILE = "radio_presets.json"
 OWN_FILE = "radio.json"
@@ -34,47 +38,79 @@ class Preset:
 
 
 def own_presets_file() -> Path:
-    return Path(platformdirs.user_config_dir("lofi.nvim", appauthor=False)) / OWN_FILE
+    """Raises ConfigurationError where nothing says where the user's folder is."""
+    return user_folder("config") / OWN_FILE
 
 
-def load_presets(own_file: Path | None = None) -> dict[str, Preset]:
-    """All presets by name, the bundled ones first.
+@dataclass(frozen=True)
+class Presets:
+    """All presets by name, the bundled ones first; `problem` where the user's own are missing."""
 
-    Raises InvalidParams when the user's file cannot be understood, saying where.
+    by_name: Mapping[str, Preset]
+    problem: InvalidParams | None = None
+
+    def find(self, name: str | None) -> Preset | None:
+        """The preset of that name (letter case aside); None: the default."""
+        wanted = (name or DEFAULT_PRESET).casefold()
+        for preset in self.by_name.values():
+            if preset.name.casefold() == wanted:
+                return preset
+        return None
+
+
+def load_presets(own_file: Path | None = None) -> Presets:
+    """The bundled presets and the user's own.
+
+    Where the user's file cannot be read or understood, `problem` says why and where, and the
+    bundled ones are there all the same.
     """
     bundled = resources.files("lofi_daemon").joinpath(BUNDLED_FILE).read_text("utf-8")
-    presets = _parse(bundled, BUNDLED_FILE)
-    file = own_file or own_presets_file()
+    presets = _parse(json.loads(bundled), BUNDLED_FILE)
     try:
-        own = file.read_text("utf-8")
-    except FileNotFoundError:
-        return presets
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidParams(f"The presets in {file} cannot be read: {error}") from error
-    return {**presets, **_parse(own, str(file))}
+        return Presets({**presets, **_own(own_file or own_presets_file())})
+    except InvalidParams as problem:
+        return Presets(presets, problem)
+    except ConfigurationError as error:  # nobody knows where the user's folder is
+        return Presets(presets, InvalidParams(error.message, hint=error.hint))
 
 
 def find_preset(name: str | None, own_file: Path | None = None) -> Preset:
-    """The preset of that name (letter case aside), None: the default. Raises InvalidParams."""
+    """The preset of that name (letter case aside), None: the default.
+
+    Raises InvalidParams where there is none; what is wrong with the user's own file is that
+    error then, and else a line in the log.
+    """
     presets = load_presets(own_file)
-    wanted = (name or DEFAULT_PRESET).casefold()
-    for preset in presets.values():
-        if preset.name.casefold() == wanted:
-            return preset
-    known = list(presets)
-    raise InvalidParams(
-        f"There is no radio preset '{name}'.",
-        hint=f"Known presets: {', '.join(known)}. "
-        f"Your own go into {own_file or own_presets_file()}.",
-        known=known,
-    )
+    preset = presets.find(name)
+    if preset is None:
+        known = list(presets.by_name)
+        raise presets.problem or InvalidParams(
+            f"There is no radio preset '{name}'.",
+            hint=f"Known presets: {', '.join(known)}. "
+            f"Your own go into {own_file or own_presets_file()}.",
+            known=known,
+        )
+    if presets.problem is not None:
+        log.warning("%s", presets.problem.message)
+    return preset
 
 
-def _parse(text: str, where: str) -> dict[str, Preset]:
+def _own(file: Path) -> dict[str, Preset]:
+    """The user's presets; none where there is no such file. Raises InvalidParams."""
     try:
-        entries: Any = json.loads(text)
+        entries = read_document(file)
+    except FileNotFoundError as error:
+        if not any(path.is_symlink() for path in (file, file.parent)):
+            return {}
+        raise _unreadable(file, "it is a link to nothing") from error
+    except OSError as error:
+        raise _unreadable(file, error.strerror or str(error)) from error
     except ValueError as error:
-        raise _unclear(where, str(error)) from error
+        raise _unclear(str(file), str(error)) from error
+    return _parse(entries, str(file))
+
+
+def _parse(entries: Any, where: str) -> dict[str, Preset]:
     if not isinstance(entries, list):
         raise _unclear(where, "it is not a list")
     presets = [
@@ -100,6 +136,13 @@ def _preset(entry: Any, where: str) -> Preset:
         if not isinstance(prompt, str) or not prompt.strip() or len(prompt) > MAX_PROMPT_LENGTH:
             raise _unclear(where, f"a prompt is text of 1 to {MAX_PROMPT_LENGTH} characters")
     return Preset(name, description, tuple(cast("list[str]", prompts)))
+
+
+def _unreadable(file: Path, problem: str) -> InvalidParams:
+    return InvalidParams(
+        f"The radio presets in {file} cannot be read: {problem}.",
+        hint="Mend or remove the file; the bundled presets are there without it.",
+    )
 
 
 def _unclear(where: str, problem: str) -> InvalidParams:

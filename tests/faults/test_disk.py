@@ -21,6 +21,7 @@ from lofi_daemon.tracks import TrackCache
 from tests.daemon_process import DaemonProcess
 
 TONE = {"demo": {}}
+NULL = {"LOFI_AUDIO_DEVICE": "null"}
 
 
 def check_folder(folder: Path) -> int:
@@ -75,6 +76,20 @@ def failed_write(daemon: DaemonProcess, **params: object) -> dict[str, object]:
     return error["params"]
 
 
+def kept_elsewhere(daemon: DaemonProcess, place: Path, **params: object) -> str:
+    """Make a track that the folder does not take: complete, whole, and told where and why."""
+    track_id = daemon.request("generate", prompt="rain", seed=1, **params)["track_id"]
+    final = daemon.final(track_id)
+    assert final["method"] == "generation_complete", final
+    path = Path(final["params"]["path"])
+    assert path.is_relative_to(place)
+    assert soundfile.info(path).duration == params["duration_sec"]
+    warning = final["params"]["warning"]
+    assert str(path) in warning
+    assert str(daemon.tracks_folder).encode("utf-8", "replace")[:40].decode() in warning
+    return track_id
+
+
 @pytest.mark.parametrize("track_format", ["wav16", "wav24", "flac"])
 def test_a_file_that_may_not_grow(tmp_path: Path, track_format: str) -> None:
     """The same failure as a full disk, wherever the tests run: a limit on the file's size."""
@@ -123,20 +138,84 @@ if may_mount():  # elsewhere the limit on the file's size above has to do
             environment = {"LOFI_CACHE_PATH": str(disk / "tracks")}
             with DaemonProcess(tmp_path, backends=TONE, environment=environment) as daemon:
                 daemon.tracks_folder = disk / "tracks"
-                failed_write(daemon, duration_sec=60)
+                kept_elsewhere(daemon, tmp_path / "data", duration_sec=60)
                 assert {path.name for path in daemon.tracks_folder.iterdir()} <= {".lock"}
                 track_id = daemon.request("generate", prompt="rain", duration_sec=5)["track_id"]
                 assert daemon.final(track_id)["method"] == "generation_complete"
                 assert check_folder(daemon.tracks_folder) == 1
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    """A file is where the folder should be; root may write anywhere else."""
-    (tmp_path / "lofi.nvim").mkdir()
-    (tmp_path / "lofi.nvim" / "tracks").write_text("in the way")
+def in_the_way(folder: Path, kind: str) -> str:
+    """A name for the folder of tracks where none can be."""
+    if kind == "a file":
+        (folder / "x").write_text("in the way")
+    elif kind == "a link to nothing":
+        (folder / "x").symlink_to(folder / "nowhere")
+    elif kind == "a long name":
+        return str(folder / ("x" * 300))
+    elif kind == "not UTF-8":
+        (folder / os.fsdecode(b"\xff")).write_text("in the way")
+        return str(folder / os.fsdecode(b"\xff"))
+    return str(folder / "x")
+
+
+@pytest.mark.parametrize("kind", ["a file", "a link to nothing", "a long name", "not UTF-8"])
+def test_a_folder_that_cannot_be_used_stops_nothing(tmp_path: Path, kind: str) -> None:
+    """Everything is answered and says what is wrong, and the track is heard."""
+    cache = in_the_way(tmp_path, kind)
+    environment = {"LOFI_CACHE_PATH": cache, "LOFI_AUDIO_DEVICE": "null"}
+    with DaemonProcess(tmp_path, backends=TONE, environment=environment) as daemon:
+        daemon.tracks_folder = Path(cache)
+        assert "track folder" in daemon.request("status")["cache"].get("error", "track folder")
+        track_id = kept_elsewhere(daemon, tmp_path / "data", duration_sec=20)
+        assert daemon.request("generate", prompt="rain", duration_sec=20, seed=1) == {
+            "track_id": track_id, "status": "cached", "position": 0, "seed": 1, "backend": "demo"
+        }  # fmt: skip
+        assert daemon.request("tracks_list")["total"] == 1
+        assert daemon.request("tracks_keep", track_ids=[track_id], kept=True)["kept"]
+        assert daemon.request("play")["track_id"] == track_id
+        daemon.request("stop")
+        assert daemon.request("radio_start", prompts=["a"], duration_sec=6)["radio"]
+        daemon.notification("playback_started", prompt="a")
+        daemon.request("radio_stop")
+        daemon.request("stop")
+        assert daemon.request("tracks_delete", track_ids=[track_id])["deleted"] == [track_id]
+        assert daemon.close() == 0
+        assert "Traceback" not in daemon.log()
+
+
+def test_an_unreadable_folder_of_the_user_takes_no_method_down(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "lofi.nvim").write_text("in the way")
+    (tmp_path / "lofi.nvim").write_text("in the way")
     with DaemonProcess(tmp_path, backends=TONE) as daemon:
-        failed_write(daemon, duration_sec=5)
-        assert daemon.request("status")["cache"]["tracks"] == 0
+        answer = daemon.request("radio_presets")
+        assert len(answer["presets"]) >= 10
+        assert "radio.json" in answer["error"]
+        daemon.request("get_backends")
+        kept_elsewhere(daemon, tmp_path / "data", duration_sec=5)
+        assert daemon.close() == 0
+        assert "Traceback" not in daemon.log()
+
+
+NUMBERS = ["NaN", "Infinity", "1e999", "-99999", "1e300", "[[[[[[[1]]]]]]]", '"\\ud800"', "9" * 400]
+
+
+def test_a_sidecar_with_odd_numbers_takes_no_method_down(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, backends=TONE, environment=NULL) as daemon:
+        (good,) = daemon.made("good", duration_sec=5.0)
+        text = (daemon.tracks_folder / f"{good}.json").read_text()
+        for place, number in enumerate(NUMBERS):
+            name = f"{place:016x}"
+            before, after = text.split('"loudness_lufs": ')
+            bad = f'{before}"loudness_lufs": {number}{after[after.index(",") :]}'
+            (daemon.tracks_folder / f"{name}.json").write_text(bad.replace(good, name))
+            (daemon.tracks_folder / f"{name}.wav").hardlink_to(daemon.tracks_folder / f"{good}.wav")
+        os.mkfifo(daemon.tracks_folder / ("f" * 16 + ".json"))
+        listed = daemon.request("tracks_list")["tracks"]
+        assert [track["track_id"] for track in listed] == [good]
+        assert daemon.request("play")["track_id"] == good
+        assert daemon.close() == 0
 
 
 def test_the_folder_vanishes_between_tracks(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,13 @@ def test_old_observations_are_forgotten(tmp_path: Path) -> None:
         b'{"observations": {"tone/1/diffusing": [[1]]}}',
         b'{"observations": {"tone/1/diffusing": [["a", "b"]]}}',
         b'{"observations": {"tone/1/diffusing": [[0, -1], [1e999, 2]]}}',
+        b'{"observations": {"tone/1/diffusing": [[1e-300, 1e300], [NaN, 1]]}}',
+        b'{"observations": {"tone/1/diffusing": [[1e-300, 1e300]]}}',
+        b'{"observations": {"tone/1/diffusing": [[1, 1e10], [1, -5], [1e10, 1]]}}',
+        b'{"observations": {"tone/1/diffusing": {"a": 1}}}',
+        b'{"observations": {"tone/1/diffusing": [[[[[[1]]]]]]}}',
+        b"[" * 100_000,
+        b'{"observations": ' * 1000 + b"1" + b"}" * 1000,
         b"\xff\xfe",
     ],
 )
@@ -80,6 +89,27 @@ def test_a_damaged_memory_is_none(tmp_path: Path, content: bytes) -> None:
     assert timings.forecast("tone", "1", WORK)[Phase.DIFFUSING].seconds == 10.0
     timings.learn("tone", "1", WORK, {Phase.DIFFUSING: 30.0})
     assert Timings(file).forecast("tone", "1", WORK)[Phase.DIFFUSING].learnt
+
+
+def test_a_pipe_in_its_place_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "timings.json")
+    assert Timings(tmp_path / "timings.json").forecast("tone", "1", WORK)
+
+
+def test_what_killed_processes_left_is_swept_and_what_is_there_is_the_users_alone(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "lofi.nvim" / "timings.json"
+    Timings(file).learn("tone", "1", WORK, {Phase.DIFFUSING: 30.0})
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.chmod(0o644)
+    file.parent.chmod(0o755)
+    for name in ("timings.json.4711.partial", ".timings.json-0123abcd.partial"):
+        (file.parent / name).write_text("half")
+    Timings(file)
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
 def test_an_unwritable_memory_is_no_failure(tmp_path: Path) -> None:

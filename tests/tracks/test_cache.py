@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import threading
 import time
 from pathlib import Path
@@ -11,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from lofi_daemon.errors import TrackNotFound
+from lofi_daemon.files.temporary import TemporaryFile
 from lofi_daemon.tracks import Track, TrackCache
-from lofi_daemon.tracks.temporary import TemporaryFile
 from tests.tracks.conftest import MakeTrack, tone
 
 
@@ -276,9 +277,83 @@ def test_the_folder_lock_ends_with_its_holder(cache: TrackCache) -> None:
     """A daemon that died holding the lock must not stop the next one."""
     child = os.fork()
     if child == 0:
-        from lofi_daemon.tracks.locking import folder_lock
+        from lofi_daemon.files.locking import folder_lock
 
         with folder_lock(cache.folder):
             os.kill(os.getpid(), 9)
     os.waitpid(child, 0)
     cache.prepare()
+
+
+def test_what_was_acknowledged_as_kept_is_on_the_disk(
+    cache: TrackCache, make_track: MakeTrack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    track = make_track()
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    cache.keep([track.track_id], True)
+    sidecar = cache.folder / f"{track.track_id}.json"
+    assert synced == [sidecar.stat().st_ino, cache.folder.stat().st_ino]
+
+
+def permissions(folder: Path) -> set[int]:
+    return {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
+def test_tracks_are_the_users_alone_older_ones_too(
+    cache: TrackCache, make_track: MakeTrack
+) -> None:
+    make_track("one")
+    assert permissions(cache.folder) == {0o600}
+    cache.folder.chmod(0o755)
+    for path in cache.folder.iterdir():
+        path.chmod(0o644)
+    cache.prepare()
+    assert permissions(cache.folder) == {0o600}
+    assert stat.S_IMODE(cache.folder.stat().st_mode) == 0o700
+
+
+def test_in_a_shared_folder_every_user_can_do_everything(
+    cache: TrackCache, make_track: MakeTrack
+) -> None:
+    track = make_track("one")
+    cache.folder.chmod(0o2770)
+    cache.prepare()
+    make_track("two")
+    cache.keep([track.track_id], True)
+    assert permissions(cache.folder) == {0o660}
+    assert stat.S_IMODE(cache.folder.stat().st_mode) == 0o2770
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_two_users_share_a_cache(cache: TrackCache, make_track: MakeTrack) -> None:
+    track = make_track("one")
+    for folder in cache.folder.parents:
+        if folder != Path("/tmp"):  # pytest's folders are closed to others
+            folder.chmod(folder.stat().st_mode | 0o011)
+        else:
+            break
+    cache.folder.chmod(0o777)
+    cache.prepare()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.setgid(12345)
+            os.setuid(12345)
+            other = TrackCache(cache.folder, cache.max_bytes)
+            other.prepare()
+            other.keep([track.track_id], True)
+            mine = make_track("two", cache=other)
+            status = 0 if other.path(mine).parent == cache.folder else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(cache.tracks()) == 2
+    assert len(cache.delete([track.track_id for track in cache.tracks()])[0]) == 2

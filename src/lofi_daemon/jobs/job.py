@@ -76,15 +76,17 @@ class Progress:
 
 @dataclass(frozen=True)
 class Completed:
-    """The track is in the folder at `path`. generation_time_sec is 0 when it was there before.
+    """The track is at `path`. generation_time_sec is 0 when it was there before.
 
-    understood: what the backend read from the prompt, where it says so.
+    understood: what the backend read from the prompt, where it says so. warning: why the path is
+    not in the folder of tracks, where it is not.
     """
 
     track: Track
     path: Path
     generation_time_sec: float
     understood: Understood | None = None
+    warning: str | None = None
 
     @property
     def track_id(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,10 +13,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from lofi_daemon.backends.protocol import Phase
+from lofi_daemon.files.documents import read_document
+from lofi_daemon.files.private import mend_file_mode, mode_of_files, private_folder
+from lofi_daemon.files.temporary import replace_file, sweep
 
 log = logging.getLogger(__name__)
 
 REMEMBERED = 16
+# Neither work nor seconds beyond these are what a job on any machine can have shown.
+LEAST, MOST = 1e-9, 1e9
 _RECENCY = 0.8  # an observation counts this much less with every newer one
 _SAME_SIZE = 0.02  # squared log ratio of workloads below which sizes count as the same
 # Loading and writing depend on the disk; they tell nothing about the speed of computing.
@@ -43,6 +47,8 @@ class Timings:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._lock = threading.Lock()
+        if file is not None and file.parent.is_dir():
+            _tidy(file)
         self._observations = _read(file) if file is not None else {}
 
     def forecast(
@@ -77,7 +83,7 @@ class Timings:
         with self._lock:
             for phase, seconds in measured.items():
                 work = workload.get(phase, 0.0)
-                if work > 0.0 and seconds > 0.0:
+                if _sane(work) and _sane(seconds):
                     pairs = self._observations.setdefault(_key(backend, model_version, phase), [])
                     pairs.append((work, seconds))
                     del pairs[:-REMEMBERED]
@@ -108,10 +114,12 @@ def _rate(pairs: list[tuple[float, float]], work: float | None) -> float | None:
 def _read(file: Path) -> Observations:
     """What was remembered; nothing when the file is missing or damaged."""
     try:
-        content = json.loads(file.read_bytes())
+        content = read_document(file)
         return {
             str(key): [
-                (float(work), float(seconds)) for work, seconds in pairs if _sane(work, seconds)
+                (float(work), float(seconds))
+                for work, seconds in pairs[-REMEMBERED:]
+                if _sane(work) and _sane(seconds)
             ]
             for key, pairs in cast("dict[str, Any]", content["observations"]).items()
         }
@@ -122,17 +130,23 @@ def _read(file: Path) -> Observations:
         return {}
 
 
-def _sane(work: float, seconds: float) -> bool:
-    return 0.0 < work < math.inf and 0.0 < seconds < math.inf
+def _sane(number: float) -> bool:
+    return LEAST < number < MOST
 
 
 def _write(file: Path, observations: Observations) -> None:
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.partial")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"observations": observations}))
-        temporary.replace(file)
+        private_folder(file.parent)
+        replace_file(file, json.dumps({"observations": observations}, allow_nan=False).encode())
     except OSError as error:
         log.warning("The timings cannot be written to %s: %s", file, error)
-        with suppress(OSError):
-            temporary.unlink()
+
+
+def _tidy(file: Path) -> None:
+    """Sweep what killed processes left, also of the version that named it by the process."""
+    with suppress(OSError):
+        sweep(file.parent, file.name)
+        for entry in file.parent.glob(f"{file.name}.*.partial"):
+            entry.unlink()
+        private_folder(file.parent)
+        mend_file_mode(file, mode_of_files(file.parent))

@@ -111,6 +111,7 @@ class Worker:
             self._tracks.path(track),
             track.generation_time_sec,
             job.backend.info.understood(job.request.prompt),
+            self._tracks.why_elsewhere(track.track_id),
         )
 
     def _make(self, job: Job) -> Track:

@@ -30,6 +30,19 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True)
 
 
+class Explained(Message):
+    """What is told although something is wrong: `error` says what, and is left out otherwise."""
+
+    error: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_no_error(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialise(self)
+        if fields["error"] is None:
+            del fields["error"]
+        return fields
+
+
 # Envelopes
 
 
@@ -287,7 +300,7 @@ class QueueState(Message):
     waiting: list[WaitingJob]
 
 
-class CacheState(Message):
+class CacheState(Explained):
     tracks: int
     bytes: int
     max_bytes: int
@@ -326,6 +339,7 @@ class GenerationComplete(Message):
     backend: str
     model_version: str | None
     understood: UnderstoodPrompt | None = None
+    warning: str | None = None
 
 
 class GenerationError(Message):

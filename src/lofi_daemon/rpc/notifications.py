@@ -98,6 +98,7 @@ def _complete(event: Completed) -> GenerationComplete:
         backend=track.backend,
         model_version=track.model_version,
         **({} if understood is None else {"understood": understood}),
+        **({} if event.warning is None else {"warning": event.warning}),
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from lofi_daemon.parameters import Parameters, SoundParameters
 from lofi_daemon.radio import DEFAULT_AHEAD
-from lofi_daemon.rpc.messages import Message
+from lofi_daemon.rpc.messages import Explained, Message
 
 # Parameters
 
@@ -74,7 +74,7 @@ class RadioPreset(Message):
     prompts: list[str]
 
 
-class RadioPresetsResult(Message):
+class RadioPresetsResult(Explained):
     presets: list[RadioPreset]
 
 

@@ -14,12 +14,14 @@ from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import SoundParameters, parse
 from lofi_daemon.player.playback import Playback
 from lofi_daemon.player.playback_events import PlaybackEnded, PlaybackEvent, PlaybackStarted
-from lofi_daemon.presets import DEFAULT_PRESET, Preset, load_presets
+from lofi_daemon.presets import Preset, Presets, load_presets
 from lofi_daemon.station import RadioWaiting, Station
 from lofi_daemon.terminal.display import NoticeHandler, listen
 from lofi_daemon.terminal.screen import MakingView, View, clock
 from lofi_daemon.text import say
 from lofi_daemon.tracks import TrackCache
+
+log = logging.getLogger(__name__)
 
 VOLUME_STEP = 0.05
 
@@ -28,21 +30,21 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     """Play a radio until the listener quits; the exit status. Raises LofiError."""
     presets = load_presets()
     if options.list:
-        for preset in presets.values():
+        for preset in presets.by_name.values():
             say(f"{preset.name:<20} {preset.description}")
+        if presets.problem is not None:
+            raise presets.problem
         return 0
     sound = parse(SoundParameters, given_parameters(options, SoundParameters))
     chosen = choose_preset(options.what, presets)
     return asyncio.run(_play_radio(settings, chosen, sound, options))
 
 
-def choose_preset(what: str | None, presets: dict[str, Preset]) -> Preset:
+def choose_preset(what: str | None, presets: Presets) -> Preset:
     """The preset of that name; any other words are a prompt."""
-    wanted = (what or DEFAULT_PRESET).casefold()
-    for preset in presets.values():
-        if preset.name.casefold() == wanted:
-            return preset
-    return Preset("", "", (what or "",))
+    if presets.problem is not None:
+        log.warning("%s", presets.problem.message)
+    return presets.find(what) or Preset("", "", (what or "",))
 
 
 async def _play_radio(

@@ -4,7 +4,8 @@ A track is two files: `<track_id>.wav` (or .flac) and the sidecar `<track_id>.js
 written under a temporary name, synced, and renamed one after the other, the sidecar last: the
 sidecar is what makes a track, so at every instant there is a whole track or none. Short changes
 to the folder happen under a lock that other daemons on the same folder respect; a long write
-holds only its own temporary file.
+holds only its own temporary file. A track that the folder did not take lies elsewhere (`refuge`
+says where) and is otherwise a track like the others, for as long as this process lives.
 """
 
 from __future__ import annotations
@@ -20,19 +21,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lofi_daemon.errors import CacheWriteFailed, TrackNotFound
-from lofi_daemon.tracks.locking import folder_lock
-from lofi_daemon.tracks.sidecar import Track, changed_sidecar, now, read_sidecar
-from lofi_daemon.tracks.temporary import (
+from lofi_daemon.files.locking import LOCK_FILE, folder_lock
+from lofi_daemon.files.private import mend_file_mode, mode_of_files, private_folder
+from lofi_daemon.files.temporary import (
     TemporaryFile,
     is_abandoned,
+    stem_of,
     sync_folder,
     temporary_file,
 )
+from lofi_daemon.tracks.sidecar import Track, changed_sidecar, moment_after, read_sidecar
 
 log = logging.getLogger(__name__)
 
 _TRACK_ID = re.compile("^[0-9a-f]{16}$")
 _AUDIO = re.compile(r"^[0-9a-f]{16}\.(wav|flac)$")
+_TRACK_FILE = re.compile(r"^[0-9a-f]{16}\.(wav|flac|json)$")
 
 
 def write_failed(folder: Path, error: OSError, bytes_needed: int | None = None) -> CacheWriteFailed:
@@ -57,10 +61,18 @@ class CacheSize:
 
 @dataclass(frozen=True)
 class _Known:
-    """A sidecar that was read, and the state of its file then."""
+    """A sidecar that was read, and the state of its file then; None where it is no track's."""
 
     state: tuple[int, int]
-    track: Track
+    track: Track | None
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """Where a track lies that the folder did not take, and why it did not."""
+
+    folder: Path
+    why: str
 
 
 class TrackCache:
@@ -71,12 +83,24 @@ class TrackCache:
         self.max_bytes = max_bytes
         self._open: set[Path] = set()
         self._known: dict[str, _Known] = {}
+        self._elsewhere: dict[str, _Elsewhere] = {}
+        self._problem: str | None = None
 
     # Looking
 
+    @property
+    def problem(self) -> str | None:
+        """Why the folder could not be read when it was last looked at; None where it could."""
+        return self._problem
+
     def path(self, track: Track) -> Path:
         """Absolute path of the audio file."""
-        return self.folder / track.file
+        return self._folder_of(track.track_id) / track.file
+
+    def why_elsewhere(self, track_id: str) -> str | None:
+        """Why the track does not lie in the folder; None where it does."""
+        place = self._elsewhere.get(track_id)
+        return None if place is None else place.why
 
     def find(self, track_id: str) -> Track | None:
         """The track, when it is there and whole."""
@@ -86,30 +110,25 @@ class TrackCache:
         return track if track is not None and self._is_whole(track) else None
 
     def tracks(self) -> list[Track]:
-        """Every whole track, newest first. Raises CacheWriteFailed when it may not look."""
-        found: dict[str, _Known] = {}
-        try:
-            with os.scandir(self.folder) as entries:
-                for entry in entries:
-                    if entry.name.endswith(".json") and (known := self._read(entry)) is not None:
-                        found[entry.name] = known
-        except (FileNotFoundError, NotADirectoryError):
-            pass  # the folder is made when the first track is
-        except OSError as error:
-            raise CacheWriteFailed(
-                f"The track folder {self.folder} cannot be read: {error.strerror}.",
-                path=str(self.folder),
-            ) from error
-        self._known = found
-        tracks = [known.track for known in found.values() if self._is_whole(known.track)]
+        """Every whole track, newest first. What the folder does not let see is not among them.
+
+        `problem` says so then, and the log once.
+        """
+        tracks = self._in_folder() + self._of_elsewhere()
         return sorted(tracks, key=lambda track: (track.created_at, track.track_id), reverse=True)
 
     def page(
         self, query: str = "", limit: int | None = None, offset: int = 0
     ) -> tuple[list[Track], int]:
-        """A page of the tracks whose prompt contains `query` (case aside), and how many match."""
+        """A page of the tracks whose prompt contains `query` (case aside), and how many match.
+
+        Raises CacheWriteFailed where nothing is known because the folder cannot be read.
+        """
+        tracks = self.tracks()
+        if not tracks and self._problem is not None:
+            raise CacheWriteFailed(self._problem, path=str(self.folder))
         wanted = query.casefold()
-        matching = [track for track in self.tracks() if wanted in track.prompt.casefold()]
+        matching = [track for track in tracks if wanted in track.prompt.casefold()]
         end = None if limit is None else offset + limit
         return matching[offset:end], len(matching)
 
@@ -117,27 +136,34 @@ class TrackCache:
         tracks = self.tracks()
         return CacheSize(len(tracks), sum(track.bytes for track in tracks))
 
+    def moment(self) -> str:
+        """Now, as sidecars write it; later than every time in the folder, whatever the clock."""
+        return moment_after(max((track.latest for track in self.tracks()), default=None))
+
     # Changing
 
     def prepare(self) -> None:
-        """Make the folder and sweep what a crash left behind, sparing what others are writing.
+        """Make the folder, narrow its permissions, and sweep what a crash left behind.
 
-        Raises CacheWriteFailed.
+        What other processes are writing is spared. Where the folder cannot be used the log says
+        why: a track goes to another place then.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            private_folder(self.folder)
             with folder_lock(self.folder):
-                self._sweep()
+                self._tidy()
         except OSError as error:
-            raise write_failed(self.folder, error) from error
+            log.warning("%s", write_failed(self.folder, error).message)
 
     @contextmanager
-    def temporary(self, track_id: str) -> Generator[TemporaryFile, None, None]:
+    def temporary(
+        self, track_id: str, folder: Path | None = None
+    ) -> Generator[TemporaryFile, None, None]:
         """A file in the folder that is gone after the block unless it was published.
 
         Raises OSError.
         """
-        with temporary_file(self.folder, track_id) as file:
+        with temporary_file(folder or self.folder, track_id) as file:
             self._open.add(file.path)
             try:
                 yield file
@@ -159,22 +185,31 @@ class TrackCache:
     ) -> None:
         """Turn two synced temporary files into the track, room for it made as by `evict` before.
 
-        Raises OSError. Where no room can be made the track is there all the same.
+        The track is in the folder where they were written. Raises OSError. Where no room can be
+        made the track is there all the same.
         """
-        with folder_lock(self.folder):
-            old = read_sidecar(self._sidecar_path(track.track_id))
+        folder = audio.path.parent
+        with folder_lock(folder):
+            old = read_sidecar(folder / f"{track.track_id}.json")
             try:
-                self._make_room(protected, coming=track)
-            except (OSError, CacheWriteFailed) as error:
+                among = self._in_folder() if folder == self.folder else self._of_elsewhere()
+                self._make_room(among, protected, coming=track)
+            except OSError as error:
                 log.warning("The track folder grows over its limit: %s", error)
-            audio.publish(self.path(track))
-            sidecar.publish(self._sidecar_path(track.track_id))
+            audio.publish(folder / track.file)
+            sidecar.publish(folder / f"{track.track_id}.json")
             if old is not None and old.file != track.file:
-                self.path(old).unlink(missing_ok=True)
-            sync_folder(self.folder)
+                (folder / old.file).unlink(missing_ok=True)
+            sync_folder(folder)
+        if folder == self.folder:
+            self._elsewhere.pop(track.track_id, None)
+
+    def lies_elsewhere(self, track_id: str, folder: Path, why: str) -> None:
+        """Note that a track was committed in another folder, because this one did not take it."""
+        self._elsewhere[track_id] = _Elsewhere(folder, why)
 
     def keep(self, track_ids: Iterable[str], kept: bool) -> list[Track]:
-        """Mark tracks as kept (never evicted) or not.
+        """Mark tracks as kept (never evicted) or not; on the disk when this returns.
 
         Raises TrackNotFound before anything is changed, CacheWriteFailed.
         """
@@ -182,7 +217,7 @@ class TrackCache:
 
     def played(self, track_id: str) -> None:
         """Note that a track is being played now. Raises TrackNotFound, CacheWriteFailed."""
-        self._change([track_id], last_played_at=now())
+        self._change([track_id], last_played_at=self.moment())
 
     def delete(self, track_ids: Iterable[str]) -> tuple[list[str], int]:
         """Delete tracks, kept ones too: the ids deleted and the bytes freed.
@@ -190,12 +225,13 @@ class TrackCache:
         Raises TrackNotFound before anything is deleted, CacheWriteFailed.
         """
         tracks = self._existing(track_ids)
-        try:
-            with folder_lock(self.folder):
-                for track in tracks:
-                    self._remove(track)
-        except OSError as error:
-            raise write_failed(self.folder, error) from error
+        for folder, its_tracks in self._by_folder(tracks):
+            try:
+                with folder_lock(folder):
+                    for track in its_tracks:
+                        self._remove(track)
+            except OSError as error:
+                raise write_failed(folder, error) from error
         return [track.track_id for track in tracks], sum(track.bytes for track in tracks)
 
     def evict(self, protected: AbstractSet[str] = frozenset()) -> list[str]:
@@ -203,13 +239,44 @@ class TrackCache:
 
         Kept tracks and `protected` ones (playing, queued) stay. Raises CacheWriteFailed.
         """
-        if self.size().bytes <= self.max_bytes:
+        if sum(track.bytes for track in self._in_folder()) <= self.max_bytes:
             return []
         try:
             with folder_lock(self.folder):
-                return self._make_room(protected)
+                return self._make_room(self._in_folder(), protected)
         except OSError as error:
             raise write_failed(self.folder, error) from error
+
+    def _folder_of(self, track_id: str) -> Path:
+        place = self._elsewhere.get(track_id)
+        return self.folder if place is None else place.folder
+
+    def _in_folder(self) -> list[Track]:
+        """The whole tracks of the folder itself, in no order."""
+        found: dict[str, _Known] = {}
+        problem: str | None = None
+        try:
+            with os.scandir(self.folder) as entries:
+                for entry in entries:
+                    if entry.name.endswith(".json") and (known := self._read(entry)) is not None:
+                        found[entry.name] = known
+        except FileNotFoundError:
+            pass  # the folder is made when the first track is
+        except OSError as error:
+            problem = f"The track folder {self.folder} cannot be read: {error.strerror}."
+        if problem is not None and problem != self._problem:
+            log.warning("%s", problem)
+        self._known, self._problem = found, problem
+        tracks = [known.track for known in found.values() if known.track is not None]
+        return [
+            track
+            for track in tracks
+            if track.track_id not in self._elsewhere and self._is_whole(track)
+        ]
+
+    def _of_elsewhere(self) -> list[Track]:
+        found = [self.find(track_id) for track_id in list(self._elsewhere)]
+        return [track for track in found if track is not None]
 
     def _read(self, entry: os.DirEntry[str]) -> _Known | None:
         """A sidecar as it is now: from memory where it did not change."""
@@ -224,12 +291,12 @@ class TrackCache:
         if known is not None and known.state == state:
             return known
         track = read_sidecar(Path(entry.path))
-        if track is None or entry.name != f"{track.track_id}.json":
-            return None
+        if track is None and _TRACK_FILE.match(entry.name) and Path(entry.path).exists():
+            log.warning("%s is not what a track's sidecar should be; it is left alone.", entry.path)
         return _Known(state, track)
 
     def _sidecar_path(self, track_id: str) -> Path:
-        return self.folder / f"{track_id}.json"
+        return self._folder_of(track_id) / f"{track_id}.json"
 
     def _is_whole(self, track: Track) -> bool:
         try:
@@ -246,29 +313,38 @@ class TrackCache:
             tracks[track_id] = track
         return list(tracks.values())
 
+    def _by_folder(self, tracks: Iterable[Track]) -> list[tuple[Path, list[Track]]]:
+        folders: dict[Path, list[Track]] = {}
+        for track in tracks:
+            folders.setdefault(self._folder_of(track.track_id), []).append(track)
+        return list(folders.items())
+
     def _change(self, track_ids: Iterable[str], **changes: object) -> list[Track]:
-        tracks = self._existing(track_ids)
         changed: list[Track] = []
-        try:
-            with folder_lock(self.folder):
-                for track in tracks:
-                    sidecar = self._sidecar_path(track.track_id)
-                    with self.temporary(track.track_id) as file:
-                        file.write(changed_sidecar(sidecar, **changes))
-                        file.publish(sidecar)
-                    changed.append(track.model_copy(update=changes))
-        except FileNotFoundError as error:  # another daemon evicted it in this moment
-            raise TrackNotFound(f"A track is gone: {error.filename}.") from error
-        except OSError as error:
-            raise write_failed(self.folder, error) from error
+        for folder, tracks in self._by_folder(self._existing(track_ids)):
+            try:
+                with folder_lock(folder):
+                    for track in tracks:
+                        sidecar = self._sidecar_path(track.track_id)
+                        with self.temporary(track.track_id, folder) as file:
+                            file.write(changed_sidecar(sidecar, **changes))
+                            file.publish(sidecar)
+                        changed.append(track.model_copy(update=changes))
+                    sync_folder(folder)
+            except FileNotFoundError as error:  # another daemon evicted it in this moment
+                raise TrackNotFound(f"A track is gone: {error.filename}.") from error
+            except OSError as error:
+                raise write_failed(folder, error) from error
         return changed
 
-    def _make_room(self, protected: AbstractSet[str], *, coming: Track | None = None) -> list[str]:
+    def _make_room(
+        self, tracks: list[Track], protected: AbstractSet[str], *, coming: Track | None = None
+    ) -> list[str]:
         """Evict until all is within the limit, `coming` too, in the place of its older self.
 
         Only with the folder's lock.
         """
-        tracks, needed = self.tracks(), 0
+        needed = 0
         if coming is not None:
             tracks = [track for track in tracks if track.track_id != coming.track_id]
             needed = coming.bytes
@@ -286,20 +362,24 @@ class TrackCache:
     def _remove(self, track: Track) -> None:
         self._sidecar_path(track.track_id).unlink(missing_ok=True)
         self.path(track).unlink(missing_ok=True)
+        self._elsewhere.pop(track.track_id, None)
 
-    def _sweep(self) -> None:
+    def _tidy(self) -> None:
+        """Sweep what a crash left behind; a file is as open as its folder. With the lock only."""
+        mode = mode_of_files(self.folder)
         for entry in list(self.folder.iterdir()):
-            if is_abandoned(entry):
-                log.info("Sweeping %s, left behind by a crash.", entry.name)
-                with suppress(OSError):
+            with suppress(OSError):  # another user's, or gone
+                if _TRACK_ID.fullmatch(stem_of(entry.name) or "") and is_abandoned(entry):
+                    log.info("Sweeping %s, left behind by a crash.", entry.name)
                     entry.unlink()
-            elif _AUDIO.match(entry.name) and not entry.with_suffix(".json").exists():
-                with suppress(OSError):
+                elif _AUDIO.match(entry.name) and not entry.with_suffix(".json").exists():
                     entry.unlink()
+                elif _TRACK_FILE.match(entry.name) or entry.name == LOCK_FILE:
+                    mend_file_mode(entry, mode)
 
 
 def _bytes_free(path: Path) -> int | None:
-    while not path.exists() and path != path.parent:
+    while not os.path.exists(path) and path != path.parent:  # noqa: PTH110 - this one never raises
         path = path.parent
     try:
         return shutil.disk_usage(path).free

@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from lofi_daemon.files.documents import read_document
+
+MAX_SIDECAR_BYTES = 1 << 18
+# Later than any clock of this program's time: such a date tells nothing.
+_END_OF_TIME = "2200"
+_LONG_AGO = "1970-01-01T00:00:00.000Z"
+
+
+def _moment(text: str) -> str:
+    """A time as sidecars write it; one that no clock can have shown counts as long ago.
+
+    Raises ValueError for anything else.
+    """
+    datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return text if text < _END_OF_TIME else _LONG_AGO
+
+
+Moment = Annotated[
+    str,
+    Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
+    AfterValidator(_moment),
+]
+MAX_SECONDS = 1e6
+MAX_PEAK = 1e3
+MAX_LUFS = 100.0
+Seconds = Annotated[float, Field(ge=0.0, le=MAX_SECONDS, allow_inf_nan=False)]
+Peak = Annotated[float, Field(ge=0.0, le=MAX_PEAK, allow_inf_nan=False)]
 
 
 class Track(BaseModel):
@@ -15,7 +43,8 @@ class Track(BaseModel):
 
     Times are UTC in ISO 8601 with milliseconds, so that they sort as text. `true_peak` is linear
     (1.0 is full scale). `loudness_lufs` is None for silence and for less than 0.4 s; `waveform`
-    has 64 peaks from 0 to 1.
+    has 64 peaks from 0 to 1. The audio file is `<track_id>.wav` or `.flac` and no other, so that
+    no track can take another's along when it goes. Every number is finite and bounded.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
@@ -27,23 +56,34 @@ class Track(BaseModel):
     backend: str
     model_version: str | None
     prompt: str
-    duration_sec: float
-    seed: int
-    inference_steps: int | None = None
+    duration_sec: Seconds
+    seed: int = Field(ge=0, lt=1 << 64)
+    inference_steps: int | None = Field(default=None, ge=1, le=10_000)
     scheduler: str | None = None
-    guidance_scale: float | None = None
+    guidance_scale: float | None = Field(default=None, ge=-1e6, le=1e6, allow_inf_nan=False)
     cfg_type: str | None = None
     erg: bool | None = None
-    sample_rate: int
-    channels: int
-    bytes: int
-    created_at: str
-    generation_time_sec: float
-    loudness_lufs: float | None
-    true_peak: float | None = None
-    waveform: list[float]
+    sample_rate: int = Field(ge=1, le=1_000_000)
+    channels: int = Field(ge=1, le=64)
+    bytes: int = Field(ge=0, lt=1 << 53)
+    created_at: Moment
+    generation_time_sec: Seconds
+    loudness_lufs: float | None = Field(ge=-200.0, le=MAX_LUFS, allow_inf_nan=False)
+    true_peak: Peak | None = None
+    waveform: list[Peak] = Field(max_length=4096)
     kept: bool = False
-    last_played_at: str | None = None
+    last_played_at: Moment | None = None
+
+    @model_validator(mode="after")
+    def _owns_its_file(self) -> Track:
+        if Path(self.file).stem != self.track_id:
+            raise ValueError(f"{self.file} is the file of another track")
+        return self
+
+    @property
+    def latest(self) -> str:
+        """The later of its times."""
+        return max(self.created_at, self.last_played_at or "")
 
     @property
     def last_used_at(self) -> str:
@@ -53,16 +93,28 @@ class Track(BaseModel):
 
 def now() -> str:
     """This moment as sidecars write it."""
-    moment = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    return moment.replace("+00:00", "Z")
+    return _written(datetime.now(timezone.utc))
+
+
+def moment_after(latest: str | None) -> str:
+    """This moment, but later than `latest`, whatever the clock says.
+
+    Order is what these times are for: it survives a clock that was once ahead, or is behind.
+    """
+    moment = now()
+    if latest is None or moment > latest:
+        return moment
+    before = datetime.fromisoformat(latest.replace("Z", "+00:00"))
+    return _written(before + timedelta(milliseconds=1))
 
 
 def read_sidecar(path: Path) -> Track | None:
-    """The track a sidecar tells of; None when the file is gone or is not a sidecar."""
+    """The track that this sidecar is of; None when the file is gone or is no track's."""
     try:
-        return Track.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        track = Track.model_validate(read_document(path, MAX_SIDECAR_BYTES))
+    except (OSError, ValueError):  # pydantic's own error is a ValueError
         return None
+    return track if path.name == f"{track.track_id}.json" else None
 
 
 def changed_sidecar(path: Path, **changes: Any) -> bytes:
@@ -70,10 +122,14 @@ def changed_sidecar(path: Path, **changes: Any) -> bytes:
 
     Raises OSError or ValueError when the file cannot be read.
     """
-    fields = json.loads(path.read_bytes())
+    fields = read_document(path, MAX_SIDECAR_BYTES)
     fields.update(changes)
     return json.dumps(fields, indent=1).encode()
 
 
 def sidecar_text(track: Track) -> bytes:
-    return json.dumps(track.model_dump(), indent=1).encode()
+    return json.dumps(track.model_dump(), indent=1, allow_nan=False).encode()
+
+
+def _written(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from functools import cache as cache_result
+from pathlib import Path
+from typing import Any
 
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import TrackFormat
 from lofi_daemon.sound.clip import AudioClip
 from lofi_daemon.sound.loudness import integrated_loudness, true_peak, waveform_peaks
-from lofi_daemon.tracks.cache import TrackCache, write_failed
+from lofi_daemon.tracks.cache import TrackCache
 from lofi_daemon.tracks.encoding import ENCODINGS, bytes_needed, encode
-from lofi_daemon.tracks.sidecar import Track, now, sidecar_text
+from lofi_daemon.tracks.refuge import in_a_place_that_works
+from lofi_daemon.tracks.sidecar import MAX_LUFS, MAX_PEAK, Track, sidecar_text
 
 
 def write_track(
@@ -34,13 +38,14 @@ def write_track(
 
     `elapsed_sec()` gives the seconds the job has taken so far. `before_commit` is called when all
     is written and nothing is visible yet; what it raises undoes everything. `protected()` gives
-    the tracks that may not go to make room. Raises CacheWriteFailed, ModelInferenceFailed (samples
-    that are not numbers), Cancelled.
+    the tracks that may not go to make room. Where the cache's folder does not take the track, it
+    is kept in a place that does. Raises CacheWriteFailed where there is none,
+    ModelInferenceFailed (samples that are not numbers), Cancelled.
     """
-    needed = bytes_needed(clip, track_format)
-    try:
-        cache.folder.mkdir(parents=True, exist_ok=True)
-        with cache.temporary(track_id) as audio:
+    commit, measured = _once(before_commit), cache_result(lambda: _measured(clip))
+
+    def write_into(folder: Path) -> Track:
+        with cache.temporary(track_id, folder) as audio:
             encode(
                 clip,
                 audio.descriptor,
@@ -66,18 +71,39 @@ def write_track(
                 sample_rate=clip.sample_rate,
                 channels=clip.samples.shape[0],
                 bytes=os.fstat(audio.descriptor).st_size,
-                created_at=now(),
+                created_at=cache.moment(),
                 generation_time_sec=0.0,
-                loudness_lufs=integrated_loudness(clip),
-                true_peak=true_peak(clip),
-                waveform=waveform_peaks(clip),
+                **measured(),
             )
             cancel.raise_if_cancelled()
             track = track.model_copy(update={"generation_time_sec": round(elapsed_sec(), 3)})
-            with cache.temporary(track_id) as sidecar:
+            with cache.temporary(track_id, folder) as sidecar:
                 sidecar.write(sidecar_text(track))
-                before_commit()
+                commit()
                 cache.commit(audio, sidecar, track, protected())
-    except OSError as error:
-        raise write_failed(cache.folder, error, needed) from error
-    return track
+            return track
+
+    return in_a_place_that_works(cache, write_into, bytes_needed(clip, track_format))
+
+
+def _measured(clip: AudioClip) -> dict[str, Any]:
+    """What a sidecar says of the sound; the file's samples were clipped, and so are these."""
+    loudness = integrated_loudness(clip)
+    return {
+        "loudness_lufs": None if loudness is None else min(loudness, MAX_LUFS),
+        "true_peak": min(true_peak(clip), MAX_PEAK),
+        "waveform": waveform_peaks(clip),
+    }
+
+
+def _once(action: Callable[[], None]) -> Callable[[], None]:
+    """The action, done only the first time: a second place to write to is no second commit."""
+    done = False
+
+    def act() -> None:
+        nonlocal done
+        if not done:
+            action()
+            done = True
+
+    return act

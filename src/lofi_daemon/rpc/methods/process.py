@@ -38,7 +38,10 @@ async def status(daemon: Daemon, params: NoParameters) -> StatusResult:
         queue=_queue_state(daemon),
         playlist=list(daemon.playback.playlist.track_ids),
         cache=CacheState(
-            tracks=size.tracks, bytes=size.bytes, max_bytes=daemon.settings.cache_max_bytes
+            tracks=size.tracks,
+            bytes=size.bytes,
+            max_bytes=daemon.settings.cache_max_bytes,
+            error=daemon.tracks.problem,
         ),
     )
 

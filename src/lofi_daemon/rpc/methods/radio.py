@@ -50,7 +50,8 @@ def radio_stop(daemon: Daemon, params: NoParameters) -> RadioResult:
 async def radio_presets(daemon: Daemon, params: NoParameters) -> RadioPresetsResult:
     presets = await asyncio.to_thread(load_presets)
     return RadioPresetsResult(
-        presets=[RadioPreset(**preset.as_result()) for preset in presets.values()]
+        presets=[RadioPreset(**preset.as_result()) for preset in presets.by_name.values()],
+        error=presets.problem.message if presets.problem is not None else None,
     )
 
 

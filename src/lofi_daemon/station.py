@@ -76,6 +76,7 @@ class Station:
         self._making_filler = False
         self._told_silence = False
         self._heard: dict[str, float] = {}
+        self._began = time.time()
         self._unplayable: set[str] = set()
         self._listeners: list[Callable[[RadioWaiting], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -286,7 +287,8 @@ class Station:
     def _known(self, track: Track) -> KnownTrack:
         heard = self._heard.get(track.track_id)
         if heard is None and track.last_played_at is not None:
-            heard = _moment(track.last_played_at)
+            # What was heard here was heard later, even where a wrong clock dated the other.
+            heard = min(self._began, _moment(track.last_played_at) or 0.0)
         return KnownTrack(track.track_id, track.duration_sec, heard)
 
     def _eta_sec(self, state: RadioState) -> float | None:

@@ -142,6 +142,25 @@ def test_a_radio_whose_model_fails_plays_what_there_is(tmp_path: Path) -> None:
         assert daemon.request("status")["player"]["state"] == "playing"
 
 
+def test_a_radio_repeats_in_order_though_a_wrong_clock_dated_what_was_heard(
+    daemon: DaemonProcess,
+) -> None:
+    tracks = made(daemon, "one", "two", "three", duration_sec=60.0)
+    for track in tracks:
+        sidecar = daemon.tracks_folder / f"{track}.json"
+        fields = json.loads(sidecar.read_text())
+        sidecar.write_text(json.dumps({**fields, "last_played_at": "2091-01-01T00:00:00.000Z"}))
+    daemon.request("radio_start", prompts=["fail at once"], duration_sec=6)
+    daemon.notification("playback_started")
+    for count in (2, 3):
+        daemon.request("skip")
+        daemon.wait_for(
+            lambda _, count=count: len(daemon.notifications("playback_started")) >= count
+        )
+    started = daemon.notifications("playback_started")[:3]
+    assert {message["params"]["track_id"] for message in started} == set(tracks)
+
+
 def test_a_radio_goes_on_when_its_ready_tracks_are_deleted(daemon: DaemonProcess) -> None:
     daemon.request("radio_start", prompts=["a", "b"], duration_sec=6, ahead=2)
     daemon.wait_for(lambda _: daemon.request("status")["radio"]["ready"] == 2)

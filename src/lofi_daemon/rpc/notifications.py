@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -86,7 +87,8 @@ def _progress(event: Progress) -> GenerationProgress:
 
 def _complete(event: Completed) -> GenerationComplete:
     track = event.track
-    understood = UnderstoodPrompt.of(event.understood)
+    beside = {"understood": UnderstoodPrompt.of(event.understood), "warning": event.warning}
+    told: dict[str, Any] = {name: value for name, value in beside.items() if value is not None}
     return GenerationComplete(
         track_id=track.track_id,
         path=str(event.path),
@@ -97,8 +99,7 @@ def _complete(event: Completed) -> GenerationComplete:
         generation_time_sec=event.generation_time_sec,
         backend=track.backend,
         model_version=track.model_version,
-        **({} if understood is None else {"understood": understood}),
-        **({} if event.warning is None else {"warning": event.warning}),
+        **told,
     )
 
 

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from lofi_daemon.backends.demo.score import ATTRIBUTES, Score, decode
 
 from .flow import ATTRIBUTE_VALUES
+from .precision import quick_precision
 from .spectrum import log_spectrum
 from .studio import rain, vinyl
 
@@ -157,7 +158,7 @@ def main() -> None:
         patches, labels = songs.draw(rng, 32)
         # Levels and tilt vary, so that timbre and not one mix's balance is learnt.
         tilt = torch.linspace(-1, 1, 128)[None, :, None] * torch.randn(32, 1, 1) * 0.3
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with quick_precision():
             logits = model(patches + tilt)
         loss = classification_loss(logits.float(), labels)
         optimizer.zero_grad()

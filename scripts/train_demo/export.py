@@ -25,7 +25,7 @@ from .context import TEXT_WIDTH, ContextEncoder
 from .decoder import LatentDecoder
 from .flow import Flow
 from .train_text import TextEncoder
-from .vocoder import Sharpener, Vocoder
+from .vocoder import HIGH_BINS, LOW_BINS, PAST_FRAMES, Sharpener, Vocoder
 
 OPSET = 18
 HALF_PRECISION_FROM = 2048
@@ -129,14 +129,18 @@ def example_inputs(frames: int, tokens: int, batch: int) -> dict[str, dict[str, 
             "timestep": torch.linspace(900, 100, batch),
         },
         "dcae_decoder": {"latents": torch.randn(1, 8, 16, frames)},
-        "vocoder": {"mel": torch.randn(2, 128, 8 * frames) - 5},
+        "vocoder": {
+            "mel": torch.randn(2, 128, 8 * frames) - 5,
+            "past_low": torch.randn(1, 2 * len(LOW_BINS), PAST_FRAMES),
+            "past_high": torch.randn(1, 2 * len(HIGH_BINS), PAST_FRAMES),
+        },
     }
 
 
 def free_axes() -> dict[str, dict[str, dict[int, Dim]]]:
     batch, text, lyric = Dim("batch", max=64), Dim("tokens", max=256), Dim("lyric", max=4096)
     context, frames = Dim("context", max=8192), Dim("frames", min=2, max=8192)
-    mel_frames = Dim("mel_frames", min=16, max=65536)
+    mel_frames = Dim("mel_frames", min=64, max=65536)
     return {
         "text_encoder": {"input_ids": {1: text}, "attention_mask": {1: text}},
         "transformer_encoder": {
@@ -157,8 +161,36 @@ def free_axes() -> dict[str, dict[str, dict[int, Dim]]]:
     }
 
 
+def weights_of(path: Path) -> dict[str, torch.Tensor]:
+    """The weights in an exported graph by their names in the model."""
+    return {
+        tensor.name.removesuffix(".half"): torch.from_numpy(
+            numpy_helper.to_array(tensor).astype(np.float32)
+        )
+        for tensor in onnx.load(path).graph.initializer
+        if tensor.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16)
+    }
+
+
+def reopened(bundle: Path) -> dict[str, nn.Module]:
+    """Latent decoder and vocoder of a bundle, as the code now has them, with its weights."""
+    codec = Codec(*(np.ones(1, np.float32) for _ in range(4)))
+    models: dict[str, nn.Module] = {
+        "dcae_decoder": LatentDecoder(codec),
+        "vocoder": Vocoder(Sharpener()),
+    }
+    for name, model in models.items():
+        weights = weights_of(bundle / f"{name}.onnx")
+        for key, value in model.state_dict(keep_vars=True).items():
+            if key != "stock":
+                value.data = weights[key]
+    return models
+
+
 def load_models(trained: Path) -> dict[str, nn.Module]:
     """The five models by the names of their graphs."""
+    if (trained / "manifest.json").exists():
+        return reopened(trained)
     text_weights = torch.load(trained / "text" / "text.pt", weights_only=True)
     text = TextEncoder(text_weights["embedding.weight"].shape[0])
     text.load_state_dict(text_weights)
@@ -191,11 +223,10 @@ def write_manifest(folder: Path, version: str) -> None:
         "versions": {"torch": torch.__version__, "onnx": onnx.__version__},
         "latents": {"scale": 1.0, "shift": 0.0, "inside": True},
         "mel": {"scale": 1.0, "shift": 0.0, "minimum": 0.0, "maximum": 1.0, "inside": True},
-        # The iterations reach over 40 frames; the phases a window starts from are its own.
+        # The iterations reach over 40 frames; a window's first 48 are those of the one before.
         "vocoder": {
             "receptive_field_frames": 40,
             "core_frames": 1300,
-            "join_frames": 24,
             "sample_rate": 44100,
             "hop_length": 512,
         },
@@ -234,7 +265,10 @@ def write_manifest(folder: Path, version: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "trained", type=Path, help="folder with codec.npz, flow/, text/, vocoder/, perhaps tone.npy"
+        "trained",
+        type=Path,
+        help="folder with codec.npz, flow/, text/, vocoder/, perhaps tone.npy; or a bundle, whose "
+        "latent decoder and vocoder are written again from its own weights",
     )
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--version", default="1.1")
@@ -248,7 +282,7 @@ def main() -> None:
         "transformer_encoder": ["encoder_hidden_states", "encoder_hidden_mask"],
         "transformer_decoder": ["sample"],
         "dcae_decoder": ["mel_spectrogram"],
-        "vocoder": ["waveform"],
+        "vocoder": ["waveform", "present_low", "present_high"],
     }
     axes, small, large = free_axes(), example_inputs(64, 7, 2), example_inputs(150, 5, 3)
     for name, model in models.items():
@@ -258,7 +292,8 @@ def main() -> None:
         export_graph(model, small[name], outputs[name], axes[name], path)
         error = compare(path, model, large[name])
         print(f"{name}: {path.stat().st_size / 1e6:.2f} MB, error {error:.1e}", flush=True)
-    shutil.copy(arguments.trained / "text" / "tokenizer.json", arguments.bundle / "tokenizer.json")
+    if (arguments.trained / "text").exists():
+        shutil.copy(arguments.trained / "text" / "tokenizer.json", arguments.bundle)
     write_manifest(arguments.bundle, arguments.version)
 
 

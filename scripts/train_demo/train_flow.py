@@ -17,6 +17,7 @@ from lofi_daemon.backends.demo.score import HEADER_TOKENS, TOKENS_PER_BAR
 from .codec import Codec
 from .context import TEXT_WIDTH, ContextEncoder
 from .flow import ATTRIBUTE_VALUES, Flow
+from .precision import quick_precision
 
 CROP_FRAMES = 96
 BATCH = 12
@@ -99,7 +100,7 @@ def flow_loss(
     at = sigma[:, None, None, None]
     noisy = (1 - at) * data + at * noise
     frames = torch.ones(len(data), data.shape[-1])
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with quick_precision():
         predicted = model(noisy, frames, states, mask, 1000 * sigma)
     return (predicted.float() - (noise - data)).square().mean()
 

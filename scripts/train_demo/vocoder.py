@@ -5,6 +5,10 @@ iterations cost next to nothing; above with the short window. Each path turns ba
 magnitudes (`Sharpener`, a small learned network, or the pseudo-inverse of the bank), starts from
 phases that follow each spectral peak's frequency (single pass spectrogram inversion, Beauregard
 et al. 2015), and lets a few fast Griffin-Lim steps (Perraudin et al. 2013) make them consistent.
+
+A long piece is done window by window. Each window takes the spectrum that the one before found
+for their first common frames, holds it, and lets its own phases go on from there, so that a held
+partial passes a border as if there were none.
 """
 
 from __future__ import annotations
@@ -32,6 +36,8 @@ CROSSFADE_HZ = 60.0
 LOW_BINS = range(2, 100)
 HIGH_BINS = range(43, 652)
 PEAK_REACH = 2
+PAST_FRAMES = 48
+"""Frames at the start of a window whose phases come from the window before."""
 
 
 class Path(nn.Module):
@@ -43,8 +49,13 @@ class Path(nn.Module):
         self.first, self.bins = bins.start, len(bins)
         self.register_buffer("weights", torch.tensor(weights, dtype=torch.float32)[:, None])
 
-    def start(self, magnitude: torch.Tensor) -> torch.Tensor:
-        """Phases in cycles [B, K, M]: each bin follows the nearest peak of its frame."""
+    def start(
+        self, magnitude: torch.Tensor, past: torch.Tensor, known: torch.Tensor
+    ) -> torch.Tensor:
+        """Spectrum [B, 2K, M] of the magnitudes; each bin follows the nearest peak of its frame.
+
+        Phases go on from the last frame of past [B, 2K, PAST_FRAMES] where `known` is 1.
+        """
         batch, bins, frames = magnitude.shape
         level = torch.log(magnitude + 1e-7).transpose(1, 2).reshape(batch * frames, 1, bins)
         _, peak = F.max_pool1d(level, 2 * PEAK_REACH + 1, 1, PEAK_REACH, return_indices=True)
@@ -59,7 +70,17 @@ class Path(nn.Module):
         advance = cycles - torch.floor(cycles + 0.5)
         advance = advance.reshape(batch, frames, bins)
         phase = torch.cumsum(advance, dim=1)
-        return phase.gather(2, peak.reshape(batch, frames, bins)).transpose(1, 2)
+        phase = phase - known * phase[:, PAST_FRAMES - 1 : PAST_FRAMES]
+        peak = peak.reshape(batch, frames, bins)
+        angle = 2 * math.pi * phase.gather(2, peak)
+        real, imaginary = past[..., -1].unsqueeze(1).chunk(2, dim=2)
+        turn = torch.rsqrt((real * real + imaginary * imaginary).clamp_min(1e-16)) * known
+        real = (real * turn + 1 - known).expand(-1, frames, -1).gather(2, peak)
+        imaginary = (imaginary * turn).expand(-1, frames, -1).gather(2, peak)
+        cos, sin = angle.cos(), angle.sin()
+        level = magnitude.transpose(1, 2)
+        turned = [level * (cos * real - sin * imaginary), level * (sin * real + cos * imaginary)]
+        return torch.cat(turned, dim=2).transpose(1, 2)
 
     def kernel(self) -> torch.Tensor:
         """Windowed cosines and sines, time zero at the window's centre: [2K, 1, window].
@@ -86,24 +107,33 @@ class Path(nn.Module):
         audio = F.conv_transpose1d(spectrum, kernel, stride=self.hop) * scale
         return audio[..., self.window // 2 : self.window // 2 + samples]
 
-    def forward(self, magnitude: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, magnitude: torch.Tensor, past: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Waveforms [C, 1, hop * M] of the magnitudes [C, K, M] of one piece's channels.
 
         All channels get the phases of their common magnitude: what was in the middle stays there.
+        past [1, 2K, PAST_FRAMES]: the spectrum that the window before found for these frames,
+        zeros where there is none. The second result is this window's, [1, 2K, M].
         """
         common = magnitude.square().mean(dim=0, keepdim=True).sqrt()
-        angle = 2 * math.pi * self.start(common)
+        known = (past.abs().amax() > 0).to(common.dtype)
         samples = magnitude.shape[2] * self.hop
         kernel = self.kernel()
-        last = torch.cat([common * angle.cos(), common * angle.sin()], dim=1)
-        leading = last
+
+        def held(spectrum: torch.Tensor) -> torch.Tensor:
+            first = known * past + (1 - known) * spectrum[..., :PAST_FRAMES]
+            return torch.cat([first, spectrum[..., PAST_FRAMES:]], dim=2)
+
+        last = self.start(common, past, known)
+        leading = held(last)
         for _ in range(self.steps):
             audio = self.synthesise(self.imposed(leading, common), samples, kernel)
             projected = self.analyse(audio, kernel) * (4 / self.window)
-            leading = projected + 0.99 * (projected - last)
+            leading = held(projected + 0.99 * (projected - last))
             last = projected
         final = self.imposed(leading, magnitude * self.weights)
-        return self.synthesise(final, samples, kernel)
+        return self.synthesise(final, samples, kernel), leading
 
     def imposed(self, spectrum: torch.Tensor, magnitude: torch.Tensor) -> torch.Tensor:
         """The spectrum's phases with the wanted magnitudes."""
@@ -166,7 +196,10 @@ class Sharpener(nn.Module):
 
 
 class Vocoder(nn.Module):
-    """mel [2, 128, M] (log hybrid spectra, left and right) to waveforms [2, 1, 512 M], 44.1 kHz."""
+    """mel [2, 128, M] (log hybrid spectra, left and right) to waveforms [2, 1, 512 M], 44.1 kHz.
+
+    past_low, past_high and the results beside the waveform: see `Path.forward`.
+    """
 
     def __init__(self, magnitudes: nn.Module, low_steps: int = 32, high_steps: int = 6) -> None:
         super().__init__()
@@ -192,10 +225,13 @@ class Vocoder(nn.Module):
         self.reach = reach
         self.register_buffer("sinc", torch.tensor(sinc, dtype=torch.float32)[None, None])
 
-    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, mel: torch.Tensor, past_low: torch.Tensor, past_high: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         low, high = self.magnitudes(mel)
-        slow = self.low(low)
+        slow, present_low = self.low(low, past_low)
+        quick, present_high = self.high(high, past_high)
         bass = F.conv_transpose1d(slow, self.sinc, stride=DECIMATION)
         bass = bass[..., self.reach : self.reach + mel.shape[2] * HOP]
         missing = mel.shape[2] * HOP - bass.shape[2]
-        return F.pad(bass, (0, missing)) + self.high(high)
+        return F.pad(bass, (0, missing)) + quick, present_low, present_high

@@ -117,7 +117,7 @@ class Path(nn.Module):
         zeros where there is none. The second result is this window's, [1, 2K, M].
         """
         common = magnitude.square().mean(dim=0, keepdim=True).sqrt()
-        known = (past.abs().amax() > 0).to(common.dtype)
+        known = (past.abs().sum() > 0).to(common.dtype)
         samples = magnitude.shape[2] * self.hop
         kernel = self.kernel()
 

@@ -50,14 +50,12 @@ class MelConstants(_Section):
 class VocoderFacts(_Section):
     """receptive_field_frames: mel frames on each side that a sample can depend on.
 
-    core_frames: mel frames a call beyond those. join_frames: 0 where windows that overlap by the
-    receptive field agree to the sample; for a vocoder whose phases are free, the mel frames over
-    which one window passes into the next at equal power.
+    core_frames: mel frames a call beyond those. Windows overlap by the receptive field and agree
+    there to the sample; a vocoder whose phases are free hands them on from window to window.
     """
 
     receptive_field_frames: int = 90
     core_frames: int = 844
-    join_frames: int = 0
     sample_rate: int = 44100
     hop_length: int = 512
 

@@ -45,9 +45,12 @@ class LatentDecoder:
     def __init__(self, folder: Path, manifest: Manifest, settings: SessionSettings) -> None:
         self._dcae = OnnxModel(folder / f"{DCAE}.onnx", settings, required_inputs=("latents",))
         self._vocoder = OnnxModel(folder / f"{VOCODER}.onnx", settings)
-        if len(self._vocoder.inputs) != 1:
-            raise ModelLoadFailed(f"Model file {self._vocoder.path} must have one input, the mel.")
-        self._mel_input = next(iter(self._vocoder.inputs.values()))
+        self._mel_input, *self._past_inputs = self._vocoder.inputs.values()
+        if self._past_inputs and not self._can_hand_on():
+            raise ModelLoadFailed(
+                f"Model file {self._vocoder.path} must have one input, the mel of both channels, "
+                "and for each further one of fixed size an output after the waveform."
+            )
         self._manifest = manifest
         self._fixed_frames = self._dcae.inputs["latents"].shape[3]
         self._denormalised: bool | None = manifest.mel.inside
@@ -99,32 +102,53 @@ class LatentDecoder:
         reach, hop = facts.receptive_field_frames, facts.hop_length
         size = self._mel_input.shape[-1] or facts.core_frames + 2 * reach
         parts = windows(mel.shape[-1], size, 2 * reach)
-        half = facts.join_frames // 2
-        tail = np.empty((2, 0), dtype=np.float32)
-        for index, (window, kept) in enumerate(zip(parts, kept_spans(parts), strict=True)):
-            is_last = index == len(parts) - 1
-            start = kept.start - (half if index else 0) - window.start
-            stop = kept.stop + (0 if is_last else half) - window.start
-            heard = self._vocode(mel[..., window.start : window.stop], cancel)
+        # A vocoder with a past agrees with it where a window begins, not in the overlap's middle.
+        spans = kept_spans(parts, after=reach if self._past_inputs else None)
+        past = self._no_past()
+        for index, (window, kept) in enumerate(zip(parts, spans, strict=True)):
+            heard, present = self._vocode(mel[..., window.start : window.stop], past, cancel)
+            if index + 1 < len(parts):
+                shared_from = parts[index + 1].start - window.start
+                past = [
+                    each[..., shared_from : shared_from + (spec.shape[-1] or 0)]
+                    for each, spec in zip(present, self._past_inputs, strict=True)
+                ]
             if not math.isfinite(heard.sum()):
                 raise ModelInferenceFailed(
                     f"The vocoder gave NaN or Inf at mel frames {window.start}–{window.stop}."
                 )
-            sounds = heard[:, start * hop : stop * hop].copy()
-            _join_at_equal_power(tail, sounds)
-            shared = 0 if is_last else 2 * half * hop
-            tail = sounds[:, sounds.shape[1] - shared :]
+            start, stop = kept.start - window.start, kept.stop - window.start
             spool.let_go(mel)
             on_window((index + 1) / len(parts))
-            yield sounds[:, : sounds.shape[1] - shared]
+            yield heard[:, start * hop : stop * hop]
 
-    def _vocode(self, mel: MelSpectrogram, cancel: CancelToken) -> NDArray[np.float32]:
-        """Both channels of a window: in one call where the graph's batch is fixed at two."""
+    def _can_hand_on(self) -> bool:
+        sizes_known = all(None not in past.shape for past in self._past_inputs)
+        hands_on = len(self._vocoder.outputs) == 1 + len(self._past_inputs)
+        return sizes_known and hands_on and self._mel_input.shape[0] == 2
+
+    def _no_past(self) -> list[NDArray[np.float32]]:
+        return [
+            np.zeros([size or 1 for size in past.shape], np.float32) for past in self._past_inputs
+        ]
+
+    def _vocode(
+        self, mel: MelSpectrogram, past: list[NDArray[np.float32]], cancel: CancelToken
+    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """Both channels of a window, in one call where the graph's batch is fixed at two.
+
+        past: what the window before handed on for the first frames of this one, zeros at the
+        start. The second result is what this one hands on, for all its frames.
+        """
         mel = self._fixed_length(mel)
         together = self._mel_input.shape[0] == 2
         batches = [mel] if together else [mel[:1], mel[1:]]
-        sounds = [self._vocoder.run({self._mel_input.name: batch}, cancel)[0] for batch in batches]
-        return np.concatenate([sound.reshape(len(mel) // len(batches), -1) for sound in sounds])
+        before = {each.name: value for each, value in zip(self._past_inputs, past, strict=True)}
+        found = [
+            self._vocoder.run({self._mel_input.name: batch, **before}, cancel) for batch in batches
+        ]
+        sounds = [each[0].reshape(len(mel) // len(batches), -1) for each in found]
+        return np.concatenate(sounds), list(found[0][1:])
 
     def _fixed_length(self, mel: MelSpectrogram) -> MelSpectrogram:
         """The window, its last frame repeated where the graph's time axis is fixed and longer."""
@@ -178,10 +202,3 @@ def _is_finite(mel: MelSpectrogram) -> bool:
 
 def _in_mel_frames(window: Window) -> Window:
     return Window(window.start * MEL_FRAMES_PER_LATENT, window.stop * MEL_FRAMES_PER_LATENT)
-
-
-def _join_at_equal_power(tail: NDArray[np.float32], following: NDArray[np.float32]) -> None:
-    """In place: the beginning of `following` becomes a passage from `tail`, float32 [2, n]."""
-    length = tail.shape[1]
-    angle = (np.arange(length, dtype=np.float32) + 0.5) * np.float32(0.5 * math.pi / max(length, 1))
-    following[:, :length] = tail * np.cos(angle) + following[:, :length] * np.sin(angle)

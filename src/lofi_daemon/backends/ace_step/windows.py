@@ -35,9 +35,15 @@ def windows(length: int, size: int, overlap: int) -> list[Window]:
     return [Window(start, start + size) for start in starts]
 
 
-def kept_spans(parts: list[Window]) -> list[Window]:
-    """What each window contributes to a butt join: the spans tile the axis."""
-    joins = [(left.stop + right.start) // 2 for left, right in itertools.pairwise(parts)]
+def kept_spans(parts: list[Window], after: int | None = None) -> list[Window]:
+    """What each window contributes to a butt join: the spans tile the axis.
+
+    Neighbours join in the middle of what they share, or `after` places behind its start.
+    """
+    joins = [
+        (left.stop + right.start) // 2 if after is None else right.start + after
+        for left, right in itertools.pairwise(parts)
+    ]
     edges = [parts[0].start, *joins, parts[-1].stop]
     return [Window(start, stop) for start, stop in itertools.pairwise(edges)]
 

@@ -14,17 +14,25 @@ end, {
   end,
 })
 
+---@param change string
+---@return fun(): string
+local function volume(change)
+  return function()
+    return change .. 5 * vim.v.count1
+  end
+end
+
 for name, action in pairs({
   toggle = { "toggle" },
   skip = { "skip" },
   keep = { "keep" },
   prompt = { "prompt" },
-  ["volume-up"] = { "volume", "+5" },
-  ["volume-down"] = { "volume", "-5" },
+  ["volume-up"] = { "volume", volume("+") },
+  ["volume-down"] = { "volume", volume("-") },
 }) do
   vim.keymap.set("n", ("<Plug>(lofi-%s)"):format(name), function()
-    require("lofi.commands").execute(action[1], action[2])
-  end, { desc = "lofi: " .. table.concat(action, " ") })
+    require("lofi.commands").execute(action[1], action[2] and action[2]())
+  end, { desc = "lofi: " .. name })
 end
 vim.keymap.set("x", "<Plug>(lofi-prompt)", ":Lofi generate<CR>", {
   desc = "lofi: generate from the selection",

@@ -3,13 +3,20 @@
 
 local daemon = require("lofi.daemon")
 local parameters = require("lofi.parameters")
-local session = require("lofi.session")
+local presets = require("lofi.presets")
 
 -- The longest Tab waits for a daemon that has not told its names yet.
 local PATIENCE_MS = 300
 local FRESH_MS = 5000
 
 local M = {}
+
+---@type table<string, string[]> names by kind
+local known = {}
+---@type table<string, number> when they were told
+local told_at = {}
+---@type string[] the newest tracks' ids
+local track_ids = {}
 
 ---@type table<string, { method: string, params?: table, names: fun(result: table): string[] }>
 local sources = {
@@ -19,14 +26,6 @@ local sources = {
       return vim.tbl_map(function(backend)
         return backend.type
       end, result.backends)
-    end,
-  },
-  presets = {
-    method = "radio_presets",
-    names = function(result)
-      return vim.tbl_map(function(preset)
-        return preset.name
-      end, result.presets)
     end,
   },
   devices = {
@@ -48,7 +47,7 @@ local sources = {
           prompts[#prompts + 1] = track.prompt
         end
       end
-      session.known.track_ids = vim.tbl_map(function(track)
+      track_ids = vim.tbl_map(function(track)
         return track.track_id
       end, result.tracks)
       return prompts
@@ -65,29 +64,43 @@ function M.matching(candidates, lead)
   end, candidates)
 end
 
----@param kind "backends"|"presets"|"devices"|"tracks"
----@param always? string[]
+---@param kind "backends"|"devices"|"tracks"
 ---@return string[]
-function M.names(kind, always)
-  local known = session.known
+function M.names(kind)
   local source = sources[kind]
-  local fetched_at = "fetched_" .. kind
-  if not known[kind] or vim.uv.now() - (known[fetched_at] or 0) > FRESH_MS then
+  if not known[kind] or vim.uv.now() - (told_at[kind] or 0) > FRESH_MS then
     local answered = false
     daemon.request(source.method, source.params, function(problem, result)
       answered = true
       if not problem then
-        session.known[kind] = source.names(result)
-        session.known[fetched_at] = vim.uv.now()
+        known[kind] = source.names(result)
+        told_at[kind] = vim.uv.now()
       end
     end)
     vim.wait(PATIENCE_MS, function()
       return answered
     end, 5)
   end
-  local names = {}
-  vim.list_extend(names, always or {})
-  return vim.list_extend(names, session.known[kind] or {})
+  return known[kind] or {}
+end
+
+---What is known of this kind is no longer true.
+---@param kind? "backends"|"devices"|"tracks" nil for all
+function M.forget(kind)
+  if kind then
+    known[kind] = nil
+  else
+    known = {}
+  end
+end
+
+---What may follow `:Lofi radio`, at once; the user's own presets as soon as a daemon has told them.
+---@return string[]
+function M.stations()
+  if daemon.is_ready() then
+    presets.ask(function() end)
+  end
+  return vim.list_extend({ "off" }, presets.names())
 end
 
 ---@return string[]
@@ -123,7 +136,7 @@ end
 ---@return string[]
 function M.track_ids(words, lead)
   M.names("tracks")
-  return #words == 0 and M.matching(session.known.track_ids or {}, lead) or {}
+  return #words == 0 and M.matching(track_ids, lead) or {}
 end
 
 ---@param words string[]
@@ -133,8 +146,10 @@ function M.jobs(words, lead)
   if #words > 0 then
     return {}
   end
-  local names = vim.tbl_keys(session.jobs)
-  vim.list_extend(names, vim.tbl_keys(session.downloads))
+  local names = vim.tbl_map(function(job)
+    return job.track_id
+  end, require("lofi.jobs").active())
+  vim.list_extend(names, vim.tbl_keys(require("lofi.downloads").active()))
   table.sort(names)
   return M.matching(names, lead)
 end

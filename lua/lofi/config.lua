@@ -30,6 +30,7 @@
 ---@field startup_timeout_ms? integer
 ---@field generate? lofi.GenerateOptions
 ---@field autoplay? boolean
+---@field announce? "commands"|"tracks"|"nothing"
 ---@field radio? lofi.RadioOptions
 ---@field player? lofi.PlayerOptions
 ---@field progress? lofi.ProgressOptions
@@ -48,6 +49,9 @@
 local parameters = require("lofi.parameters")
 
 local M = {}
+
+---@type lofi.Options?
+local current
 
 ---@type lofi.Declaration[]
 M.declarations = {
@@ -86,6 +90,14 @@ M.declarations = {
     types = { "boolean" },
     default = true,
     help = "Play what `:Lofi {prompt}` and `:Lofi generate` made as soon as it is ready.",
+  },
+  {
+    name = "announce",
+    types = { "string" },
+    default = "commands",
+    choices = { "commands", "tracks", "nothing" },
+    help = "What is said of the music: what a command has done, besides that each track as it begins, "
+      .. "or nothing but what is wrong.",
   },
   {
     name = "radio.preset",
@@ -318,13 +330,13 @@ function M.setup(options)
   check(global, "")
   check(options, "")
   local resolved = vim.tbl_deep_extend("force", M.defaults(), global, options)
-  require("lofi.session").options = resolved
+  current = resolved
   return resolved
 end
 
 ---@return lofi.Options options of `setup()`, or of `vim.g.lofi` where that was never called
 function M.get()
-  return require("lofi.session").options or M.setup()
+  return current or M.setup()
 end
 
 return M

@@ -5,9 +5,9 @@ local config = require("lofi.config")
 local discovery = require("lofi.discovery")
 local events = require("lofi.events")
 local failure = require("lofi.failure")
+local log = require("lofi.log")
+local message = require("lofi.message")
 local process = require("lofi.process")
-local rpc = require("lofi.rpc")
-local session = require("lofi.session")
 
 -- A daemon that ran this long before it ended was fine: the next crash counts as the first.
 local STABLE_AFTER_MS = 30000
@@ -15,12 +15,27 @@ local LONGEST_BACKOFF_MS = 30000
 
 local M = {}
 
----@return integer milliseconds
-local function backoff()
-  if session.failures < 2 then
+---@type lofi.Daemon?
+local current
+-- crashes in a row; decides how long the next start waits
+local failures = 0
+-- Neovim is about to exit
+local leaving = false
+-- who shows what happens has been told to listen
+local watched = false
+
+---@return lofi.Daemon? daemon the one that runs or starts
+function M.current()
+  return current
+end
+
+---@param crashes integer in a row
+---@return integer milliseconds until the next start
+function M.backoff(crashes)
+  if crashes < 2 then
     return 0
   end
-  return math.min(LONGEST_BACKOFF_MS, 1000 * 2 ^ (session.failures - 2))
+  return math.min(LONGEST_BACKOFF_MS, 1000 * 2 ^ (crashes - 2))
 end
 
 ---@param daemon lofi.Daemon
@@ -42,19 +57,19 @@ local function ended(daemon, code, signal)
   end
   local was_ready = daemon.phase == "ready"
   daemon.phase = "ended"
-  if session.daemon == daemon then
-    session.daemon = nil
+  if current == daemon then
+    current = nil
   end
   local lived = vim.uv.now() - (daemon.started_at or 0)
   local reason = daemon.refused
   if daemon.stopping then
     reason = failure.new("DAEMON_EXITED", "the daemon was stopped before it could answer")
-    session.failures = 0
+    failures = 0
   else
     if reason and reason.code == "DAEMON_NOT_FOUND" then
-      session.failures = 0 -- nothing ran: the next try need not wait
+      failures = 0 -- nothing ran: the next try need not wait
     else
-      session.failures = lived > STABLE_AFTER_MS and 1 or session.failures + 1
+      failures = lived > STABLE_AFTER_MS and 1 or failures + 1
     end
     local how = signal ~= 0 and ("killed by signal %d"):format(signal)
       or ("exit status %d"):format(code)
@@ -68,12 +83,16 @@ local function ended(daemon, code, signal)
       )
   end
 
-  daemon.connection:close(reason)
+  if daemon.connection then
+    daemon.connection:close(reason)
+  end
   fail_queue(daemon, reason)
+  require("lofi.complete").forget()
   require("lofi.jobs").daemon_ended(reason)
+  require("lofi.radio").daemon_ended()
   require("lofi.player").daemon_ended()
   require("lofi.downloads").daemon_ended(reason)
-  if not daemon.stopping and not session.leaving then
+  if not daemon.stopping and not leaving then
     failure.show(reason)
   end
   events.emit("daemon_exit", {
@@ -87,13 +106,19 @@ local function ended(daemon, code, signal)
   end
 end
 
+-- Which module hears a notification, by the first word of its name.
+local OWNERS = {
+  generation = "lofi.jobs",
+  download = "lofi.downloads",
+  playback = "lofi.player",
+  radio = "lofi.radio",
+}
+
 ---@param method string
 ---@param params table
 local function notified(method, params)
-  local module = method:match("^generation_") and "lofi.jobs"
-    or method:match("^download_") and "lofi.downloads"
-    or "lofi.player"
-  local handler = require(module).notifications[method]
+  local module = OWNERS[method:match("^%l+")]
+  local handler = module and require(module).notifications[method]
   if handler then
     handler(params)
   end
@@ -119,11 +144,15 @@ local function ready(daemon)
   end
 end
 
-local function hook_exit()
-  if session.exit_hook then
+---Progress, statusline and log listen, and the daemon goes with Neovim: from the first start on.
+local function watch()
+  if watched then
     return
   end
-  session.exit_hook = true
+  watched = true
+  require("lofi.progress").attach()
+  require("lofi.journal").attach()
+  require("lofi.announce").attach()
   vim.api.nvim_create_autocmd("VimLeavePre", {
     group = vim.api.nvim_create_augroup("lofi", { clear = true }),
     desc = "Shut the lofi daemon down",
@@ -140,16 +169,12 @@ local function start()
       failure.new(
         "DAEMON_NOT_FOUND",
         "lofi-daemon is not installed: " .. origin,
-        "Run `make install` in "
+        ":Lofi install puts it into "
           .. discovery.plugin_root()
-          .. ", or set the option cmd; `:checkhealth lofi` has more."
+          .. "; or set the option cmd. `:checkhealth lofi` has more."
       )
   end
-  hook_exit()
-  if not session.feedback then
-    session.feedback = true
-    require("lofi.progress").attach()
-  end
+  watch()
   ---@type lofi.Daemon
   local daemon = {
     phase = "waiting",
@@ -157,22 +182,22 @@ local function start()
     origin = origin,
     queue = {},
     strays = {},
+    said = {},
     stopping = false,
     on_end = {},
   }
-  session.daemon = daemon
-  session.log = {}
-  local delay = backoff()
+  current = daemon
+  log.add(("starts %s (from %s)"):format(table.concat(command, " "), origin))
+  local delay = M.backoff(failures)
   if delay == 0 then
     process.start(daemon, { ready = ready, notified = notified, ended = ended })
   else
-    vim.notify(
-      ("lofi: the daemon has ended %d times in a row; it is started again in %d s"):format(
-        session.failures,
+    message.say(
+      ("the daemon has ended %d times in a row; it is started again in %d s"):format(
+        failures,
         delay / 1000
       ),
-      vim.log.levels.WARN,
-      { title = "lofi" }
+      vim.log.levels.WARN
     )
     vim.defer_fn(function()
       process.start(daemon, { ready = ready, notified = notified, ended = ended })
@@ -190,7 +215,7 @@ function M.request(method, params, callback)
   local function answer(problem, result)
     failure.deliver(callback, problem, result)
   end
-  local daemon, reason = session.daemon, nil
+  local daemon, reason = current, nil
   if not daemon then
     daemon, reason = start()
   end
@@ -211,15 +236,15 @@ end
 
 ---@return boolean ready whether a daemon runs and has answered its ping
 function M.is_ready()
-  return session.daemon ~= nil and session.daemon.phase == "ready"
+  return current ~= nil and current.phase == "ready"
 end
 
 ---Ends the daemon in good order; whatever it was doing is cancelled.
 ---@param callback? fun()
 function M.stop(callback)
-  local daemon = session.daemon
+  local daemon = current
   if not daemon then
-    session.failures = 0
+    failures = 0
     if callback then
       vim.schedule(callback)
     end
@@ -231,7 +256,6 @@ function M.stop(callback)
   end
   daemon.stopping = true
   if daemon.phase == "waiting" then
-    daemon.connection = daemon.connection or rpc.connect(function() end, notified, function() end)
     vim.schedule(function()
       ended(daemon, 0, 0)
     end)
@@ -253,10 +277,13 @@ end
 
 ---Neovim exits: the daemon gets the two seconds its protocol grants it, then it is killed.
 function M.leave()
-  session.leaving = true
-  local daemon = session.daemon
+  leaving = true
+  local daemon = current
   if not daemon or not daemon.process then
     return
+  end
+  if daemon.phase == "ready" then
+    require("lofi.tracks").leave()
   end
   M.stop()
   local function gone()

@@ -3,9 +3,21 @@
 local daemon = require("lofi.daemon")
 local events = require("lofi.events")
 local failure = require("lofi.failure")
-local session = require("lofi.session")
+
+---@class lofi.Download
+---@field backend string
+---@field percent number
+---@field file_name? string
 
 local M = {}
+
+---@type table<string, lofi.Download> by backend
+local running = {}
+
+---@return table<string, lofi.Download> downloads by backend
+function M.active()
+  return running
+end
 
 ---@param backend string
 ---@param callback? fun(problem?: lofi.Failure, result?: { started: boolean, already_installed: boolean })
@@ -16,7 +28,7 @@ end
 ---@param event lofi.Event
 ---@param params table
 local function finish(event, params)
-  session.downloads[params.backend] = nil
+  running[params.backend] = nil
   events.emit(event, params)
 end
 
@@ -25,7 +37,7 @@ end
 ---@param callback? fun(problem?: lofi.Failure, result?: table)
 function M.cancel(backend, callback)
   daemon.request("cancel", { backend = backend }, function(problem, result)
-    if not problem and session.downloads[backend] then
+    if not problem and running[backend] then
       finish("download_error", { backend = backend, code = "CANCELLED", message = "cancelled" })
     end
     failure.deliver(callback, problem, result)
@@ -35,7 +47,7 @@ end
 ---@type table<string, fun(params: table)>
 M.notifications = {
   download_progress = function(params)
-    session.downloads[params.backend] = {
+    running[params.backend] = {
       backend = params.backend,
       percent = params.overall_percent or 0,
       file_name = params.file_name,
@@ -43,7 +55,7 @@ M.notifications = {
     events.emit("download_progress", params)
   end,
   download_complete = function(params)
-    session.known.backends = nil
+    require("lofi.complete").forget("backends")
     finish("download_complete", params)
   end,
   download_error = function(params)
@@ -54,7 +66,7 @@ M.notifications = {
 
 ---@param reason lofi.Failure
 function M.daemon_ended(reason)
-  for backend in pairs(session.downloads) do
+  for backend in pairs(running) do
     finish("download_error", { backend = backend, code = reason.code, message = reason.message })
   end
 end

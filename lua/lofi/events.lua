@@ -1,8 +1,11 @@
 ---What happens, for whoever wants to know: Lua functions and `User` autocommands.
 
-local session = require("lofi.session")
-
 local M = {}
+
+---@type table<string, table<integer, fun(data: table)>>
+local listeners = {}
+local next_listener = 1
+local revision = 0
 
 ---@alias lofi.Event
 ---| "generation_start" a request was accepted, or the radio began a track
@@ -51,12 +54,12 @@ function M.on(event, listener)
   if not vim.list_contains(M.names, event) then
     error(("lofi: unknown event %q; known are %s"):format(event, table.concat(M.names, ", ")), 2)
   end
-  local id = session.next_listener
-  session.next_listener = id + 1
-  session.listeners[event] = session.listeners[event] or {}
-  session.listeners[event][id] = listener
+  local id = next_listener
+  next_listener = id + 1
+  listeners[event] = listeners[event] or {}
+  listeners[event][id] = listener
   return function()
-    session.listeners[event][id] = nil
+    listeners[event][id] = nil
   end
 end
 
@@ -66,25 +69,33 @@ end
 local function guarded(event, action, ...)
   local fine, problem = xpcall(action, debug.traceback, ...)
   if not fine then
-    vim.notify(
-      ("lofi: error in a listener of %s:\n%s"):format(event, problem),
-      vim.log.levels.ERROR
-    )
+    local first, rest = tostring(problem):match("^([^\n]*)\n?(.*)$")
+    require("lofi.message").complain(("error in a listener of %s: %s"):format(event, first), rest)
   end
+end
+
+---What is known has changed: whatever was made of it is stale.
+function M.changed()
+  revision = revision + 1
+end
+
+---@return integer revision rises with every event and every other change of what is known
+function M.revision()
+  return revision
 end
 
 ---Call on the main loop only. An error in one listener is shown and keeps no other from hearing.
 ---@param event lofi.Event
 ---@param data table
 function M.emit(event, data)
-  session.revision = session.revision + 1
-  local listeners = session.listeners[event] or {}
-  local ids = vim.tbl_keys(listeners)
+  M.changed()
+  local hearing = listeners[event] or {}
+  local ids = vim.tbl_keys(hearing)
   table.sort(ids)
   for _, id in ipairs(ids) do
     -- a listener called before may have unsubscribed this one
-    if listeners[id] then
-      guarded(event, listeners[id], data)
+    if hearing[id] then
+      guarded(event, hearing[id], data)
     end
   end
   guarded(event, vim.api.nvim_exec_autocmds, "User", {

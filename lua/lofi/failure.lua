@@ -47,7 +47,8 @@ end
 ---@param failure lofi.Failure
 ---@param level? integer one of `vim.log.levels`
 function M.show(failure, level)
-  vim.notify("lofi: " .. tostring(failure), level or vim.log.levels.ERROR, { title = "lofi" })
+  local said, hint = require("lofi.hints").for_neovim(failure)
+  require("lofi.message").say(said, level or vim.log.levels.ERROR, hint)
 end
 
 return M

@@ -49,18 +49,18 @@ end
 
 ---@return boolean generating whether a track is being made or waits
 function M.is_generating()
-  return next(require("lofi.session").jobs) ~= nil
+  return next(require("lofi.jobs").active()) ~= nil
 end
 
 ---@return boolean playing whether something plays now
 function M.is_playing()
-  return require("lofi.session").player.state == "playing"
+  return require("lofi.player").state().state == "playing"
 end
 
 ---@return { track_id: string, prompt: string, position_sec: number, duration_sec: number, state: string }? track
 ---the one that plays or is paused
 function M.current_track()
-  local player = require("lofi.session").player
+  local player = require("lofi.player").state()
   if player.state == "stopped" then
     return nil
   end
@@ -130,13 +130,13 @@ end
 ---prompt; nil for the option `radio`
 ---@param callback? fun(failure?: lofi.Failure, radio?: table)
 function M.radio(options, callback)
-  require("lofi.player").radio(options, callback)
+  require("lofi.radio").start(options, callback)
 end
 
 ---Makes no more tracks; what is ready is still played.
 ---@param callback? fun(failure?: lofi.Failure)
 function M.radio_stop(callback)
-  require("lofi.player").radio_stop(callback)
+  require("lofi.radio").stop(callback)
 end
 
 ---Lists the cached tracks, newest first.
@@ -153,11 +153,12 @@ function M.pick(query)
 end
 
 ---Keeps a track from being evicted.
----@param track_id? string nil for the one that plays
+---@param track? string track id, or words of a prompt for the newest track that has them; nil for the
+---one that plays
 ---@param kept? boolean default true; false lets it go again
 ---@param callback? fun(failure?: lofi.Failure)
-function M.keep(track_id, kept, callback)
-  require("lofi.tracks").keep(track_id, kept, callback)
+function M.keep(track, kept, callback)
+  require("lofi.tracks").keep(track, kept, callback)
 end
 
 ---Deletes tracks from the cache; the one that plays is refused.
@@ -192,12 +193,11 @@ end
 ---the text a part of 'statusline' itself
 ---@return string text
 function M.status(options)
-  local session = require("lofi.session")
-  if not session.daemon then
-    session.statusline.wanted = true
-    return ""
+  local status = package.loaded["lofi.status"]
+  if not status then
+    return "" -- no daemon has been started yet
   end
-  local text = require("lofi.status").text()
+  local text = status.text()
   return options and options.escape and (text:gsub("%%", "%%%%")) or text
 end
 
@@ -210,10 +210,9 @@ end
 
 ---@return lofi.State state a copy of everything that is known here
 function M.state()
-  local session = require("lofi.session")
-  local daemon = session.daemon
+  local daemon = require("lofi.daemon").current()
   local jobs = {}
-  for _, job in pairs(session.jobs) do
+  for _, job in ipairs(require("lofi.jobs").active()) do
     local copy = vim.tbl_extend("force", {}, job)
     copy.handles = nil
     jobs[#jobs + 1] = copy
@@ -223,10 +222,10 @@ function M.state()
       running = daemon ~= nil and daemon.phase == "ready",
       version = daemon and daemon.version,
     },
-    player = vim.deepcopy(session.player),
-    radio = vim.deepcopy(session.radio),
+    player = vim.deepcopy(require("lofi.player").state()),
+    radio = vim.deepcopy(require("lofi.radio").settings()),
     jobs = jobs,
-    downloads = vim.deepcopy(session.downloads),
+    downloads = vim.deepcopy(require("lofi.downloads").active()),
   }
 end
 

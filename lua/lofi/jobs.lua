@@ -5,7 +5,18 @@ local daemon = require("lofi.daemon")
 local events = require("lofi.events")
 local failure = require("lofi.failure")
 local parameters = require("lofi.parameters")
-local session = require("lofi.session")
+
+---@class lofi.Job one track that is being made
+---@field track_id string
+---@field prompt? string
+---@field backend? string
+---@field seed? integer|string
+---@field percent integer
+---@field phase? string
+---@field eta_sec? number
+---@field current_step? integer
+---@field total_steps? integer
+---@field handles lofi.Handle[] who waits for it
 
 ---@class lofi.Track a finished track
 ---@field track_id string
@@ -22,11 +33,17 @@ local session = require("lofi.session")
 ---@field track_id? string known as soon as the daemon has accepted the request
 ---@field done boolean
 ---@field package cancelled boolean
+---@field package play boolean it is played when it is ready
 ---@field package callback fun(problem?: lofi.Failure, track?: lofi.Track)
 local Handle = {}
 Handle.__index = Handle
 
 local M = {}
+
+---@type table<string, lofi.Job> by track id
+local jobs = {}
+---@type table<lofi.Handle, true> requests that are not over
+local open = setmetatable({}, { __mode = "k" })
 
 ---@package
 ---@param problem? lofi.Failure
@@ -34,6 +51,7 @@ local M = {}
 function Handle:finish(problem, track)
   if not self.done then
     self.done = true
+    open[self] = nil
     self.callback(problem, track)
   end
 end
@@ -52,7 +70,7 @@ function Handle:cancel()
     return false
   end
   self.cancelled = true
-  local job = self.track_id and session.jobs[self.track_id]
+  local job = self.track_id and jobs[self.track_id]
   if not job then
     return true -- the daemon has not answered yet: `accepted` goes on from here
   end
@@ -74,13 +92,13 @@ end
 ---@param requested boolean it was asked for here, and not begun by the radio
 ---@return lofi.Job
 local function job_of(track_id, facts, requested)
-  local job = session.jobs[track_id]
+  local job = jobs[track_id]
   if not job then
     job = { track_id = track_id, percent = 0, handles = {} }
     for _, name in ipairs({ "prompt", "seed", "backend" }) do
       job[name] = facts[name]
     end
-    session.jobs[track_id] = job
+    jobs[track_id] = job
     events.emit("generation_start", vim.tbl_extend("force", facts, { requested = requested }))
   end
   return job
@@ -109,10 +127,11 @@ end
 ---@param callback? fun(problem?: lofi.Failure, track?: lofi.Track)
 ---@return lofi.Handle
 function M.generate(options, callback)
-  local play = type(options) == "table" and options.play
-  local handle = setmetatable({ done = false, cancelled = false }, Handle)
+  local play = type(options) == "table" and options.play or false
+  local handle = setmetatable({ done = false, cancelled = false, play = play }, Handle)
+  open[handle] = true
   handle.callback = function(problem, track)
-    if play and track then
+    if handle.play and track then
       require("lofi.player").play(track.track_id, function(trouble)
         if trouble then
           trouble.message = ("%q is ready (%s) but cannot be played: %s"):format(
@@ -153,16 +172,29 @@ function M.generate(options, callback)
   return handle
 end
 
+---Whatever is being made is not played when it is ready.
+function M.play_none()
+  for handle in pairs(open) do
+    handle.play = false
+  end
+end
+
+---@param track_id string
+---@return lofi.Job?
+function M.get(track_id)
+  return jobs[track_id]
+end
+
 ---@return lofi.Job[] jobs furthest first
 function M.active()
-  local jobs = vim.tbl_values(session.jobs)
-  table.sort(jobs, function(one, other)
+  local active = vim.tbl_values(jobs)
+  table.sort(active, function(one, other)
     if one.percent ~= other.percent then
       return one.percent > other.percent
     end
     return one.track_id < other.track_id
   end)
-  return jobs
+  return active
 end
 
 ---@param track_id? string nil for the one that is being made now
@@ -184,9 +216,9 @@ end
 ---@param problem? lofi.Failure
 ---@param track? lofi.Track
 local function finish(event, params, problem, track)
-  local job = session.jobs[params.track_id]
+  local job = jobs[params.track_id]
   local handles = job and job.handles or {}
-  session.jobs[params.track_id] = nil
+  jobs[params.track_id] = nil
   params.prompt = params.prompt or (job and job.prompt)
   params.requested = #handles > 0
   events.emit(event, params)
@@ -202,6 +234,7 @@ end
 M.notifications = {
   generation_progress = function(params)
     local job = job_of(params.track_id, params, false)
+    job.prompt = job.prompt or params.prompt
     for _, name in ipairs({ "percent", "phase", "eta_sec", "current_step", "total_steps" }) do
       job[name] = params[name]
     end
@@ -225,7 +258,7 @@ function M.daemon_ended(reason)
   for _, job in ipairs(M.active()) do
     -- the reason is shown once, by the daemon's own end
     local handles = job.handles
-    session.jobs[job.track_id] = nil
+    jobs[job.track_id] = nil
     events.emit("generation_error", {
       track_id = job.track_id,
       prompt = job.prompt,

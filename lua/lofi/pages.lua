@@ -1,12 +1,25 @@
----Pages of text in a window: status, queue, backends, log.
+---Pages of text in a window: status, queue, backends, log; and the choice of a device.
 
 local daemon = require("lofi.daemon")
 local failure = require("lofi.failure")
-local progress = require("lofi.progress")
-local session = require("lofi.session")
+local jobs = require("lofi.jobs")
+local journal = require("lofi.journal")
+local log = require("lofi.log")
+local player = require("lofi.player")
+local presets = require("lofi.presets")
+local text = require("lofi.text")
 local window = require("lofi.window")
 
 local M = {}
+
+---@param track_id string
+---@param prompt? string
+---@return string name
+local function name(track_id, prompt)
+  local job = jobs.get(track_id)
+  prompt = prompt or job and job.prompt
+  return prompt and presets.title(prompt) or "a track (" .. track_id .. ")"
+end
 
 ---@param method string
 ---@param show fun(result: table)
@@ -25,64 +38,85 @@ end
 local function add_queue(lines, queue)
   local current = queue.current
   if current then
-    local job = session.jobs[current.track_id] or {}
     lines[#lines + 1] = ("Making   %s  %d%% %s%s"):format(
-      job.prompt or current.track_id,
+      name(current.track_id, current.prompt),
       current.percent,
       (current.phase or ""):gsub("_", " "),
-      current.eta_sec and (", %s left"):format(progress.clock(current.eta_sec)) or ""
+      current.eta_sec and (", %s left"):format(text.clock(current.eta_sec)) or ""
     )
   else
     lines[#lines + 1] = "Making   nothing"
   end
   for _, waiting in ipairs(queue.waiting) do
-    lines[#lines + 1] = ("Waiting  %d. %s  %s"):format(
+    lines[#lines + 1] = ("Waiting  %d. %s"):format(
       waiting.position,
-      waiting.prompt,
-      waiting.track_id
+      name(waiting.track_id, waiting.prompt)
     )
   end
+end
+
+---Calls back with the names of tracks; the newest of the cache are looked through.
+---@param track_ids string[]
+---@param callback fun(names: table<string, string>)
+local function names_of(track_ids, callback)
+  if #track_ids == 0 then
+    return callback({})
+  end
+  require("lofi.tracks").list({ limit = 200 }, function(_, found)
+    local names = {}
+    for _, track in ipairs(found or {}) do
+      names[track.track_id] = presets.title(track.prompt)
+    end
+    callback(names)
+  end)
 end
 
 ---@param lines string[]
----@param status table
-local function add_playlist(lines, status)
-  for index, track_id in ipairs(status.playlist) do
-    lines[#lines + 1] = ("Next     %d. %s"):format(index, track_id)
+---@param playlist string[]
+---@param names table<string, string>
+local function add_playlist(lines, playlist, names)
+  for index, track_id in ipairs(playlist) do
+    lines[#lines + 1] = ("Next     %d. %s"):format(index, names[track_id] or name(track_id))
   end
 end
 
+---@param radio? table
+---@return string
+local function radio_line(radio)
+  if not radio then
+    return "Radio    off"
+  end
+  local prompts = vim.tbl_map(presets.title, radio.prompts or {})
+  return ("Radio    %s, %d ready"):format(
+    radio.preset or table.concat(prompts, ", "),
+    type(radio.ready) == "number" and radio.ready or 0
+  )
+end
+
 ---@param status table
+---@param names table<string, string>
 ---@return string[]
-local function status_lines(status)
-  local player, lines = status.player, {}
-  if player.state == "stopped" then
+local function status_lines(status, names)
+  local state, lines = status.player, {}
+  if state.state == "stopped" then
     lines[1] = "Player   stopped"
   else
     lines[1] = ("Player   %s  %s/%s  %s"):format(
-      player.state,
-      progress.clock(player.position_sec),
-      progress.clock(player.duration_sec),
-      player.prompt or player.track_id
+      state.state,
+      text.clock(state.position_sec),
+      text.clock(state.duration_sec),
+      name(state.track_id, state.prompt)
     )
   end
   lines[#lines + 1] = ("Sound    volume %d%%, crossfade %g s, loop %s, device %s"):format(
-    math.floor((player.volume or 0) * 100 + 0.5),
-    player.crossfade_sec or 0,
-    player.loop or "off",
-    player.device or "default"
+    math.floor((state.volume or 0) * 100 + 0.5),
+    state.crossfade_sec or 0,
+    state.loop or "off",
+    state.device or "default"
   )
-  local radio = status.radio
-  if radio then
-    lines[#lines + 1] = ("Radio    %s, %d ready"):format(
-      radio.preset or table.concat(radio.prompts or {}, ", "),
-      type(radio.ready) == "number" and radio.ready or 0
-    )
-  else
-    lines[#lines + 1] = "Radio    off"
-  end
+  lines[#lines + 1] = radio_line(status.radio)
   add_queue(lines, status.queue)
-  add_playlist(lines, status)
+  add_playlist(lines, status.playlist, names)
   lines[#lines + 1] = ("Cache    %d tracks, %.0f of %.0f MB"):format(
     status.cache.tracks,
     status.cache.bytes / 1e6,
@@ -93,16 +127,20 @@ end
 
 function M.status()
   ask("status", function(status)
-    window.open("lofi", status_lines(status))
+    names_of(status.playlist, function(names)
+      window.open("lofi", status_lines(status, names))
+    end)
   end)
 end
 
 function M.queue()
   ask("status", function(status)
-    local lines = {}
-    add_queue(lines, status.queue)
-    add_playlist(lines, status)
-    window.open("lofi queue", lines)
+    names_of(status.playlist, function(names)
+      local lines = {}
+      add_queue(lines, status.queue)
+      add_playlist(lines, status.playlist, names)
+      window.open("lofi queue", lines)
+    end)
   end)
 end
 
@@ -120,7 +158,7 @@ function M.backends()
         backend.model_version and ", " .. backend.model_version or ""
       )
       if backend.error then
-        lines[#lines + 1] = "    " .. tostring(backend.error):gsub("\n", " ")
+        lines[#lines + 1] = "    " .. tostring(backend.error)
       end
     end
     window.open("lofi backends", lines)
@@ -128,7 +166,11 @@ function M.backends()
 end
 
 function M.log()
-  window.open("lofi log", vim.deepcopy(session.log), { follow = true })
+  local lines = journal.facts()
+  lines[#lines + 1] = ""
+  local entries = log.lines()
+  vim.list_extend(lines, #entries > 0 and entries or { "(nothing has happened yet)" })
+  window.open("lofi log", lines, { follow = true })
 end
 
 function M.choose_device()
@@ -140,12 +182,46 @@ function M.choose_device()
     vim.ui.select(names, {
       prompt = "lofi device",
       kind = "lofi_device",
-      format_item = function(name)
-        return name == (result.current or "default") and name .. " (now)" or name
+      format_item = function(each)
+        return text.shown(each == (result.current or "default") and each .. " (now)" or each)
       end,
-    }, function(name)
-      if name then
-        require("lofi.player").device(name)
+    }, function(chosen)
+      if chosen then
+        M.use_device(chosen)
+      end
+    end)
+  end)
+end
+
+---@param chosen string "default" for the system's
+function M.use_device(chosen)
+  player.device(chosen, function(problem, state)
+    local message = require("lofi.message")
+    if problem then
+      failure.show(problem)
+    elseif state.device == "null" then
+      message.say("plays to nobody now; :Lofi device default is the system's sound")
+    else
+      message.say("plays on " .. (state.device or "the system's default device"))
+    end
+  end)
+end
+
+---@param choose fun(preset: lofi.Preset)
+function M.choose_preset(choose)
+  presets.ask(function(problem)
+    if problem then
+      return failure.show(problem)
+    end
+    vim.ui.select(presets.known(), {
+      prompt = "lofi radio",
+      kind = "lofi_preset",
+      format_item = function(preset)
+        return text.shown(("%s: %s"):format(preset.name, preset.description))
+      end,
+    }, function(preset)
+      if preset then
+        choose(preset)
       end
     end)
   end)

@@ -1,19 +1,44 @@
----Playback and the radio. The daemon plays; here is what it last said and how to tell it more.
+---Playback. The daemon plays; here is what it last said and how to tell it more.
 
-local config = require("lofi.config")
 local daemon = require("lofi.daemon")
 local events = require("lofi.events")
 local failure = require("lofi.failure")
-local session = require("lofi.session")
+local radio = require("lofi.radio")
+
+---@class lofi.Player
+---@field state "playing"|"paused"|"stopped"
+---@field track_id? string
+---@field prompt? string
+---@field position_sec number position at the moment `measured_at`
+---@field duration_sec number
+---@field measured_at number `vim.uv.hrtime()` in nanoseconds
+---@field volume? number 0 to 1
+---@field volume_changes integer changes of the volume that the daemon has not answered yet
+---@field crossfade_sec? number
+---@field loop? "off"|"track"|"playlist"
+---@field device? string
 
 local M = {}
 
 ---@alias lofi.PlayerCallback fun(problem?: lofi.Failure, state?: table)
 
+---@type lofi.Player
+local player = {
+  state = "stopped",
+  position_sec = 0,
+  duration_sec = 0,
+  measured_at = 0,
+  volume_changes = 0,
+}
+
+---@return lofi.Player state as the daemon last told it
+function M.state()
+  return player
+end
+
 ---Takes over the player state of an answer.
 ---@param state table
 function M.took(state)
-  local player = session.player
   for _, name in ipairs({ "state", "track_id", "prompt", "crossfade_sec", "loop", "device" }) do
     player[name] = state[name]
   end
@@ -24,12 +49,11 @@ function M.took(state)
   player.position_sec = state.position_sec or 0
   player.duration_sec = state.duration_sec or 0
   player.measured_at = vim.uv.hrtime()
-  session.revision = session.revision + 1
+  events.changed()
 end
 
 ---@return number position in seconds, counted on from the daemon's last word
 function M.position()
-  local player = session.player
   local position = player.position_sec
   if player.state == "playing" then
     position = position + (vim.uv.hrtime() - player.measured_at) / 1e9
@@ -49,28 +73,31 @@ local function command(method, params, callback)
   end)
 end
 
+---Asks the daemon for the state of everything, and takes it over.
+---@param callback fun(problem?: lofi.Failure, status?: table)
+function M.ask(callback)
+  daemon.request("status", nil, function(problem, status)
+    if status then
+      M.took(status.player)
+      radio.told(status.radio)
+    end
+    callback(problem, status)
+  end)
+end
+
 ---@param track? string track id, or words of a prompt: the newest track that has them; nil resumes,
 ---or plays the newest track
 ---@param callback? lofi.PlayerCallback
 function M.play(track, callback)
   if not track or track == "" then
-    daemon.request("play", nil, callback)
-  elseif track:match("^%x+$") and #track == 16 then
-    daemon.request("play", { track_id = track }, callback)
-  else
-    daemon.request("tracks_list", { query = track, limit = 1 }, function(problem, found)
-      if problem then
-        return failure.deliver(callback, problem)
-      elseif #found.tracks == 0 then
-        local message = ("no track's prompt contains %q"):format(track)
-        return failure.deliver(
-          callback,
-          failure.new("TRACK_NOT_FOUND", message, ":Lofi tracks lists them.")
-        )
-      end
-      daemon.request("play", { track_id = found.tracks[1].track_id }, callback)
-    end)
+    return daemon.request("play", nil, callback)
   end
+  require("lofi.tracks").find(track, function(problem, track_id)
+    if problem then
+      return failure.deliver(callback, problem)
+    end
+    daemon.request("play", { track_id = track_id }, callback)
+  end)
 end
 
 ---@param callback? lofi.PlayerCallback
@@ -83,8 +110,10 @@ function M.resume(callback)
   command("resume", nil, callback)
 end
 
+---Silence at once; what is being made is not played when it is ready.
 ---@param callback? lofi.PlayerCallback
 function M.stop(callback)
+  require("lofi.jobs").play_none()
   command("stop", nil, callback)
 end
 
@@ -100,40 +129,42 @@ function M.set(settings, callback)
 end
 
 ---Playing becomes paused, paused becomes playing, and where nothing plays the radio starts.
----@param callback? lofi.PlayerCallback
+---@param callback? fun(problem?: lofi.Failure, state?: table, done?: "paused"|"resumed"|"waiting"|"started")
 function M.toggle(callback)
-  local function act(state, radio)
-    if state == "playing" then
-      M.pause(callback)
-    elseif state == "paused" then
-      M.resume(callback)
-    elseif radio then
-      vim.notify(
-        "lofi: the radio is making its next track",
-        vim.log.levels.INFO,
-        { title = "lofi" }
-      )
-      failure.deliver(callback)
+  local function act(is_on)
+    local function done(what)
+      return function(problem, state)
+        if callback then
+          callback(problem, state, what)
+        elseif problem then
+          failure.show(problem)
+        end
+      end
+    end
+    if player.state == "playing" then
+      M.pause(done("paused"))
+    elseif player.state == "paused" then
+      M.resume(done("resumed"))
+    elseif is_on then
+      done("waiting")(nil, player)
     else
-      M.radio(nil, callback)
+      radio.start(nil, done("started"))
     end
   end
-  if session.player.state ~= "stopped" then
-    return act(session.player.state)
+  if player.state ~= "stopped" then
+    return act(false)
   end
-  daemon.request("status", nil, function(problem, status)
+  M.ask(function(problem, status)
     if problem then
       return failure.deliver(callback, problem)
     end
-    M.took(status.player)
-    act(status.player.state, status.radio)
+    act(status.radio ~= nil)
   end)
 end
 
 ---@param volume number 0 to 1
 ---@param callback lofi.PlayerCallback
 local function set_volume(volume, callback)
-  local player = session.player
   volume = math.max(0, math.min(1, volume))
   -- noted before the daemon answers, so that a held key adds up
   player.volume = volume
@@ -166,82 +197,19 @@ function M.volume(volume, callback)
     end)
   elseif level then
     set_volume(level, answer)
-  elseif change and session.player.volume then
-    set_volume(session.player.volume + change, answer)
+  elseif change and player.volume then
+    set_volume(player.volume + change, answer)
   else
-    daemon.request("status", nil, function(problem, status)
+    M.ask(function(problem, status)
       if problem then
-        return answer(problem)
-      end
-      M.took(status.player)
-      if change then
+        answer(problem)
+      elseif change then
         set_volume(status.player.volume + change, answer)
       else
         answer(nil, status.player)
       end
     end)
   end
-end
-
----@param wanted? lofi.GenerateOptions|lofi.RadioOptions|string options, or a preset's name or a prompt
----@param callback? fun(problem?: lofi.Failure, radio?: table)
-function M.radio(wanted, callback)
-  local options = config.get()
-  local params = vim.tbl_extend("force", options.generate, options.radio)
-  params.priority = nil
-  local function start()
-    daemon.request("radio_start", params, function(problem, result)
-      if result then
-        session.radio = result.radio
-        session.revision = session.revision + 1
-      end
-      failure.deliver(callback, problem, result and result.radio)
-    end)
-  end
-  if type(wanted) == "table" then
-    if wanted.preset or wanted.prompts then
-      params.preset, params.prompts = nil, nil
-    end
-    params = vim.tbl_extend("force", params, wanted)
-    start()
-  elseif not wanted or wanted == "" then
-    start()
-  else
-    M.presets(function(problem, presets)
-      if problem then
-        return failure.deliver(callback, problem)
-      end
-      params.preset, params.prompts = nil, nil
-      local is_preset = vim.iter(presets):any(function(preset)
-        return preset.name == wanted
-      end)
-      params[is_preset and "preset" or "prompts"] = is_preset and wanted or { wanted }
-      start()
-    end)
-  end
-end
-
----@param callback? fun(problem?: lofi.Failure)
-function M.radio_stop(callback)
-  daemon.request("radio_stop", nil, function(problem)
-    if not problem then
-      session.radio, session.radio_waiting = nil, nil
-      session.revision = session.revision + 1
-    end
-    failure.deliver(callback, problem)
-  end)
-end
-
----@class lofi.Preset
----@field name string
----@field description string
----@field prompts string[]
-
----@param callback? fun(problem?: lofi.Failure, presets?: lofi.Preset[])
-function M.presets(callback)
-  daemon.request("radio_presets", nil, function(problem, result)
-    failure.deliver(callback, problem, result and result.presets)
-  end)
 end
 
 ---@class lofi.Devices
@@ -264,17 +232,21 @@ end
 ---@return fun(params: table)
 local function playback(state, event)
   return function(params)
-    local player = session.player
     player.state = state
     player.track_id, player.prompt = params.track_id, params.prompt
     player.position_sec = params.position_sec or 0
     player.duration_sec = params.duration_sec or 0
     player.measured_at = vim.uv.hrtime()
     if event == "playback_start" then
-      session.radio_waiting = nil
+      radio.track_started()
     end
     events.emit(event, params)
   end
+end
+
+local function nothing_plays()
+  player.state, player.track_id, player.prompt = "stopped", nil, nil
+  player.position_sec, player.duration_sec = 0, 0
 end
 
 ---@type table<string, fun(params: table)>
@@ -283,11 +255,9 @@ M.notifications = {
   playback_paused = playback("paused", "playback_pause"),
   playback_resumed = playback("playing", "playback_resume"),
   playback_ended = function(params)
-    local player = session.player
     -- in a crossfade the next track has started before this one ends
     if player.track_id == params.track_id then
-      player.state, player.track_id, player.prompt = "stopped", nil, nil
-      player.position_sec, player.duration_sec = 0, 0
+      nothing_plays()
     end
     events.emit("playback_end", params)
     if params.reason == "error" then
@@ -300,18 +270,12 @@ M.notifications = {
       )
     end
   end,
-  radio_waiting = function(params)
-    session.radio_waiting = params
-    events.emit("radio_waiting", params)
-  end,
 }
 
 function M.daemon_ended()
-  local player = session.player
   local track_id = player.track_id
-  session.radio, session.radio_waiting, session.known = nil, nil, {}
-  player.state, player.track_id, player.prompt = "stopped", nil, nil
-  player.position_sec, player.duration_sec, player.volume = 0, 0, nil
+  nothing_plays()
+  player.volume = nil
   if track_id then
     events.emit("playback_end", { track_id = track_id, reason = "error", code = "DAEMON_EXITED" })
   end

@@ -3,10 +3,12 @@
 local config = require("lofi.config")
 local failure = require("lofi.failure")
 local rpc = require("lofi.rpc")
-local session = require("lofi.session")
+local log = require("lofi.log")
+local message = require("lofi.message")
 
 local PROTOCOL = 1
-local LOG_LINES = 500
+-- of what it wrote last, for the message when it ends
+local LAST_WORDS = 5
 local UVX_TIMEOUT_MS = 600000
 -- A program that writes this many lines that are not the protocol is not the daemon.
 local STRAY_LINES = 20
@@ -21,6 +23,7 @@ local STRAY_LINES = 20
 ---@field version? string
 ---@field started_at? number `vim.uv.now()` in milliseconds
 ---@field strays string[]
+---@field said string[] its last lines on stderr
 ---@field stopping boolean it was asked to end
 ---@field refused? lofi.Failure why it was sent away
 ---@field on_end fun()[]
@@ -35,21 +38,23 @@ local M = {}
 ---@param lines string[]
 ---@return string
 local function tail(lines)
-  return table.concat(vim.list_slice(lines, math.max(1, #lines - 4)), "\n")
+  return table.concat(vim.list_slice(lines, math.max(1, #lines - LAST_WORDS + 1)), "\n")
 end
 
----@param text string one line of the log
-function M.record(text)
-  session.log[#session.log + 1] = text
-  if #session.log > LOG_LINES then
-    table.remove(session.log, 1)
+---@param daemon lofi.Daemon
+---@param line string of its stderr
+local function heard(daemon, line)
+  daemon.said[#daemon.said + 1] = line
+  if #daemon.said > LAST_WORDS then
+    table.remove(daemon.said, 1)
   end
+  log.add(line)
 end
 
 ---@param daemon lofi.Daemon
 ---@return string words the end of what it wrote
 function M.last_words(daemon)
-  return #session.log > 0 and tail(session.log) or tail(daemon.strays)
+  return tail(#daemon.said > 0 and daemon.said or daemon.strays)
 end
 
 ---@param daemon lofi.Daemon
@@ -72,12 +77,11 @@ end
 ---@param line string
 local function stray(daemon, line)
   daemon.strays[#daemon.strays + 1] = line:sub(1, 200)
-  M.record("stdout: " .. line:sub(1, 200))
+  log.add("stdout: " .. line:sub(1, 200))
   if #daemon.strays == 1 and daemon.phase ~= "ended" then
-    vim.notify(
-      ("lofi: %s wrote what is not its protocol: %s"):format(daemon.command[1], line:sub(1, 200)),
-      vim.log.levels.WARN,
-      { title = "lofi" }
+    message.say(
+      ("%s wrote what is not its protocol: %s"):format(daemon.command[1], line:sub(1, 200)),
+      vim.log.levels.WARN
     )
   elseif #daemon.strays == STRAY_LINES and daemon.phase ~= "ended" then
     refuse(
@@ -155,7 +159,7 @@ function M.start(daemon, handlers)
       unfinished = table.remove(lines)
       for _, line in ipairs(lines) do
         if line ~= "" then
-          M.record(line)
+          heard(daemon, line)
         end
       end
     end,

@@ -3,49 +3,51 @@
 
 local config = require("lofi.config")
 local events = require("lofi.events")
-local session = require("lofi.session")
+local message = require("lofi.message")
+local player = require("lofi.player")
+local presets = require("lofi.presets")
+local text = require("lofi.text")
 
 ---@class lofi.ProgressItem
 ---@field id string
----@field title string the prompt, or the model that is downloaded
+---@field title string the track's name, or the model that is downloaded
 ---@field message string
 ---@field percent integer
----@field status "running"|"success"|"failed"|"cancel"
+---@field status "running"|"success"|"failed"|"cancel"|"note"
 ---@field handle? any what the sink needs to find its message again
+---@field drawn? string what stands there, where the sink draws on change only
 
 ---@alias lofi.ProgressSink fun(item: lofi.ProgressItem)
 
 local M = {}
 
----@param seconds number
----@return string clock such as "1:05"
-function M.clock(seconds)
-  seconds = math.max(0, math.floor(seconds))
-  return ("%d:%02d"):format(math.floor(seconds / 60), seconds % 60)
-end
+---@type table<string, lofi.ProgressItem> what is shown as under way, by id
+local items = {}
 
----@param text string
----@param width integer cells
----@return string
-function M.shorten(text, width)
-  text = text:gsub("%s+", " ")
-  if vim.api.nvim_strwidth(text) <= width then
-    return text
-  end
-  local short = vim.fn.strcharpart(text, 0, math.max(0, width - 1))
-  while vim.api.nvim_strwidth(short) > width - 1 do
-    short = vim.fn.strcharpart(short, 0, vim.fn.strchars(short) - 1)
-  end
-  return short .. "…"
-end
+-- Neovim writes "title: 100% message".
+local NATIVE_EXTRA = #": 100% "
+-- A title is cut to this before the message is.
+local SHORTEST_TITLE = 8
 
----Neovim 0.12's own progress messages.
+---Neovim's own progress messages, in one line that fits; the corner where there is no room for one.
 ---@type lofi.ProgressSink
 function M.native(item)
-  item.handle = vim.api.nvim_echo({ { item.message } }, item.status ~= "running", {
+  local room = message.room() - NATIVE_EXTRA
+  local said = text.shorten(item.message, math.max(1, room - SHORTEST_TITLE))
+  local title = text.shorten(item.title, math.max(1, room - vim.api.nvim_strwidth(said)))
+  if message.room() == 0 then
+    return M.float(item)
+  end
+  local drawn = ("%s %d %s"):format(title, item.percent, said)
+  if item.drawn == drawn and item.status == "running" then
+    return
+  end
+  item.drawn = drawn
+  vim.cmd.redraw() -- over whatever message stands there, see message.echo
+  item.handle = vim.api.nvim_echo({ { said } }, item.status ~= "running", {
     id = item.handle,
     kind = "progress",
-    title = item.title,
+    title = title,
     status = item.status,
     percent = item.percent,
     source = "lofi",
@@ -56,15 +58,20 @@ end
 ---@type lofi.ProgressSink
 function M.notify(item)
   local quarter = item.status == "running" and math.floor(item.percent / 25) or item.status
-  if item.quarter == quarter then
+  if item.drawn == quarter then
     return
   end
-  item.quarter = quarter
-  item.handle = vim.notify(
-    ("lofi: %s: %s"):format(item.title, item.message),
-    item.status == "failed" and vim.log.levels.ERROR or vim.log.levels.INFO,
-    { title = "lofi", id = "lofi-" .. item.id, replace = item.handle }
-  )
+  item.drawn = quarter
+  local said = ("lofi: %s: %s"):format(item.title, item.message)
+  local level = item.status == "failed" and vim.log.levels.ERROR or vim.log.levels.INFO
+  if message.has_notifier() then
+    item.handle =
+      vim.notify(said, level, { title = "lofi", id = "lofi-" .. item.id, replace = item.handle })
+  elseif message.room() > 0 then
+    message.echo(message.one_line(said, nil, message.room()), level)
+  else
+    M.float(item)
+  end
 end
 
 ---@type lofi.ProgressSink
@@ -127,14 +134,14 @@ function M.sink()
 end
 
 ---@param id string
----@param changes table
-local function report(id, changes)
-  local item = session.progress[id]
-    or { id = id, title = "", message = "", percent = 0, status = "running" }
+---@param changes { title?: string, message?: string, percent?: integer, status?: string }
+function M.report(id, changes)
+  local item = items[id]
+    or { id = id, title = "a track", message = "", percent = 0, status = "running" }
   for name, value in pairs(changes) do
     item[name] = value
   end
-  session.progress[id] = item.status == "running" and item or nil
+  items[id] = item.status == "running" and item or nil
   M.sink()(item)
 end
 
@@ -146,34 +153,59 @@ local function phase(data)
     parts[1] = ("%s %d/%d"):format(parts[1], data.current_step or 0, data.total_steps)
   end
   if data.eta_sec then
-    parts[#parts + 1] = M.clock(data.eta_sec) .. " left"
+    parts[#parts + 1] = text.clock(data.eta_sec) .. " left"
   end
   return table.concat(parts, ", ")
 end
 
----The radio makes tracks all the time; while one plays nobody waits for the next.
+-- The radio's track that is ready and about to sound: it starts a moment after it is complete.
+local ready = false
+
+---The radio makes tracks all the time; while one plays, or is about to, nobody waits for the next.
 ---@param data table
 ---@return boolean
 local function wanted(data)
   return data.requested
-    or session.progress[data.track_id] ~= nil
     or config.get().progress.radio
-    or session.player.state ~= "playing"
+    or not (ready or player.state().state == "playing")
+end
+
+---Music plays: the radio's tracks are no longer waited for, and go on unseen.
+local function quieten()
+  ready = false
+  for id, item in pairs(items) do
+    local job = require("lofi.jobs").get(id)
+    if job and #job.handles == 0 and not config.get().progress.radio then
+      items[id] = nil
+      if item.handle then
+        item.status, item.message = "success", "goes on while the music plays"
+        M.sink()(item)
+      end
+      require("lofi.corner").drop(id)
+    end
+  end
 end
 
 ---Listens from now on. Called once, when the first daemon starts.
 function M.attach()
   local function generation(event, describe)
     events.on(event, function(data)
-      if not wanted(data) then
+      local shown = wanted(data)
+      if event == "generation_complete" and not data.requested then
+        ready = true
+      end
+      if not (shown or items[data.track_id]) then
         return
       end
-      local item = session.progress[data.track_id]
       local changes = describe(data)
-      changes.title = data.prompt or item and item.title or data.track_id
-      report(data.track_id, changes)
+      changes.title = data.prompt and presets.title(data.prompt) or nil
+      M.report(data.track_id, changes)
     end)
   end
+  events.on("playback_start", quieten)
+  events.on("playback_end", function()
+    ready = false
+  end)
   generation("generation_start", function(data)
     local waiting = data.status == "queued" and (data.position or 0) > 0
     return { message = waiting and ("waiting, number %d"):format(data.position) or "starting" }
@@ -183,10 +215,10 @@ function M.attach()
   end)
   generation("generation_complete", function(data)
     local took = (data.generation_time_sec or 0) > 0
-        and ("made in %s"):format(M.clock(data.generation_time_sec))
+        and ("made in %s"):format(text.clock(data.generation_time_sec))
       or "ready"
     return {
-      message = ("%s of music, %s"):format(M.clock(data.duration_sec), took),
+      message = ("%s of music, %s"):format(text.clock(data.duration_sec), took),
       percent = 100,
       status = "success",
     }
@@ -202,7 +234,7 @@ function M.attach()
     events.on(event, function(data)
       local changes = describe(data)
       changes.title = "model " .. data.backend
-      report("download-" .. data.backend, changes)
+      M.report("download-" .. data.backend, changes)
     end)
   end
   download("download_progress", function(data)

@@ -1,15 +1,17 @@
----The track cache: listing, what a track looks like as text, and what can be done with it.
+---The track cache: listed, searched, kept and deleted.
 
 local daemon = require("lofi.daemon")
 local failure = require("lofi.failure")
-local parameters = require("lofi.parameters")
-local session = require("lofi.session")
+local message = require("lofi.message")
+local player = require("lofi.player")
+local presets = require("lofi.presets")
 
 -- An answer of this many tracks is decoded in under a millisecond.
 local PAGE = 50
 -- The picker shows this many of the newest; who has more asks with words: `:Lofi tracks rain`.
 local MOST = 1000
-local BLOCKS = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" }
+-- A deleted track can be had back for so long.
+local UNDO_MS = 10000
 
 ---@class lofi.CachedTrack
 ---@field track_id string
@@ -24,13 +26,10 @@ local BLOCKS = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" }
 ---@field loudness_lufs? number
 ---@field last_played_at? string
 
----@class lofi.TrackAction
----@field name string
----@field label string
----@field key string what pickers with keys bind it to
----@field run fun(track: lofi.CachedTrack)
-
 local M = {}
+
+---@type lofi.CachedTrack[] deleted for the user, and still there; the last one last
+local going = {}
 
 ---@param options? { query?: string, limit?: integer, offset?: integer }
 ---@param callback? fun(problem?: lofi.Failure, tracks?: lofi.CachedTrack[], total?: integer)
@@ -44,199 +43,6 @@ function M.list(options, callback)
     end
   end)
 end
-
----@param track_id? string nil for the one that plays
----@param kept? boolean default true
----@param callback? fun(problem?: lofi.Failure)
-function M.keep(track_id, kept, callback)
-  track_id = track_id or session.player.track_id
-  if not track_id then
-    return vim.schedule(function()
-      failure.deliver(callback, failure.new("TRACK_NOT_FOUND", "nothing is playing"))
-    end)
-  end
-  daemon.request("tracks_keep", { track_ids = { track_id }, kept = kept ~= false }, callback)
-end
-
----@param track_ids string|string[]
----@param callback? fun(problem?: lofi.Failure, result?: { deleted: string[], bytes_freed: integer })
-function M.delete(track_ids, callback)
-  if type(track_ids) == "string" then
-    track_ids = { track_ids }
-  end
-  session.known.tracks = nil
-  daemon.request("tracks_delete", { track_ids = track_ids }, callback)
-end
-
----@param track_ids string|string[]
----@param callback? fun(problem?: lofi.Failure, result?: { track_ids: string[] })
-function M.queue(track_ids, callback)
-  if type(track_ids) == "string" then
-    track_ids = { track_ids }
-  end
-  daemon.request("playlist_add", { track_ids = track_ids }, callback)
-end
-
----@param peaks number[] 0 to 1
----@param width integer cells; neighbouring peaks are joined to their loudest
----@return string
-function M.waveform(peaks, width)
-  if #peaks == 0 then
-    return ""
-  end
-  width = math.min(width, #peaks)
-  local cells = {}
-  for cell = 1, width do
-    local from = math.floor((cell - 1) * #peaks / width) + 1
-    local to = math.max(from, math.floor(cell * #peaks / width))
-    local peak = 0
-    for index = from, to do
-      peak = math.max(peak, peaks[index])
-    end
-    cells[cell] = BLOCKS[math.max(1, math.min(#BLOCKS, math.ceil(peak * #BLOCKS)))]
-  end
-  return table.concat(cells)
-end
-
----@param peaks number[] 0 to 1
----@param rows integer
----@return string[] lines the waveform drawn over several rows, top first
-function M.tall_waveform(peaks, rows)
-  local lines = {}
-  for row = rows, 1, -1 do
-    local cells = {}
-    for index, peak in ipairs(peaks) do
-      local level = math.ceil(peak * rows * #BLOCKS) - (row - 1) * #BLOCKS
-      if row == 1 then
-        level = math.max(1, level)
-      end
-      cells[index] = level < 1 and " " or BLOCKS[math.min(#BLOCKS, level)]
-    end
-    lines[#lines + 1] = (table.concat(cells):gsub("%s+$", ""))
-  end
-  return lines
-end
-
----@param track lofi.CachedTrack
----@return string line
-function M.label(track)
-  local progress = require("lofi.progress")
-  local prompt = progress.shorten(track.prompt, 32)
-  local padding = (" "):rep(32 - vim.api.nvim_strwidth(prompt))
-  return ("%s %s%s  %5s  %s  %s"):format(
-    track.kept and "★" or " ",
-    prompt,
-    padding,
-    progress.clock(track.duration_sec),
-    M.waveform(track.waveform or {}, 16),
-    track.created_at:sub(1, 10)
-  )
-end
-
----@param track lofi.CachedTrack
----@return string[] lines
-function M.details(track)
-  local lines = M.tall_waveform(track.waveform or {}, 3)
-  lines[#lines + 1] = ""
-  lines[#lines + 1] = track.prompt
-  lines[#lines + 1] = ""
-  local function row(name, value)
-    if value ~= nil then
-      lines[#lines + 1] = ("%-10s %s"):format(name, value)
-    end
-  end
-  row("seed", tostring(track.seed))
-  row("model", track.backend .. (track.model_version and " " .. track.model_version or ""))
-  row("made", (track.created_at:gsub("T", " "):sub(1, 16)))
-  row("length", require("lofi.progress").clock(track.duration_sec))
-  for _, parameter in ipairs(parameters.list) do
-    local value = track[parameter.name]
-    if
-      value ~= nil and not vim.list_contains({ "seed", "backend", "duration_sec" }, parameter.name)
-    then
-      row(parameter.key, tostring(value))
-    end
-  end
-  row("loudness", track.loudness_lufs and ("%.1f LUFS"):format(track.loudness_lufs))
-  row("played", track.last_played_at and track.last_played_at:gsub("T", " "):sub(1, 16))
-  row("kept", track.kept and "yes" or nil)
-  return lines
-end
-
----@param track lofi.CachedTrack
----@param seed? integer|string nil for a new one
-local function again(track, seed)
-  local options = { prompt = track.prompt, play = true }
-  for _, parameter in ipairs(parameters.list) do
-    options[parameter.name] = track[parameter.name]
-  end
-  options.seed = seed
-  require("lofi.jobs").generate(options)
-end
-
----@type lofi.TrackAction[]
-M.actions = {
-  {
-    name = "play",
-    label = "Play",
-    key = "<CR>",
-    run = function(track)
-      require("lofi.player").play(track.track_id)
-    end,
-  },
-  {
-    name = "queue",
-    label = "Play after the current one",
-    key = "<C-q>",
-    run = function(track)
-      M.queue(track.track_id)
-    end,
-  },
-  {
-    name = "keep",
-    label = "Keep, or keep no longer",
-    key = "<C-k>",
-    run = function(track)
-      track.kept = not track.kept
-      M.keep(track.track_id, track.kept)
-    end,
-  },
-  {
-    name = "delete",
-    label = "Delete",
-    key = "<C-x>",
-    run = function(track)
-      M.delete(track.track_id)
-    end,
-  },
-  {
-    name = "copy_seed",
-    label = "Copy the seed",
-    key = "<C-y>",
-    run = function(track)
-      vim.fn.setreg('"', tostring(track.seed))
-      -- a system without a clipboard has the seed in the unnamed register all the same
-      pcall(vim.fn.setreg, "+", tostring(track.seed))
-      vim.notify("lofi: seed " .. tostring(track.seed), vim.log.levels.INFO, { title = "lofi" })
-    end,
-  },
-  {
-    name = "again",
-    label = "Generate again, same seed",
-    key = "<C-s>",
-    run = function(track)
-      again(track, track.seed)
-    end,
-  },
-  {
-    name = "vary",
-    label = "Generate again, new seed",
-    key = "<C-v>",
-    run = function(track)
-      again(track, nil)
-    end,
-  },
-}
 
 ---@param query? string
 ---@param callback fun(problem?: lofi.Failure, tracks?: lofi.CachedTrack[])
@@ -256,18 +62,133 @@ local function list_all(query, callback, so_far)
   end)
 end
 
+---@param track string track id, or words of a prompt
+---@param callback fun(problem?: lofi.Failure, track_id?: string) the newest track that has the words
+function M.find(track, callback)
+  if track:match("^%x+$") and #track == 16 then
+    return callback(nil, track)
+  end
+  M.list({ query = track, limit = 1 }, function(problem, found)
+    if not problem and #found == 0 then
+      local said = ("no track's prompt contains %q"):format(track)
+      problem = failure.new("TRACK_NOT_FOUND", said, ":Lofi tracks lists them.")
+    end
+    callback(problem, found and found[1] and found[1].track_id)
+  end)
+end
+
+---@param track? string track id, or words of a prompt; nil for the one that plays
+---@param kept? boolean default true
+---@param callback? fun(problem?: lofi.Failure, result?: table)
+function M.keep(track, kept, callback)
+  track = track or player.state().track_id
+  if not track then
+    return vim.schedule(function()
+      failure.deliver(
+        callback,
+        failure.new("TRACK_NOT_FOUND", "nothing is playing", ":Lofi keep {words} names a track.")
+      )
+    end)
+  end
+  M.find(track, function(problem, track_id)
+    if problem then
+      return failure.deliver(callback, problem)
+    end
+    daemon.request("tracks_keep", { track_ids = { track_id }, kept = kept ~= false }, callback)
+  end)
+end
+
+---@param track_ids string|string[]
+---@param callback? fun(problem?: lofi.Failure, result?: { deleted: string[], bytes_freed: integer })
+function M.delete(track_ids, callback)
+  if type(track_ids) == "string" then
+    track_ids = { track_ids }
+  end
+  require("lofi.complete").forget("tracks")
+  daemon.request("tracks_delete", { track_ids = track_ids }, callback)
+end
+
+---@param track lofi.CachedTrack
+---@return boolean was it among those that were still to go
+local function stays(track)
+  for index, each in ipairs(going) do
+    if each == track then
+      table.remove(going, index)
+      return true
+    end
+  end
+  return false
+end
+
+---Asks, and deletes the track a while later, so that it can be had back.
+---@param track lofi.CachedTrack
+---@return boolean deleted
+function M.ask_to_delete(track)
+  local name = presets.title(track.prompt)
+  if track.track_id == player.state().track_id then
+    message.complain(("%s plays now"):format(name), ":Lofi skip or :Lofi stop first.")
+    return false
+  elseif vim.fn.confirm(("Delete %s?"):format(name), "&Delete\n&No", 2) ~= 1 then
+    return false
+  end
+  going[#going + 1] = track
+  message.say(("deleted %s; :Lofi undo brings it back"):format(name))
+  vim.defer_fn(function()
+    if stays(track) then
+      M.delete(track.track_id)
+    end
+  end, UNDO_MS)
+  return true
+end
+
+---Brings the track back that was deleted last.
+function M.undo()
+  local track = table.remove(going)
+  if track then
+    message.say(("%s is back"):format(presets.title(track.prompt)))
+  else
+    message.say("nothing was deleted in the last seconds")
+  end
+end
+
+---Neovim ends: what was deleted goes now.
+function M.leave()
+  local track_ids = vim.tbl_map(function(track)
+    return track.track_id
+  end, going)
+  going = {}
+  if #track_ids > 0 then
+    M.delete(track_ids, function() end)
+  end
+end
+
+---@param track_ids string|string[]
+---@param callback? fun(problem?: lofi.Failure, result?: { track_ids: string[] })
+function M.queue(track_ids, callback)
+  if type(track_ids) == "string" then
+    track_ids = { track_ids }
+  end
+  daemon.request("playlist_add", { track_ids = track_ids }, callback)
+end
+
 ---Opens the picker over the cache.
 ---@param query? string only tracks whose prompt contains this
 function M.pick(query)
   list_all(query ~= "" and query or nil, function(problem, tracks)
     if problem then
-      failure.show(problem)
-    elseif #tracks == 0 then
-      local none = query and query ~= "" and ("no track's prompt contains %q"):format(query)
-        or "no tracks yet; `:Lofi {prompt}` makes one"
-      vim.notify("lofi: " .. none, vim.log.levels.INFO, { title = "lofi" })
-    else
+      return failure.show(problem)
+    end
+    tracks = vim.tbl_filter(function(track)
+      return not vim.iter(going):any(function(each)
+        return each.track_id == track.track_id
+      end)
+    end, tracks)
+    if #tracks > 0 then
       require("lofi.pickers").get().open(tracks)
+    elseif query and query ~= "" then
+      message.say(("no track's prompt contains %q"):format(query))
+    else
+      message.say("no tracks yet; `:Lofi {prompt}` makes one")
     end
   end)
 end

@@ -7,9 +7,7 @@ local M = {}
 ---@param options? { follow?: boolean } follow: start at the last line
 ---@return integer window
 function M.open(title, lines, options)
-  if #lines == 0 then
-    lines = { "(nothing)" }
-  end
+  lines = vim.tbl_map(require("lofi.text").shown, #lines > 0 and lines or { "(nothing)" })
   local width = 0
   for _, line in ipairs(lines) do
     width = math.max(width, vim.api.nvim_strwidth(line))

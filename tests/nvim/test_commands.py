@@ -255,7 +255,7 @@ def test_the_backends_in_a_window(editor: Editor) -> None:
 def test_the_log_in_a_window(editor: Editor) -> None:
     editor.fake("banner")
     editor.command("Lofi log")
-    assert "(nothing)" in "\n".join(editor.screen())
+    assert "Daemon   does not run" in "\n".join(editor.screen())
     editor.command("close")
     editor.command("Lofi volume")
     editor.until_noticed("volume")

@@ -1,32 +1,35 @@
----`vim.ui.select`: first the track, then what to do with it.
+---`vim.ui.select`: first the track, then what to do with it, then the list again where it is not over.
 
-local tracks = require("lofi.tracks")
+local track = require("lofi.pickers.track")
 
 ---@type lofi.Picker
-return {
+local M = {
   installed = function()
     return true
   end,
-  open = function(list)
-    vim.ui.select(list, {
-      prompt = "lofi tracks",
-      kind = "lofi_track",
-      format_item = tracks.label,
-    }, function(track)
-      if not track then
-        return
-      end
-      vim.ui.select(tracks.actions, {
-        prompt = track.prompt,
-        kind = "lofi_track_action",
-        format_item = function(action)
-          return action.label
-        end,
-      }, function(action)
-        if action then
-          action.run(track)
-        end
-      end)
-    end)
-  end,
 }
+
+function M.open(list)
+  vim.ui.select(list, {
+    prompt = "lofi tracks",
+    kind = "lofi_track",
+    format_item = track.label,
+  }, function(chosen)
+    if not chosen then
+      return
+    end
+    vim.ui.select(track.actions, {
+      prompt = require("lofi.presets").title(chosen.prompt),
+      kind = "lofi_track_action",
+      format_item = function(action)
+        return action.label
+      end,
+    }, function(action)
+      if action then
+        track.run(action, chosen, list)
+      end
+    end)
+  end)
+end
+
+return M

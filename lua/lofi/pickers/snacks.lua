@@ -1,4 +1,4 @@
-local tracks = require("lofi.tracks")
+local track = require("lofi.pickers.track")
 
 ---@type lofi.Picker
 return {
@@ -7,25 +7,32 @@ return {
   end,
   open = function(list)
     local keys, actions = {}, {}
-    for _, action in ipairs(tracks.actions) do
+    for _, action in ipairs(track.actions) do
       local name = action.name == "play" and "confirm" or "lofi_" .. action.name
       keys[action.key] = { name, mode = { "i", "n" } }
       actions[name] = function(picker, item)
-        picker:close()
+        if not action.stays then
+          picker:close()
+        end
         if item then
-          action.run(item.track)
+          track.run(action, item.track, list)
+        end
+        if action.stays then
+          picker:find({ refresh = true })
         end
       end
     end
     require("snacks").picker.pick({
       title = "lofi tracks",
-      items = vim.tbl_map(function(track)
-        return {
-          text = tracks.label(track),
-          track = track,
-          preview = { text = table.concat(tracks.details(track), "\n") },
-        }
-      end, list),
+      finder = function()
+        return vim.tbl_map(function(each)
+          return {
+            text = track.label(each),
+            track = each,
+            preview = { text = table.concat(track.details(each), "\n") },
+          }
+        end, list)
+      end,
       format = "text",
       preview = "preview",
       actions = actions,

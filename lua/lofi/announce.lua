@@ -41,7 +41,8 @@ local function station(radio)
     return radio.preset
   end
   local first = presets.title((radio.prompts or {})[1] or "")
-  return #(radio.prompts or {}) > 1 and ("%s and %d more"):format(first, #radio.prompts - 1) or first
+  return #(radio.prompts or {}) > 1 and ("%s and %d more"):format(first, #radio.prompts - 1)
+    or first
 end
 
 ---@param radio table as the daemon answered
@@ -59,7 +60,11 @@ end
 ---@param state table
 function M.toggled(done, state)
   if done == "paused" or done == "resumed" then
-    M.state(state, done == "paused" and "paused" or "playing", done == "paused" and done or "goes on")
+    M.state(
+      state,
+      done == "paused" and "paused" or "playing",
+      done == "paused" and done or "goes on"
+    )
   elseif done == "waiting" then
     M.said("the radio is making its next track")
   else

@@ -133,10 +133,13 @@ end
 
 ---@param words string[]
 ---@param lead string
----@return string[]
-function M.track_ids(words, lead)
-  M.names("tracks")
-  return #words == 0 and M.matching(track_ids, lead) or {}
+---@return string[] tracks by words of their prompt, and by their id where somebody types one
+function M.tracks_and_ids(words, lead)
+  local found = M.tracks(words, lead)
+  if #words == 0 and lead ~= "" then
+    vim.list_extend(found, M.matching(track_ids, lead))
+  end
+  return found
 end
 
 ---@param words string[]

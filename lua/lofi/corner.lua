@@ -85,7 +85,7 @@ local function draw()
     close()
   end
   layout.style, layout.focusable, layout.noautocmd, layout.zindex = "minimal", false, true, 60
-  window = vim.api.nvim_open_win(buffer, false, layout)
+  window = require("lofi.window").open_quietly(buffer, false, layout)
   vim.wo[window].winhighlight = "Normal:LofiProgress"
   vim.wo[window].wrap = false
 end

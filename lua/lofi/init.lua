@@ -2,7 +2,7 @@
 ---modules it asks for when a function is called, so that `require("lofi")` costs next to nothing.
 ---
 ---Callbacks run on the main loop, exactly once, as `callback(failure, result)`; a failure has
----`code`, `message` and `hint`. Without a callback failures are shown with `vim.notify`.
+---`code`, `message` and `hint`. Without a callback failures are shown.
 
 local M = {}
 

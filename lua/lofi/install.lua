@@ -7,7 +7,8 @@ local log = require("lofi.log")
 local message = require("lofi.message")
 local progress = require("lofi.progress")
 
-local PYTHONS = { "python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "python" }
+local PYTHONS =
+  { "python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "python" }
 local NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 10))"
 -- About as many packages come along; only for how far the bar is.
 local PACKAGES = 36
@@ -82,7 +83,11 @@ end
 local function give_up(what, said, hint)
   local last = said:match("([^\n]+)%s*$") or "it said nothing"
   finish(
-    failure.new("INSTALLATION_FAILED", ("%s failed: %s"):format(what, last), hint or ":Lofi log has all of it.")
+    failure.new(
+      "INSTALLATION_FAILED",
+      ("%s failed: %s"):format(what, last),
+      hint or ":Lofi log has all of it."
+    )
   )
 end
 
@@ -103,7 +108,11 @@ local function add_packages(python)
   vim.list_extend(command, { "--disable-pip-version-check", "--upgrade", "--editable", root })
   run(command, on_line, function(fine, said)
     if not fine then
-      return give_up("pip", said, "Is there a network? :Lofi log has all of it; :Lofi install tries again.")
+      return give_up(
+        "pip",
+        said,
+        "Is there a network? :Lofi log has all of it; :Lofi install tries again."
+      )
     end
     pcall(vim.fn.writefile, {}, vim.fs.joinpath(root, ".venv/.installed"))
     -- help is of use from now on, whatever the plugin manager does about it
@@ -115,7 +124,11 @@ end
 ---@param python string
 local function make_environment(python)
   local root = discovery.plugin_root()
-  local inside = vim.fs.joinpath(root, ".venv", vim.fn.has("win32") == 1 and "Scripts/python.exe" or "bin/python")
+  local inside = vim.fs.joinpath(
+    root,
+    ".venv",
+    vim.fn.has("win32") == 1 and "Scripts/python.exe" or "bin/python"
+  )
   tell("makes a virtual environment", 5)
   run({ python, "-m", "venv", vim.fs.joinpath(root, ".venv") }, function() end, function(fine, said)
     if not fine then
@@ -194,7 +207,7 @@ function M.offer(action)
   end
   local place = vim.fn.fnamemodify(vim.fs.joinpath(discovery.plugin_root(), ".venv"), ":~")
   vim.ui.select({ "Install it now", "Not now" }, {
-    prompt = "lofi: the daemon is not installed yet. It goes into " .. place .. " (about 330 MB).",
+    prompt = ("lofi: install the daemon into %s (about 330 MB)?"):format(place),
     kind = "lofi_install",
   }, function(_, index)
     if index == 1 then

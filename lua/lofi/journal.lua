@@ -84,16 +84,11 @@ function M.facts()
       vim.o.cmdheight
     ),
     ("System   %s %s %s"):format(system.sysname, system.release, system.machine),
-    "Daemon   "
-      .. (
-        daemon
-          and ("%s, version %s: %s"):format(
-            daemon.phase,
-            daemon.version or "not known yet",
-            table.concat(daemon.command, " ")
-          )
-        or "does not run"
-      ),
+    "Daemon   " .. (daemon and ("%s, version %s: %s"):format(
+      daemon.phase,
+      daemon.version or "not known yet",
+      table.concat(daemon.command, " ")
+    ) or "does not run"),
     ("Sound    %s, device %s"):format(player.state, player.device or "default"),
   }
   for _, job in ipairs(require("lofi.jobs").active()) do

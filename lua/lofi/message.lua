@@ -47,7 +47,8 @@ end
 ---@param room integer cells
 ---@return string line
 function M.one_line(said, hint, room)
-  local whole = hint and hint ~= "" and said .. (said:match("[.!?:]$") and " " or ". ") .. hint or said
+  local whole = hint and hint ~= "" and said .. (said:match("[.!?:]$") and " " or ". ") .. hint
+    or said
   if not whole:find("\n", 1, true) and vim.api.nvim_strwidth(text.shown(whole)) <= room then
     return text.shown(whole)
   end

@@ -265,7 +265,7 @@ M.list = {
         end)
       )
     end,
-    complete = complete.tracks,
+    complete = complete.tracks_and_ids,
   },
   {
     name = "tracks",

@@ -96,7 +96,8 @@ local function distance(one, other)
     local now = { [0] = row }
     for column = 1, #other do
       local same = one:byte(row) == other:byte(column)
-      now[column] = math.min(last[column] + 1, now[column - 1] + 1, last[column - 1] + (same and 0 or 1))
+      now[column] =
+        math.min(last[column] + 1, now[column - 1] + 1, last[column - 1] + (same and 0 or 1))
       if
         row > 1
         and column > 1

@@ -2,6 +2,23 @@
 
 local M = {}
 
+---Opens a window without the line about the file that Neovim shows where 'shortmess' has no F: in a
+---narrow terminal that line waits for Enter.
+---@param buffer integer
+---@param enter boolean
+---@param layout vim.api.keyset.win_config
+---@return integer window
+function M.open_quietly(buffer, enter, layout)
+  local before = vim.o.shortmess
+  vim.o.shortmess = before .. "F"
+  local opened, window = pcall(vim.api.nvim_open_win, buffer, enter, layout)
+  vim.o.shortmess = before
+  if not opened then
+    error(window, 0)
+  end
+  return window
+end
+
 ---@param title string
 ---@param lines string[]
 ---@param options? { follow?: boolean } follow: start at the last line
@@ -19,7 +36,7 @@ function M.open(title, lines, options)
   vim.bo[buffer].filetype = "lofi"
   width = math.max(1, math.min(math.max(width, #title) + 2, vim.o.columns - 4))
   local height = math.max(1, math.min(#lines, vim.o.lines - vim.o.cmdheight - 4))
-  local window = vim.api.nvim_open_win(buffer, true, {
+  local window = M.open_quietly(buffer, true, {
     relative = "editor",
     style = "minimal",
     border = "rounded",

@@ -59,11 +59,19 @@ end
 
 local function commands()
   local parts = {}
-  for _, command in ipairs(require("lofi.commands").subcommands) do
+  for _, command in ipairs(require("lofi.subcommands").list) do
     local usage = ":Lofi " .. command.name .. (command.args and " " .. command.args or "")
     parts[#parts + 1] = heading(usage, ":Lofi-" .. command.name) .. "\n" .. wrap(command.help, 24)
   end
   return table.concat(parts, "\n\n") .. "\n"
+end
+
+local function presets()
+  local parts = {}
+  for _, preset in ipairs(require("lofi.presets").known()) do
+    parts[#parts + 1] = "    " .. preset.name .. "\n" .. wrap(preset.description, 24)
+  end
+  return table.concat(parts, "\n") .. "\n"
 end
 
 local function parameters()
@@ -105,7 +113,7 @@ end
 
 local function actions()
   local lines = {}
-  for _, action in ipairs(require("lofi.tracks").actions) do
+  for _, action in ipairs(require("lofi.pickers.track").actions) do
     lines[#lines + 1] = ("    %-8s %s"):format(action.key, action.label)
   end
   return table.concat(lines, "\n") .. "\n"
@@ -228,6 +236,7 @@ end
 
 local sections = {
   commands = commands,
+  presets = presets,
   parameters = parameters,
   options = options,
   defaults = defaults,

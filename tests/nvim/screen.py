@@ -13,8 +13,8 @@ import msgpack
 import pytest
 
 PROMPTS = ("Press ENTER", "-- More --", "Type number and <Enter>")
-"""What stands on the screen of a Neovim that waits for a key before it goes on. The last is a question
-of `vim.ui.select` itself, which blocks: a test that expects one puts a function in its place."""
+"""What stands on the screen of a Neovim that waits for a key before it goes on. The last is a
+question of `vim.ui.select` itself: a test that expects one puts a function in its place."""
 
 
 class Screen:

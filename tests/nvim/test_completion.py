@@ -1,16 +1,17 @@
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
 
-from tests.nvim.conftest import Editor
+from tests.nvim.conftest import ROOT, Editor
 from tests.nvim.test_commands import make_track
 
 SUBCOMMANDS = [
     *("generate", "radio", "play", "pause", "resume", "toggle", "stop", "skip", "volume"),
-    *("device", "keep", "tracks", "prompt", "cancel", "queue", "status", "backends"),
-    *("download", "log", "restart"),
+    *("device", "keep", "tracks", "undo", "prompt", "cancel", "queue", "status", "backends"),
+    *("download", "install", "log", "restart", "help"),
 ]
 PARAMETERS = [
     *("duration=", "backend=", "seed=", "priority=", "steps="),
@@ -43,8 +44,8 @@ def test_subcommands(editor: Editor) -> None:
         ("Lofi generate backend=", ["backend=ace_step", "backend=musicgen", "backend=demo"]),
         ("Lofi generate tempo=", []),
         ("Lofi download m", ["musicgen"]),
-        ("Lofi radio ", ["off", "rain", "study"]),
-        ("Lofi radio ra", ["rain"]),
+        ("Lofi radio of", ["off"]),
+        ("Lofi radio coffee s", ["shop"]),
         ("Lofi device ", ["default", "Built-in Audio", "USB Headset"]),
         ("Lofi device USB H", ["Headset"]),
         ("Lofi volume +", ["+5"]),
@@ -65,6 +66,19 @@ def test_tracks(editor: Editor) -> None:
     assert complete(editor, "Lofi play ") == ["rainy morning", "rainy night"]
     assert complete(editor, "Lofi play rainy n") == ["night"]
     assert complete(editor, "Lofi keep " + track_id[:4]) == [track_id]
+
+
+def test_presets_come_at_once_and_the_users_own_when_they_are_known(editor: Editor) -> None:
+    editor.fake()
+    bundled = json.loads((ROOT / "src/lofi_daemon/radio_presets.json").read_text())
+    names = [preset["name"] for preset in bundled]
+    assert complete(editor, "Lofi radio ") == ["off", *names]
+    assert editor.requests() == [], "nothing was asked for, so nothing was waited for"
+    editor.command("Lofi volume")
+    editor.until_noticed("volume")
+    complete(editor, "Lofi radio ")
+    editor.until_requested("radio_presets")
+    editor.until(lambda: complete(editor, "Lofi radio ") == ["off", "rain", "study"])
 
 
 def test_jobs_and_downloads(editor: Editor) -> None:

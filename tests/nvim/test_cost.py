@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.nvim.conftest import ROOT, Editor, nvim_executable
 
 # Processor time, so that a busy machine does not count; the slowest of what runs in a callback.
@@ -77,6 +79,7 @@ def test_the_plugin_file_only_defines_the_command_and_the_maps(editor: Editor) -
     ) == [2, 0, 0]
 
 
+@pytest.mark.one_neovim
 def test_no_callback_is_felt(editor: Editor) -> None:
     editor.lua(MEASURE)
     editor.fake(generate={"duration_sec": 60}, status={"refresh_ms": 50})
@@ -96,6 +99,7 @@ def test_no_callback_is_felt(editor: Editor) -> None:
     assert slowest["seconds"] < 0.002, slowest
 
 
+@pytest.mark.one_neovim
 def test_a_full_page_of_tracks_is_no_pause_either(editor: Editor) -> None:
     milliseconds = editor.lua(
         """

@@ -91,9 +91,9 @@ def test_its_environment(editor: Editor, tmp_path: Path) -> None:
 def test_not_installed(editor: Editor) -> None:
     editor.lua("vim.env.PATH = ''")
     editor.lua("require('lofi.discovery').plugin_root = function() return '/nowhere' end")
-    editor.command("Lofi keys")
+    editor.lua("require('lofi').generate('keys')")
     notice = editor.until_noticed("lofi-daemon is not installed")
-    assert "Run `make install` in /nowhere" in notice
+    assert ":Lofi install puts it into /nowhere" in notice
     assert ":checkhealth lofi" in notice
 
 
@@ -146,13 +146,13 @@ def test_a_daemon_that_keeps_dying_is_started_ever_later(editor: Editor) -> None
         delays.append(time.monotonic() - started)
     assert delays[2] > 1
     assert "it is started again in 1 s" in editor.notices()
-    editor.lua("require('lofi.session').failures = 40")
+    waits = "return vim.tbl_map(require('lofi.daemon').backoff, { 0, 1, 2, 3, 6, 7, 40 })"
+    assert editor.lua(waits) == [0, 0, 1000, 2000, 16000, 30000, 30000]
     editor.fake()
     editor.command("Lofi volume")
-    assert "it is started again in 30 s" in editor.notices()
+    assert "it is started again in 2 s" in editor.notices()
     editor.command("Lofi restart")
     editor.until_noticed("daemon 0.0-fake runs")
-    assert editor.lua("return require('lofi.session').failures") == 0
 
 
 def test_garbage_between_the_lines(editor: Editor) -> None:
@@ -183,7 +183,7 @@ def test_a_program_that_echoes(editor: Editor) -> None:
 def test_a_daemon_that_never_answers(editor: Editor) -> None:
     editor.fake("silent", startup_timeout_ms=300)
     editor.lua("require('lofi').get_backends(function(problem) _G.code = problem.code end)")
-    editor.until(lambda: editor.lua("return require('lofi.session').daemon ~= vim.NIL"))
+    editor.until(lambda: editor.lua("return require('lofi.daemon').current() ~= nil"))
     pid = editor.daemon_pid()
     editor.until(lambda: editor.lua("return code") == "DAEMON_SILENT")
     assert gone(pid)

@@ -4,7 +4,11 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.nvim.conftest import ROOT, Editor, nvim_executable
+
+pytestmark = pytest.mark.one_neovim
 
 HELP = ROOT / "doc" / "lofi.txt"
 

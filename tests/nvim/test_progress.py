@@ -10,11 +10,11 @@ def screen_with(editor: Editor, text: str) -> list[str]:
 
 
 def test_the_corner_shows_a_track_that_is_made(editor: Editor) -> None:
-    editor.fake("slow", progress={"linger_ms": 200})
+    editor.fake("slow", progress={"style": "float", "linger_ms": 200})
     editor.command("Lofi foggy harbour at dawn")
     screen = screen_with(editor, "45%")
     assert screen[21][20:] == " ████░░░░ 45% foggy harbour at …: diffusing 9/20, 0:00 left"
-    assert screen[20] == "~", "one line, right above the statusline"
+    assert "diffusing" not in screen[20], "one line, right above the statusline"
     editor.command("Lofi cancel")
     assert screen_with(editor, "– foggy harbour at dawn: cancelled")
     editor.until(lambda: "foggy harbour" not in "\n".join(editor.screen()))
@@ -22,7 +22,7 @@ def test_the_corner_shows_a_track_that_is_made(editor: Editor) -> None:
 
 
 def test_the_corner_shows_each_of_several(editor: Editor) -> None:
-    editor.fake(progress={"linger_ms": 60000})
+    editor.fake(progress={"style": "float", "linger_ms": 60000})
     editor.listen("generation_complete")
     editor.command("Lofi one")
     editor.command("Lofi two")
@@ -38,7 +38,7 @@ def test_the_corner_shows_each_of_several(editor: Editor) -> None:
 
 
 def test_the_corner_follows_to_another_tab_and_takes_no_focus(editor: Editor) -> None:
-    editor.fake("slow")
+    editor.fake("slow", progress={"style": "float"})
     window = editor.lua("return vim.api.nvim_get_current_win()")
     editor.command("Lofi keys")
     screen_with(editor, "45%")
@@ -49,7 +49,7 @@ def test_the_corner_follows_to_another_tab_and_takes_no_focus(editor: Editor) ->
 
 
 def test_the_corner_opens_over_the_command_line_window(editor: Editor) -> None:
-    editor.fake()
+    editor.fake(progress={"style": "float"})
     editor.nvim.input("q:")
     editor.until(lambda: editor.lua("return vim.fn.getcmdwintype()") == ":")
     editor.lua("require('lofi').generate('keys')")
@@ -58,7 +58,7 @@ def test_the_corner_opens_over_the_command_line_window(editor: Editor) -> None:
 
 
 def test_the_corner_waits_while_text_is_locked(editor: Editor) -> None:
-    editor.fake()
+    editor.fake(progress={"style": "float"})
     editor.lua(
         """
         vim.keymap.set("n", "<Space>", function()
@@ -79,36 +79,37 @@ def test_the_corner_waits_while_text_is_locked(editor: Editor) -> None:
 
 
 RADIO_TRACK = """
-    local params = { track_id = ("0"):rep(16), percent = 40, phase = "decoding", eta_sec = 3 }
+    local params = { track_id = ("0"):rep(16), percent = 40, phase = "decoding", eta_sec = 3,
+      prompt = "foggy harbour" }
     require("lofi.jobs").notifications.generation_progress(params)
 """
 
 
 def test_the_radios_tracks_show_while_one_waits_for_them(editor: Editor) -> None:
-    editor.fake("late_radio")
+    editor.fake("late_radio", progress={"style": "float"})
     editor.listen("radio_waiting")
     editor.command("Lofi radio")
     editor.until_heard("radio_waiting")
     editor.lua(RADIO_TRACK)
-    screen_with(editor, " 40% 0000000000000000: decoding, 0:03 left")
+    screen_with(editor, " 40% foggy harbour: decoding, 0:03 left")
 
 
 @pytest.mark.parametrize("shown", [True, False])
 def test_the_radios_tracks_while_another_plays(editor: Editor, shown: bool) -> None:
-    editor.fake(progress={"radio": shown})
+    editor.fake(progress={"style": "float", "radio": shown})
     editor.listen("playback_start")
     editor.command("Lofi radio")
     editor.until_heard("playback_start")
     editor.lua(RADIO_TRACK)
     assert "◌ 40%" in editor.lua("return require('lofi').status()")
     if shown:
-        screen_with(editor, " 40% 0000000000000000: decoding")
+        screen_with(editor, " 40% foggy harbour: decoding")
     else:
-        assert editor.lua("return #require('lofi.session').corner.items") == 0
+        assert editor.lua("return #require('lofi.corner').items()") == 0
 
 
 def test_errors_are_marked(editor: Editor) -> None:
-    editor.fake("fails")
+    editor.fake("fails", progress={"style": "float"})
     editor.command("Lofi keys")
     screen_with(editor, "✗ keys: not a number at step 10")
 
@@ -122,12 +123,19 @@ def test_none(editor: Editor) -> None:
     assert editor.notices() == ""
 
 
+NOTIFIER = """
+    _G.told = {}
+    vim.notify = function(message) table.insert(told, message) end
+"""
+
+
 def test_notify_in_quarters(editor: Editor) -> None:
+    editor.lua(NOTIFIER)
     editor.fake(progress={"style": "notify"})
     editor.listen("generation_complete")
     editor.command("Lofi keys")
     editor.until_heard("generation_complete")
-    notices = editor.notices().splitlines()
+    notices = editor.lua("return told")
     assert notices[0] == "lofi: keys: starting"
     assert [line.split(",")[0] for line in notices[1:-1]] == [
         f"lofi: keys: diffusing {step}/20" for step in (5, 10, 15)
@@ -180,42 +188,92 @@ def test_snacks(editor: Editor) -> None:
 
 
 def test_native_messages_where_neovim_has_them(editor: Editor) -> None:
-    """Neovim 0.12's interface, seen from this side: the tests run in a version before it."""
+    if not editor.nvim.eval("has('nvim-0.12')"):
+        pytest.skip("only 0.12 has them")
     editor.lua(
         """
-        _G.echoed = {}
-        local has = vim.fn.has
-        vim.fn.has = function(feature) return feature == "nvim-0.12" and 1 or has(feature) end
-        vim.api.nvim_echo = function(chunks, history, options)
-          table.insert(echoed, { chunks[1][1], history, options })
-          return 77
-        end
+        _G.told = {}
+        vim.api.nvim_create_autocmd("Progress", { callback = function(event)
+          table.insert(told, event.data)
+        end })
         """
     )
-    editor.fake()
+    editor.fake("slow")
     editor.listen("generation_complete")
     editor.command("Lofi keys")
+    editor.until(lambda: "keys:  45% diffusing 9/20" in editor.watched.text())
     editor.until_heard("generation_complete")
-    echoed = editor.lua("return echoed")
-    first, last = echoed[0], echoed[-1]
-    assert first[0] == "starting"
-    assert "id" not in first[2]
-    assert first[2]["status"] == "running"
-    assert last[1:] == [
-        True,
-        {
-            "id": 77,
-            "kind": "progress",
-            "title": "keys",
-            "status": "success",
-            "percent": 100,
-            "source": "lofi",
-        },
-    ]
+    editor.until(lambda: "keys: 100% 0:30 of music" in editor.watched.text())
+    told = editor.lua("return told")
+    assert {each["title"] for each in told} == {"keys"}
+    assert len({each["id"] for each in told}) == 1
+    assert told[0]["status"] == "running"
+    assert told[-1]["status"] == "success"
+    assert editor.lua("return #vim.api.nvim_list_wins()") == 1
+
+
+LONG = (
+    "jazzy lofi, upright bass walking, brushed drums, bright rhodes, light swing, friendly and "
+    "relaxed, 84 bpm, instrumental"
+)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 10), (24, 8), (12, 4)])
+@pytest.mark.parametrize("options", ["", "cmdheight=0", "cmdheight=2 shortmess= nomore noshowcmd"])
+@pytest.mark.parametrize("style", ["auto", "notify"])
+def test_nothing_that_is_shown_waits_for_enter(
+    editors, size: tuple[int, int], options: str, style: str
+) -> None:
+    """The fixture fails a test whose screen showed a prompt."""
+    editor = editors(columns=size[0], lines=size[1])
+    if options:
+        editor.command(f"set {options}")
+    editor.fake("fails" if style == "notify" else "", progress={"style": style})
+    editor.listen("generation_complete", "generation_error", "playback_start")
+    editor.lua("require('lofi').generate({ prompt = ..., play = true })", LONG)
+    editor.command("Lofi volume 120")
+    editor.command("Lofi cancel 0123456789abcdef")
+    editor.command("Lofi device broken")
+    editor.until_noticed("no sound device called broken")
+    editor.command("Lofi generate soft keys backend=musicgen")
+    editor.until_noticed("musicgen is not installed")
+    editor.until(lambda: editor.heard("generation_complete") or editor.heard("generation_error"))
+    editor.command("Lofi pause")
+    editor.command("Lofi nonsense=3")
+    editor.until_noticed("unknown parameter")
+    editor.lua("vim.wait(100)")
+
+
+def test_a_message_while_somebody_types_a_command_goes_to_the_corner(editor: Editor) -> None:
+    editor.fake("slow", progress={"style": "auto"})
+    editor.listen("generation_progress")
+    editor.command("Lofi keys")
+    editor.until_heard("generation_progress")
+    editor.nvim.input(":echo 'typed'")
+    editor.until(lambda: editor.nvim.eval("mode()") == "c")
+    editor.lua("require('lofi.message').say('hello there')")
+    editor.until(lambda: "hello there" in editor.watched.text())
+    assert editor.watched.text().splitlines()[-1].startswith(":echo 'typed'")
+    editor.nvim.input("<CR>")
+    editor.until(lambda: editor.watched.text().splitlines()[-1].startswith("typed"))
+
+
+def test_what_does_not_fit_is_whole_in_the_log(editor: Editor) -> None:
+    editor.fake()
+    editor.lua("require('lofi.message').complain(('long '):rep(40), 'Do this.')")
+    shown = editor.watched.text().splitlines()[-1]
+    editor.until(lambda: editor.watched.text().splitlines()[-1].strip().endswith("(:Lofi log)"))
+    assert "Do this." not in shown
+    assert "Do this." in editor.notices()
+    assert ("long " * 40).strip() in editor.notices()
+    editor.lua("require('lofi.message').complain('short', 'Do this.')")
+    editor.until(lambda: editor.watched.text().splitlines()[-1].startswith("lofi: short. Do this."))
 
 
 @pytest.mark.parametrize("style", ["native", "fidget", "snacks"])
 def test_a_style_that_is_not_there_becomes_the_corner(editor: Editor, style: str) -> None:
+    if style == "native" and editor.nvim.eval("has('nvim-0.12')"):
+        pytest.skip("0.12 has it")
     editor.fake(progress={"style": style})
     editor.command("Lofi keys")
     screen_with(editor, "keys: 0:30 of music")
@@ -224,7 +282,7 @@ def test_a_style_that_is_not_there_becomes_the_corner(editor: Editor, style: str
 @pytest.mark.parametrize("size", [(20, 6), (12, 4)])
 def test_a_tiny_screen(editors, size: tuple[int, int]) -> None:
     editor = editors(columns=size[0], lines=size[1])
-    editor.fake()
+    editor.fake(progress={"style": "float"})
     editor.listen("generation_complete")
     editor.command("Lofi keys")
     editor.until_heard("generation_complete")

@@ -19,6 +19,8 @@ from tests.nvim.test_daemon import wait_gone
 from tests.nvim.test_generate import GENERATE, outcome
 from tests.tiny_bundle import tiny_bundle
 
+pytestmark = pytest.mark.one_neovim
+
 # A machine with other work may take a while for what takes a second.
 PATIENCE = 240
 

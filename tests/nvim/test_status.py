@@ -46,8 +46,8 @@ def test_the_position_stops_at_the_end(editor: Editor) -> None:
     editor.listen("playback_start")
     editor.command("Lofi radio")
     editor.until_heard("playback_start")
-    editor.lua("require('lofi.session').player.position_sec = 1000")
-    editor.lua("require('lofi.session').statusline.second = -2")
+    editor.lua("require('lofi.player').state().position_sec = 1000")
+    editor.lua("require('lofi.events').changed()")
     assert "1:00/1:00" in status(editor)
 
 
@@ -109,15 +109,31 @@ def test_the_statusline_is_drawn_anew_while_something_plays(editor: Editor) -> N
 
 
 def test_nothing_is_drawn_anew_when_nothing_plays(editor: Editor) -> None:
+    editor.lua(
+        """
+        _G.running = 0
+        local new_timer = vim.uv.new_timer
+        vim.uv.new_timer = function()
+          local timer = new_timer()
+          return setmetatable({}, { __index = function(_, name)
+            return function(_, ...)
+              if name == "start" and select(2, ...) == 50 then running = running + 1 end
+              if name == "close" then running = running - 1 end
+              return timer[name](timer, ...)
+            end
+          end })
+        end
+        """
+    )
     editor.fake(status={"refresh_ms": 50})
     editor.listen("playback_start", "playback_pause")
     status(editor)
     editor.command("Lofi radio")
     editor.until_heard("playback_start")
-    assert editor.lua("return require('lofi.session').statusline.timer ~= nil")
+    assert editor.lua("return running") == 1
     editor.command("Lofi pause")
     editor.until_heard("playback_pause")
-    editor.until(lambda: not editor.lua("return require('lofi.session').statusline.timer ~= nil"))
+    editor.until(lambda: editor.lua("return running") == 0)
 
 
 def test_in_a_crossfade_the_next_track_has_started_before_the_last_one_ends(

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.nvim.conftest import FAKE_DAEMON, ROOT, nvim_executable
+from tests.nvim.conftest import FAKE_DAEMON, ROOT
 from tests.nvim.terminal import Terminal
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
+def terminal(tmp_path: Path, neovim: str) -> Iterator[Terminal]:
     command = [sys.executable, "-S", "-E", str(FAKE_DAEMON), "slow"]
-    options = json.dumps({"cmd": command, "picker": "select"})
+    options = json.dumps({"cmd": command, "picker": "select", "progress": {"style": "float"}})
     configuration = tmp_path / "init.lua"
     configuration.write_text(
         f"""
@@ -31,10 +31,11 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
         "LANG": "C.UTF-8",
         "TERM": "screen-256color",
     }
-    nvim = [nvim_executable(), "-n", "-i", "NONE", "-u", str(configuration)]
+    nvim = [neovim, "-n", "-i", "NONE", "-u", str(configuration)]
     started = Terminal(nvim, environment)
     started.until("[No Name]")
     yield started
+    assert "Press ENTER" not in started.screen()
     started.close()
 
 
@@ -57,7 +58,7 @@ def test_what_a_person_sees(terminal: Terminal) -> None:
     terminal.until("/0:30 foggy harbour")
     terminal.type(":Lofi tracks", "Enter")
     screen = terminal.until("1:   foggy harbour")
-    assert "0:30  ▁▁▂▂▃▃▄▄▅▅▆▆▇▇██  2026-03-01" in screen
+    assert "0:30  ▁▂▂▃▄▄▅▆▆▇██  2026-03-01" in screen
     terminal.type("1", "Enter")
     screen = terminal.until("Generate again, new seed")
     terminal.type("q", "Enter")

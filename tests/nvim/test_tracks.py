@@ -20,6 +20,7 @@ TRACK = {
 }
 
 
+@pytest.mark.one_neovim
 @pytest.mark.parametrize(
     ("peaks", "width", "drawn"),
     [
@@ -32,18 +33,21 @@ TRACK = {
     ],
 )
 def test_waveforms(editor: Editor, peaks: list[float], width: int, drawn: str) -> None:
-    assert editor.lua("return require('lofi.tracks').waveform(...)", peaks, width) == drawn
+    assert editor.lua("return require('lofi.pickers.track').waveform(...)", peaks, width) == drawn
 
 
+@pytest.mark.one_neovim
 def test_a_waveform_of_several_rows(editor: Editor) -> None:
-    drawn = editor.lua("return require('lofi.tracks').tall_waveform({ 0, 0.25, 0.5, 0.75, 1 }, 2)")
+    drawn = editor.lua(
+        "return require('lofi.pickers.track').tall_waveform({ 0, 0.25, 0.5, 0.75, 1 }, 2)"
+    )
     assert drawn == ["   ▄█", "▁▄███"]
 
 
 def test_a_tracks_line_and_details(editor: Editor) -> None:
-    label = editor.lua("return require('lofi.tracks').label(...)", TRACK)
-    assert label == f"★ rainy night{' ' * 21}   1:35  ▁▁▂▂▃▃▄▄▅▅▆▆▇▇██  2026-03-01"
-    details = editor.lua("return require('lofi.tracks').details(...)", TRACK)
+    label = editor.lua("return require('lofi.pickers.track').label(...)", TRACK)
+    assert label == f"★ rainy night{' ' * 21}   1:35  ▁▂▂▃▄▄▅▆▆▇██  2026-03-01 12:00"
+    details = editor.lua("return require('lofi.pickers.track').details(...)", TRACK)
     assert details[3:] == [
         "",
         "rainy night",
@@ -81,7 +85,6 @@ CHOOSE = """
         ("play", "play", lambda track_id: {"track_id": track_id}),
         ("queue", "playlist_add", lambda track_id: {"track_ids": [track_id]}),
         ("keep", "tracks_keep", lambda track_id: {"track_ids": [track_id], "kept": True}),
-        ("delete", "tracks_delete", lambda track_id: {"track_ids": [track_id]}),
     ],
 )
 def test_the_picker_without_plugins(editor: Editor, action, method, expected) -> None:
@@ -95,6 +98,23 @@ def test_the_picker_without_plugins(editor: Editor, action, method, expected) ->
     assert editor.requests("tracks_list") == [{"query": "rainy", "limit": 50, "offset": 0}]
     assert editor.lua("return offered[1]").startswith("  rainy night")
     assert editor.lua("return #actions") == 7
+
+
+def test_a_deleted_track_goes_at_the_latest_with_neovim(editor: Editor) -> None:
+    editor.fake()
+    track_id = make_track(editor)
+    editor.lua("vim.fn.confirm = function() return 1 end")
+    editor.lua(CHOOSE, "delete")
+    editor.command("Lofi tracks")
+    editor.until_noticed("rainy night plays now")
+    editor.command("Lofi stop")
+    editor.until(lambda: not editor.lua("return require('lofi').is_playing()"))
+    editor.command("Lofi tracks")
+    editor.until_noticed("deleted rainy night; :Lofi undo brings it back")
+    assert editor.requests("tracks_delete") == []
+    editor.close()
+    assert editor.requests("tracks_delete") == [{"track_ids": [track_id]}]
+    assert editor.requests()[-1] == "shutdown"
 
 
 def test_the_same_again_and_with_a_new_seed(editor: Editor) -> None:
@@ -207,10 +227,13 @@ def test_the_lua_interface(editor: Editor) -> None:
 # Stand-ins with the part of each plugin's interface that the pickers use.
 SNACKS = """
     package.loaded["snacks"] = { picker = { pick = function(options)
-      _G.shown = { title = options.title, preview = options.items[1].preview.text }
+      local items = options.finder()
+      _G.shown = { title = options.title, preview = items[1].preview.text }
       _G.press = function(key)
         local name = options.win.input.keys[key][1]
-        options.actions[name]({ close = function() _G.closed = true end }, options.items[1])
+        local picker = { close = function() _G.closed = true end }
+        picker.find = function() _G.left = #options.finder() end
+        options.actions[name](picker, items[1])
       end
     end } }
 """
@@ -223,7 +246,12 @@ TELESCOPE = """
       close = function() _G.closed = true end,
       select_default = { replace = function(_, action) default = action end },
     }
-    package.loaded["telescope.actions.state"] = { get_selected_entry = function() return entry end }
+    package.loaded["telescope.actions.state"] = {
+      get_selected_entry = function() return entry end,
+      get_current_picker = function()
+        return { refresh = function(_, finder) _G.left = #finder.results end }
+      end,
+    }
     package.loaded["telescope.finders"] = { new_table = function(options) return options end }
     package.loaded["telescope.previewers"] = {
       new_buffer_previewer = function(options) return options end,
@@ -255,13 +283,26 @@ FZF_LUA = """
     local executable = vim.fn.executable
     vim.fn.executable = function(name) return name == "fzf" and 1 or executable(name) end
     package.loaded["fzf-lua.previewer.builtin"] = { base = Base }
-    package.loaded["fzf-lua"] = { fzf_exec = function(lines, options)
+    package.loaded["fzf-lua"] = { fzf_exec = function(contents, options)
+      local function all()
+        local lines = {}
+        contents(function(line) lines[#lines + 1] = line end)
+        return lines
+      end
+      local lines = all()
       local previewer = options.previewer.new({ }, {}, {}, {})
       previewer:populate_preview_buf(lines[1])
       _G.shown = { title = options.prompt:sub(1, -3), preview = previewer.shown }
-      _G.closed = true
-      local keys = { ["<CR>"] = "enter", ["<C-q>"] = "ctrl-q", ["<C-x>"] = "ctrl-x" }
-      _G.press = function(key) options.actions[keys[key]]({ lines[1] }) end
+      local keys = { ["<CR>"] = "enter", ["<M-n>"] = "alt-n", ["<M-x>"] = "alt-x" }
+      _G.press = function(key)
+        local action = options.actions[keys[key]]
+        if type(action) == "function" then
+          _G.closed = true
+          return action({ lines[1] })
+        end
+        action.fn({ lines[1] })
+        if action.reload then _G.left = #all() end
+      end
     end }
 """
 
@@ -272,17 +313,42 @@ FZF_LUA = """
 def test_pickers_of_plugins(editor: Editor, picker: str, stand_in: str) -> None:
     editor.fake()
     track_id = make_track(editor)
+    editor.command("Lofi stop")
+    editor.until(lambda: not editor.lua("return require('lofi').is_playing()"))
     editor.lua(stand_in)
-    for key, method in (("<C-q>", "playlist_add"), ("<C-x>", "tracks_delete")):
-        editor.lua("_G.shown, _G.closed = nil, nil")
-        editor.lua("require('lofi').pick()")
-        shown = editor.until(lambda: editor.lua("return shown"))
-        assert shown["title"] == "lofi tracks"
-        assert "seed       18446744073709551557" in shown["preview"]
-        assert "█" in shown["preview"].splitlines()[0]
-        editor.lua("press(...)", key)
-        assert editor.lua("return closed")
-        assert editor.until_requested(method) == {"track_ids": [track_id]}
+    editor.lua("require('lofi').pick()")
+    shown = editor.until(lambda: editor.lua("return shown"))
+    assert shown["title"] == "lofi tracks"
+    assert "seed       18446744073709551557" in shown["preview"]
+    assert "█" in shown["preview"].splitlines()[0]
+
+    editor.lua("press('<M-n>')")
+    assert editor.until_requested("playlist_add") == {"track_ids": [track_id]}
+    assert editor.lua("return { closed, left }") == [None, 1], "it stays open"
+
+    answer = """
+        local answer = ...
+        vim.fn.confirm = function(question) asked = question; return answer end
+    """
+    editor.lua(answer, 2)
+    editor.lua("press('<M-x>')")
+    assert editor.lua("return { asked, left }") == ["Delete rainy night?", 1]
+    editor.lua(answer, 1)
+    editor.lua("press('<M-x>')")
+    assert editor.lua("return { closed, left }") == [None, 0], "it has left the list"
+    assert editor.requests("tracks_delete") == [], "and can be had back"
+
+    editor.lua("require('lofi').pick()")
+    editor.until_noticed("no tracks yet")
+    editor.command("Lofi undo")
+    editor.until_noticed("rainy night is back")
+    editor.lua("_G.shown = nil")
+    editor.lua("require('lofi').pick()")
+    editor.until(lambda: editor.lua("return shown"))
+    before = len(editor.requests("play"))
+    editor.lua("press('<CR>')")
+    editor.until(lambda: len(editor.requests("play")) > before)
+    assert editor.lua("return closed")
     assert editor.lua(
         "return require('lofi.pickers').get() == require('lofi.pickers." + picker + "')"
     )

@@ -66,7 +66,8 @@ local function when(stamp)
   if not year then
     return text.shown(stamp)
   end
-  local utc = os.time({ year = year, month = month, day = day, hour = hour, min = minute, isdst = false })
+  local utc =
+    os.time({ year = year, month = month, day = day, hour = hour, min = minute, isdst = false })
   local here = os.date("*t", utc)
   local there = os.date("!*t", utc)
   here.isdst = false

@@ -30,13 +30,13 @@ lint: $(VENV)/.test $(STYLUA) ## Check style and types (Lua's too: needs node an
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	luacheck --quiet lua plugin
-	node scripts/stylua.mjs --check lua plugin scripts
+	luacheck --quiet lua plugin build.lua
+	node scripts/stylua.mjs --check lua plugin scripts build.lua
 
 format: $(VENV)/.test $(STYLUA) ## Put the code in the project's format, and write the generated pages
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	node scripts/stylua.mjs lua plugin scripts
+	node scripts/stylua.mjs lua plugin scripts build.lua
 	$(BIN)/python -m scripts.protocol_docs
 	$(NVIM) --clean -l scripts/help/generate.lua
 
@@ -63,6 +63,7 @@ $(BIN)/python:
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
+	@if command -v nvim >/dev/null; then nvim --clean --headless -c 'helptags doc' -c quit; fi
 	@touch $@
 
 $(VENV)/.test: $(BIN)/python pyproject.toml

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,13 @@ class Editor:
     """A Neovim with the plugin, in a home of its own, and its screen, which is watched."""
 
     def __init__(
-        self, home: Path, neovim: str | None = None, columns: int = 80, lines: int = 24
+        self,
+        home: Path,
+        neovim: str | None = None,
+        columns: int = 80,
+        lines: int = 24,
+        arguments: Sequence[str] = ("--clean", "--cmd", f"set rtp^={ROOT}"),
+        **variables: str,
     ) -> None:
         self.home = home
         self.record = home / "requests.jsonl"
@@ -83,13 +89,13 @@ class Editor:
         environment["FAKE_DAEMON_RECORD"] = str(self.record)
         environment["PATH"] = "/usr/bin:/bin"
         environment["LANG"] = "C.UTF-8"
+        environment.update(variables)
         # a socket's path may be no longer than 107 bytes, which pytest's folders nearly are
         self._folder = tempfile.TemporaryDirectory(prefix="lofi-")
         address = Path(self._folder.name) / "nvim"
-        command = [neovim or nvim_executable(), "--clean", "--embed", "--headless", "-n"]
-        command += ["-i", "NONE", "--listen", str(address)]
+        command = [neovim or nvim_executable(), "--embed", "--headless", "-n", "-i", "NONE"]
+        command += ["--listen", str(address), *arguments]
         command = ["/usr/bin/env", "-i", *(f"{k}={v}" for k, v in environment.items()), *command]
-        command += ["--cmd", f"set rtp^={ROOT}"]
         self.closed = False
         self.nvim = pynvim.attach("child", argv=command)
         self.watched = Screen(address, columns, lines)

@@ -1,4 +1,8 @@
-"""From the README's plugin specification, in a clean home, to music."""
+"""From nothing but the plugin and an empty home to music: the first `:Lofi` installs the daemon.
+
+With plugin managers as people use them, where their sources are at hand: LOFI_TEST_PLUGINS names a
+folder with clones of lazy.nvim and mini.nvim. vim.pack is a part of Neovim 0.12.
+"""
 
 from __future__ import annotations
 
@@ -6,57 +10,30 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.nvim.conftest import ROOT, nvim_executable
-from tests.tiny_bundle import tiny_bundle
+from tests.nvim.conftest import ROOT, Editor
 
-# What lazy.nvim does with the fields that the specification uses: `build` when the plugin is
-# installed, `cmd` to load it when the command is first used, `opts` for setup(). lazy.nvim itself
-# comes from a place that tests cannot reach.
-LOADER = r"""
-local home = vim.env.HOME
-local spec = dofile(home .. "/spec.lua")
-local directory = vim.fs.joinpath(home, "src", vim.fs.basename(spec.dir or spec.url or spec[1]))
+pytestmark = pytest.mark.one_neovim
 
-if vim.env.BUILD then
-  local built = vim.system(vim.split(spec.build, " "), { cwd = directory, text = true }):wait()
-  io.stdout:write(built.stdout, built.stderr)
-  os.exit(built.code)
-end
+# pip fetches three hundred megabytes, on a machine that may have other work.
+PATIENCE = 900
 
-vim.api.nvim_create_user_command(spec.cmd, function(invocation)
-  vim.api.nvim_del_user_command(spec.cmd)
-  vim.opt.rtp:prepend(directory)
-  vim.cmd.source(directory .. "/plugin/lofi.lua")
-  if spec.opts then
-    require("lofi").setup(spec.opts)
-  end
-  vim.cmd(spec.cmd .. " " .. invocation.args)
-end, { nargs = "*" })
-
-local lofi_messages = {}
-vim.notify = function(message)
-  table.insert(lofi_messages, message)
-end
-vim.api.nvim_create_autocmd("User", {
-  pattern = { "LofiGenerationComplete", "LofiPlaybackStart" },
-  callback = function(event)
-    print(event.match, event.data.prompt)
-  end,
-})
-vim.cmd("Lofi rainy night piano duration=5 steps=2")
-local played = vim.wait(240000, function()
-  return require("lofi").is_playing() or #lofi_messages > 0
-end, 50)
-print(played, table.concat(lofi_messages, " "))
+ANSWER = """
+    _G.questions = {}
+    vim.ui.select = function(items, options, choose)
+      table.insert(questions, options.prompt)
+      choose(items[1], 1)
+    end
 """
 
 
 def clone(folder: Path) -> None:
-    """The files a clone would have, and those that are about to be committed."""
+    """The files a clone would have, and those that are about to be committed; a repository."""
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True)
     for name in listed.stdout.decode().split("\0"):
@@ -65,10 +42,10 @@ def clone(folder: Path) -> None:
             shutil.copy2(ROOT / name, folder / name)
 
 
-@pytest.mark.parametrize("document", ["README.md", "doc/lofi.txt"])
-def test_the_specification_can_be_read(document: str) -> None:
-    assert re.search(r'build = "make install"', specification(document))
-    assert re.search(r'cmd = "Lofi"', specification(document))
+def as_repository(folder: Path) -> None:
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "all"]):
+        subprocess.run(["git", *author, *arguments], cwd=folder, check=True)
 
 
 def specification(document: str) -> str:
@@ -80,30 +57,182 @@ def specification(document: str) -> str:
     return found[1]
 
 
-def test_a_clean_home(tmp_path: Path) -> None:
-    clone(tmp_path / "src" / "lofi.nvim")
-    (tmp_path / "spec.lua").write_text("return " + specification("README.md"))
-    (tmp_path / "loader.lua").write_text(LOADER)
-    # pip may need what the environment says of proxies and certificates
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("LOFI_", "XDG_"))}
-    environment = {
-        **inherited,
-        "HOME": str(tmp_path),
-        "LOFI_AUDIO_DEVICE": "null",
-        "LOFI_BACKEND": "ace_step",
-        "LOFI_ACE_STEP_MODEL_PATH": str(tiny_bundle()),
-    }
-    nvim = [nvim_executable(), "--clean", "-l", str(tmp_path / "loader.lua")]
-    build = subprocess.run(
-        nvim, env={**environment, "BUILD": "1"}, capture_output=True, text=True, check=False
-    )
-    assert build.returncode == 0, build.stdout + build.stderr
-    assert (tmp_path / "src/lofi.nvim/.venv/bin/lofi-daemon").exists()
+@pytest.mark.parametrize("document", ["README.md", "doc/lofi.txt"])
+def test_the_specification_can_be_read(document: str) -> None:
+    assert re.search(r'cmd = "Lofi"', specification(document))
+    assert "build" not in specification(document), "nothing has to be built"
 
-    used = subprocess.run(nvim, env=environment, capture_output=True, text=True, check=True)
-    told = (used.stdout + used.stderr).splitlines()
-    assert len(told) == 3, told
-    assert told[0].split(maxsplit=1) == ["LofiGenerationComplete", "rainy night piano"]
-    assert told[1].split(maxsplit=1) == ["LofiPlaybackStart", "rainy night piano"]
-    assert told[2].strip() == "true"
-    assert list((tmp_path / ".cache/lofi.nvim/tracks").glob("*.wav"))
+
+def variables(home: Path) -> dict[str, str]:
+    """What the daemon and pip are told: the bundled model, no sound, and the way to PyPI."""
+    inherited = {k: v for k, v in os.environ.items() if k.startswith("PIP_") or "SSL" in k}
+    return {
+        **inherited,
+        # what runs these tests, as the `python3` of a user
+        "PATH": f"{home / 'bin'}:/usr/bin:/bin",
+        "LOFI_AUDIO_DEVICE": "null",
+        "LOFI_BACKEND": "demo",
+    }
+
+
+def home_with(tmp_path: Path, init: str) -> Path:
+    """A home with this init.lua and nothing else of Neovim's."""
+    home = tmp_path / "home"
+    (home / "bin").mkdir(parents=True)
+    (home / "bin" / "python3").symlink_to(getattr(sys, "_base_executable", sys.executable))
+    (home / "config" / "nvim").mkdir(parents=True)
+    (home / "config" / "nvim" / "init.lua").write_text(init)
+    configuration = Path("~/.config/pip/pip.conf").expanduser()
+    if configuration.exists():
+        (home / "config" / "pip").mkdir()
+        shutil.copy(configuration, home / "config" / "pip" / "pip.conf")
+    return home
+
+
+def plays_after_one_question(editor: Editor, plugin: Path) -> None:
+    editor.lua(ANSWER)
+    editor.command("Lofi rainy night piano duration=5 steps=2")
+    editor.until(lambda: "fetches" in editor.watched.text(), PATIENCE)
+    assert editor.lua("return 1 + 1") == 2, "Neovim is not held up meanwhile"
+    editor.until(lambda: editor.lua("return require('lofi').is_playing()"), PATIENCE)
+    assert len(editor.lua("return questions")) == 1
+    assert (plugin / ".venv/bin/lofi-daemon").exists()
+    assert list((editor.home / "cache/lofi.nvim/tracks").glob("*.wav"))
+    editor.command("Lofi help")
+    assert editor.nvim.eval("&filetype") == "help"
+    assert editor.nvim.eval("expand('%:p')") == str(plugin / "doc/lofi.txt")
+
+
+def test_an_empty_home(editors: Callable[..., Editor], tmp_path: Path) -> None:
+    home = home_with(tmp_path, "")
+    plugin = home / "data/nvim/site/pack/music/start/lofi.nvim"
+    clone(plugin)
+    editor = editors("home", arguments=(), **variables(home))
+    plays_after_one_question(editor, plugin)
+
+
+def manager(name: str) -> Path:
+    folder = Path(os.environ.get("LOFI_TEST_PLUGINS", "/nowhere")) / name
+    if not folder.exists():
+        pytest.skip(f"{name} is not here; LOFI_TEST_PLUGINS names a folder with it")
+    return folder
+
+
+def test_lazy_nvim_with_the_readmes_lines(editors: Callable[..., Editor], tmp_path: Path) -> None:
+    lazy = manager("lazy.nvim")
+    home = home_with(
+        tmp_path,
+        f"""
+        vim.opt.runtimepath:prepend("{lazy}")
+        require("lazy").setup({{
+          {specification("README.md")}
+        }}, {{ rocks = {{ enabled = false }} }})
+        """,
+    )
+    plugin = home / "src/lofi.nvim"
+    clone(plugin)
+    editor = editors("home", arguments=(), **variables(home))
+    plays_after_one_question(editor, plugin)
+
+
+def test_lazy_nvim_builds_what_it_has_cloned(
+    editors: Callable[..., Editor], tmp_path: Path
+) -> None:
+    lazy = manager("lazy.nvim")
+    source = tmp_path / "lofi.nvim"
+    clone(source)
+    as_repository(source)
+    home = home_with(
+        tmp_path,
+        f"""
+        vim.opt.runtimepath:prepend("{lazy}")
+        require("lazy").setup({{
+          {{ url = "{source}", name = "lofi.nvim", cmd = "Lofi", opts = {{}} }},
+        }}, {{ rocks = {{ enabled = false }}, git = {{ filter = false }} }})
+        """,
+    )
+    editor = editors("home", arguments=(), **variables(home))
+    plugin = home / "data/nvim/lazy/lofi.nvim"
+    editor.until(lambda: (plugin / ".venv/.installed").exists(), PATIENCE)
+    editor.command("Lofi rainy night piano duration=5 steps=2")
+    editor.until(lambda: editor.lua("return require('lofi').is_playing()"), PATIENCE)
+
+
+def test_mini_deps(editors: Callable[..., Editor], tmp_path: Path) -> None:
+    mini = manager("mini.nvim")
+    source = tmp_path / "lofi.nvim"
+    clone(source)
+    as_repository(source)
+    home = home_with(
+        tmp_path,
+        f"""
+        vim.opt.runtimepath:prepend("{mini}")
+        require("mini.deps").setup()
+        MiniDeps.add({{ source = "{source}", name = "lofi.nvim" }})
+        """,
+    )
+    editor = editors("home", arguments=(), **variables(home))
+    plays_after_one_question(editor, home / "data/nvim/site/pack/deps/opt/lofi.nvim")
+
+
+def test_vim_pack(editors: Callable[..., Editor], tmp_path: Path) -> None:
+    source = tmp_path / "lofi.nvim"
+    clone(source)
+    as_repository(source)
+    home = home_with(
+        tmp_path,
+        f"""
+        if vim.pack then
+          vim.pack.add({{ {{ src = "{source}", name = "lofi.nvim" }} }}, {{ confirm = false }})
+        end
+        """,
+    )
+    editor = editors("home", arguments=(), **variables(home))
+    if not editor.lua("return vim.pack ~= nil"):
+        pytest.skip("vim.pack comes with Neovim 0.12")
+    plays_after_one_question(editor, home / "data/nvim/site/pack/core/opt/lofi.nvim")
+
+
+PYTHON = """#!/bin/sh
+case "$*" in
+  *version_info*) exit 0 ;;
+  "-m venv"*) {venv} ;;
+esac
+"""
+WITHOUT_VENV = "echo 'The virtual environment was not created: ensurepip is not available.'; exit 1"
+WITHOUT_NETWORK = """mkdir -p "$3/bin"; printf '#!/bin/sh\necho "ERROR: no such host"; exit 1\n' \
+  > "$3/bin/python"; chmod +x "$3/bin/python" """
+
+
+@pytest.mark.parametrize(
+    ("python", "said", "hint"),
+    [
+        (None, "there is no Python 3.10 or newer on PATH", "Install Python"),
+        (WITHOUT_VENV, "ensurepip is not available", "apt install python3-venv"),
+        (WITHOUT_NETWORK, "pip failed: ERROR: no such host", "Is there a network?"),
+    ],
+)
+def test_what_keeps_it_from_being_installed_is_said(
+    editor: Editor, tmp_path: Path, python: str | None, said: str, hint: str
+) -> None:
+    (tmp_path / "bin").mkdir()
+    if python:
+        script = tmp_path / "bin" / "python3"
+        script.write_text(PYTHON.format(venv=python))
+        script.chmod(0o755)
+    editor.lua(ANSWER)
+    editor.lua("vim.env.PATH = ... .. (select(2, ...))", f"{tmp_path}/bin", ":/bin" * bool(python))
+    editor.lua("_G.root = ...", str(tmp_path / "plugin"))
+    (tmp_path / "plugin").mkdir()
+    editor.lua("require('lofi.discovery').plugin_root = function() return root end")
+    editor.lua(
+        "vim.fn.executable = (function(executable) return function(name)"
+        " return (name == 'python3' or not name:match('^python')) and executable(name) or 0"
+        " end end)(vim.fn.executable)"
+    )
+    editor.command("Lofi rainy night")
+    editor.until_noticed(said)
+    assert hint in editor.notices()
+    editor.lua("vim.ui.select = function(_, _, choose) choose(nil) end")
+    editor.command("Lofi rainy night")
+    editor.until_noticed("nothing was installed; :Lofi install does it later")

@@ -38,6 +38,7 @@ format: $(VENV)/.test $(STYLUA) ## Put the code in the project's format, and wri
 	$(BIN)/ruff format .
 	node scripts/stylua.mjs lua plugin scripts build.lua
 	$(BIN)/python -m scripts.protocol_docs
+	$(BIN)/python -m scripts.plugin_parameters
 	$(NVIM) --clean -l scripts/help/generate.lua
 
 bench: $(VENV)/.test ## Measure ACE-Step at its real size (half an hour, 24 GB of memory)

@@ -19,6 +19,7 @@ from benchmarks.measuring import process, said
 from lofi_daemon.backends.ace_step.bundle import read_manifest
 from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
 from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.tracks import TrackCache
@@ -52,7 +53,9 @@ def peak_above_loaded(bundle: Path, duration: int, steps: int) -> int:
     pipeline = AceStepPipeline(bundle, compose=composer)
     loaded = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    request = GenerationRequest("rainy night, rhodes", duration, 1, inference_steps=steps)
+    request = GenerationRequest(
+        "rainy night, rhodes", duration, 1, options=DiffusionOptions(inference_steps=steps)
+    )
     clip = pipeline.generate(request)
     assert clip.samples.dtype == np.float32
     with tempfile.TemporaryDirectory() as folder:

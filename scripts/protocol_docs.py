@@ -12,7 +12,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from lofi_daemon import errors
+from lofi_daemon.backends.registry import Registry
+from lofi_daemon.config import Settings
 from lofi_daemon.rpc import messages, playback_messages
+from lofi_daemon.rpc.dispatch import with_options
 from lofi_daemon.rpc.methods import METHODS
 
 PAGE = Path(__file__).parent.parent / "docs" / "protocol.md"
@@ -63,10 +66,11 @@ def render() -> str:
 
 
 def _methods() -> Iterator[str]:
+    registry = Registry(Settings())
     yield "## Methods\n"
     for method in METHODS:
         yield f"### `{method.name}`\n"
-        schema = method.params.model_json_schema()
+        schema = with_options(method, registry).params.model_json_schema()
         if schema.get("properties"):
             yield "| parameter | type | default | meaning |\n|---|---|---|---|"
             required = schema.get("required", [])

@@ -15,7 +15,9 @@ import pytest
 import soundfile
 
 from lofi_daemon import __version__
+from lofi_daemon.backends.registry import Registry
 from lofi_daemon.commands.flags import add_parameter_flags, given_parameters
+from lofi_daemon.config import Settings
 from lofi_daemon.parameters import GenerationParameters
 from tests.daemon_process import REPOSITORY
 
@@ -155,15 +157,16 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
 def test_every_parameter_has_a_flag() -> None:
     import argparse
 
+    model = Registry(Settings()).taking_options(GenerationParameters)
     parser = argparse.ArgumentParser()
-    add_parameter_flags(parser.add_argument_group("x"), GenerationParameters, {"priority"})
+    add_parameter_flags(parser.add_argument_group("x"), model, {"priority"})
     options = parser.parse_args(
         ["--prompt", "p", "--duration", "9.5", "--seed", "3", "--steps", "2", "--erg",
          "--backend", "demo", "--scheduler", "heun", "--guidance", "4", "--cfg-type", "cfg"]
     )  # fmt: skip
-    given = given_parameters(options, GenerationParameters)
+    given = given_parameters(options, model)
     assert given == {
         "prompt": "p", "duration_sec": 9.5, "seed": 3, "inference_steps": 2, "erg": True,
         "backend": "demo", "scheduler": "heun", "guidance_scale": 4.0, "cfg_type": "cfg",
     }  # fmt: skip
-    assert set(given) == set(GenerationParameters.model_fields) - {"priority"}
+    assert set(given) == set(model.model_fields) - {"priority"}

@@ -9,16 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lofi_daemon.backends.options import given_options
+from lofi_daemon.backends.registry import Registry
+from lofi_daemon.config import Settings
 from lofi_daemon.errors import LofiError
-from lofi_daemon.parameters import GenerationParameters, parse
+from lofi_daemon.parameters import GenerationParameters as SharedParameters
+from lofi_daemon.parameters import parse
+
+GenerationParameters = Registry(Settings()).taking_options(SharedParameters)
 
 
 def test_only_a_prompt_is_needed() -> None:
     parameters = parse(GenerationParameters, {"prompt": "rain"})
     assert parameters.duration_sec == 30.0
     assert parameters.priority == "normal"
-    assert parameters.inference_steps is None
-    assert parameters.erg is None
+    assert given_options(parameters) == {}
 
 
 def test_an_integer_is_a_duration() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.protocol import (
     Availability,
     BackendInfo,
@@ -21,8 +22,6 @@ from lofi_daemon.backends.protocol import (
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidParams, ModelInferenceFailed
 from lofi_daemon.sound.clip import AudioClip
-
-OPTIONS = frozenset({"inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg"})
 
 
 @dataclass
@@ -51,7 +50,7 @@ class ToneBackend:
             48000,
             5.0,
             self.max_duration_sec,
-            OPTIONS,
+            DiffusionOptions,
             self.full_model,
         )
 
@@ -59,20 +58,21 @@ class ToneBackend:
         return self.available
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
-        if request.erg:
+        options = request.options_as(DiffusionOptions)
+        if options.erg:
             raise InvalidParams("erg: this model cannot do it.")
-        return replace(
-            request,
-            inference_steps=request.inference_steps or 10,
-            scheduler=request.scheduler or "euler",
-            guidance_scale=request.guidance_scale or 15.0,
-            cfg_type=request.cfg_type or "apg",
-            erg=False,
-        )
+        defaults = {
+            "inference_steps": 10,
+            "scheduler": "euler",
+            "guidance_scale": 15.0,
+            "cfg_type": "apg",
+            "erg": False,
+        }
+        return replace(request, options=DiffusionOptions(**{**defaults, **options.given}))
 
     def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
         work = {phase: self.seconds.get(phase, 0.0) for phase in Phase}
-        work[Phase.DIFFUSING] *= request.inference_steps or 0
+        work[Phase.DIFFUSING] *= request.options.expected_steps
         if self.loaded:
             work[Phase.LOADING] = 0.0
         return {phase: max(seconds, 1e-4) for phase, seconds in work.items() if seconds > 0.0}
@@ -86,7 +86,7 @@ class ToneBackend:
     def generate(
         self, request: GenerationRequest, *, on_progress: ProgressCallback, cancel: CancelToken
     ) -> AudioClip:
-        steps = request.inference_steps or 1
+        steps = request.options.expected_steps or 1
         on_progress(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
         self._take(Phase.ENCODING, cancel)
         if request.prompt.startswith("fail"):

@@ -1,18 +1,4 @@
----The parameters of one track, as the daemon's `generate` takes them. The tests hold this table
----against the daemon's own declaration.
-
----@class lofi.GenerateOptions
----@field prompt? string what the music should be like, 1 to 512 characters
----@field duration_sec? number length in seconds
----@field backend? string "ace_step", "musicgen" or "demo"
----@field seed? integer|string up to 2^64 - 1; a string of digits keeps all of them
----@field priority? "normal"|"high"
----@field inference_steps? integer
----@field scheduler? "euler"|"heun"|"pingpong"
----@field guidance_scale? number
----@field cfg_type? "apg"|"cfg"|"cfg_star"
----@field erg? boolean
----@field play? boolean play the track when it is ready (default false)
+---The parameters of one track, as the daemon's `generate` takes them: `declared.lua` lists them.
 
 ---@class lofi.Parameter
 ---@field name string as the daemon spells it
@@ -24,67 +10,7 @@
 local M = {}
 
 ---@type lofi.Parameter[]
-M.list = {
-  {
-    name = "duration_sec",
-    key = "duration",
-    types = { "number" },
-    help = "length in seconds; each backend has its range",
-  },
-  {
-    name = "backend",
-    key = "backend",
-    types = { "string" },
-    choices = { "ace_step", "demo", "musicgen" },
-    help = "which model makes the track",
-  },
-  {
-    name = "seed",
-    key = "seed",
-    types = { "number", "string" },
-    help = "the same seed and parameters give the same bytes",
-  },
-  {
-    name = "priority",
-    key = "priority",
-    types = { "string" },
-    choices = { "normal", "high" },
-    help = "high goes before everything that waits",
-  },
-  {
-    name = "inference_steps",
-    key = "steps",
-    types = { "number" },
-    help = "1 to 200; more is better and slower",
-  },
-  {
-    name = "scheduler",
-    key = "scheduler",
-    types = { "string" },
-    choices = { "euler", "heun", "pingpong" },
-    help = "the solver of the diffusion",
-  },
-  {
-    name = "guidance_scale",
-    key = "guidance",
-    types = { "number" },
-    help = "1.0 to 30.0; how closely the prompt is followed",
-  },
-  {
-    name = "cfg_type",
-    key = "cfg",
-    types = { "string" },
-    choices = { "apg", "cfg", "cfg_star" },
-    help = "the kind of guidance",
-  },
-  {
-    name = "erg",
-    key = "erg",
-    types = { "boolean" },
-    choices = { "true", "false" },
-    help = "entropy rectified guidance, where the model files can do it",
-  },
-}
+M.list = require("lofi.declared")
 
 ---@type table<string, lofi.Parameter>
 M.by_name = {}

@@ -77,11 +77,7 @@ end
 local function parameters()
   local lines = {}
   for _, parameter in ipairs(require("lofi.parameters").list) do
-    local choices = parameter.choices
-        and parameter.name ~= "erg"
-        and table.concat(parameter.choices, ", ") .. ": "
-      or ""
-    local text = wrap(choices .. parameter.help, 28):gsub("^%s+", "")
+    local text = wrap(parameter.help, 28):gsub("^%s+", "")
     lines[#lines + 1] = ("%-11s %-15s %s"):format(parameter.key, parameter.name, text)
   end
   return table.concat(lines, "\n") .. "\n"

@@ -18,10 +18,11 @@ import torch
 from lofi_daemon.backends.ace_step.guidance import calls_after_iterations
 from lofi_daemon.backends.ace_step.latents import frames_for, gaussian_noise
 from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
-from lofi_daemon.backends.ace_step.requests import guidance_of, resolve
+from lofi_daemon.backends.ace_step.requests import diffusion_of
 from lofi_daemon.backends.ace_step.solvers import Latents
 from lofi_daemon.backends.demo.backend import compose_score
 from lofi_daemon.backends.demo.score import ATTRIBUTES
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings
@@ -43,16 +44,12 @@ def quiet(progress: object) -> None:
 
 def latents_of(pipeline: AceStepPipeline, request: GenerationRequest) -> tuple[Latents, int]:
     """The latents of a request from its own noise, and the model calls they took."""
-    request = resolve(request, pipeline.manifest)
+    diffusion = diffusion_of(request, pipeline.manifest)
     cancel = CancelToken()
-    contexts = pipeline.encode(request, quiet, cancel)
+    contexts = pipeline.encode(request, quiet, cancel, erg=diffusion.erg)
     start = gaussian_noise(request.seed, 0, frames_for(request.duration_sec))
-    latents = pipeline.diffuse(request, contexts, start, quiet, cancel)
-    assert request.scheduler is not None
-    assert request.inference_steps is not None
-    calls = calls_after_iterations(
-        request.scheduler, request.inference_steps, guidance_of(request, pipeline.manifest)
-    )
+    latents = pipeline.diffuse(diffusion, request.seed, contexts, start, quiet, cancel)
+    calls = calls_after_iterations(diffusion.scheduler, diffusion.steps, diffusion.guidance)
     return latents, calls[-1]
 
 
@@ -62,10 +59,8 @@ def error_curves(pipeline: AceStepPipeline, seeds: range) -> dict[str, list[tupl
     prompt = "lofi with rhodes and upright bass"
 
     def request(seed: int, scheduler: str, steps: int) -> GenerationRequest:
-        return GenerationRequest(
-            prompt, ERROR_SECONDS, seed, inference_steps=steps, scheduler=scheduler,
-            guidance_scale=1.0,
-        )  # fmt: skip
+        options = DiffusionOptions(inference_steps=steps, scheduler=scheduler, guidance_scale=1.0)
+        return GenerationRequest(prompt, ERROR_SECONDS, seed, options)
 
     targets = [latents_of(pipeline, request(seed, "heun", TARGET_STEPS))[0] for seed in seeds]
     for scheduler in ("euler", "heun", "pingpong"):
@@ -102,7 +97,10 @@ def guidance_curve(
         levels: list[float] = []
         for request in asked:
             wanted = GenerationRequest(
-                request.prompt, ERROR_SECONDS, request.seed, guidance_scale=scale
+                request.prompt,
+                ERROR_SECONDS,
+                request.seed,
+                options=DiffusionOptions(guidance_scale=scale),
             )
             latents, _ = latents_of(pipeline, wanted)
             mel = pipeline.decoder.mel(latents, lambda done: None, CancelToken())

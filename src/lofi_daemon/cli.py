@@ -157,11 +157,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_generation_flags(parser: argparse.ArgumentParser) -> None:
+    from lofi_daemon.backends.registry import Registry
     from lofi_daemon.commands.flags import add_parameter_flags
     from lofi_daemon.parameters import GenerationParameters
 
     group = parser.add_argument_group("one track")
-    add_parameter_flags(group, GenerationParameters, leave_out={"priority"})
+    model = Registry(Settings()).taking_options(GenerationParameters)
+    add_parameter_flags(group, model, leave_out={"priority"})
     group.add_argument(
         "--output", metavar="FILE", help="Where to put a copy of the track: a .wav or .flac file."
     )

@@ -10,11 +10,11 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lofi_daemon.errors import ConfigurationError
-from lofi_daemon.parameters import SchedulerName
 
 TrackFormat = Literal["wav16", "wav24", "flac"]
 DeviceName = Literal["auto", "cpu", "cuda", "metal", "directml", "webgpu"]
 VariantName = Literal["original", "int8", "int4"]
+SchedulerName = Literal["euler", "heun", "pingpong"]
 HUB_SOURCE = r"^[\w.-]+/[\w.-]+(/[\w./-]+)?(@[\w./-]+)?$"
 
 

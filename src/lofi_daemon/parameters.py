@@ -1,14 +1,16 @@
 """The parameters of `generate`, each declared once: name, type, range, default, help.
 
-RPC validation, command-line flags, the radio's settings and the documentation are all read from
-these fields. `parse` is the one way from a mapping of unknown origin to a checked model: it raises
-the error that section 4 of the protocol has for the field, never a pydantic exception.
+RPC validation, command-line flags, the plugin's table, the radio's settings and the documentation
+are all read from these fields. Here stand those that every model takes; what only some take is
+declared beside the model, in a class of its own (`Options`), and stands beside them on the wire.
+`parse` is the one way from a mapping of unknown origin to a checked model: it raises the error that
+section 4 of the protocol has for the field, never a pydantic exception.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -16,16 +18,10 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from lofi_daemon.errors import (
     InvalidBackend,
     InvalidDuration,
-    InvalidGuidanceScale,
-    InvalidInferenceSteps,
     InvalidParams,
     InvalidPrompt,
-    InvalidScheduler,
     LofiError,
 )
-
-SchedulerName = Literal["euler", "heun", "pingpong"]
-CfgType = Literal["apg", "cfg", "cfg_star"]
 
 MAX_PROMPT_LENGTH = 512
 DEFAULT_DURATION_SEC = 30.0
@@ -33,22 +29,60 @@ MAX_SEED = 2**64 - 1
 
 
 class Parameters(BaseModel):
-    """Base of everything a client can send: exact types, nothing unknown, never NaN."""
+    """Base of everything a client can send: exact types, nothing unknown, never NaN.
+
+    `errors`: what a wrong value (of the right type) in a field is called; InvalidParams where a
+    field is not there.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
+    errors: ClassVar[Mapping[str, type[LofiError]]] = {}
+
+
+class Options(Parameters):
+    """What one backend takes beyond prompt, length and seed: a backend declares a class of these.
+
+    Every field is None where the backend's own default is meant. `description` is its help, and
+    `json_schema_extra` may say its short name on the command line (`flag`) and in the editor
+    (`key`, the flag where it says nothing). Two backends may declare the same name with other
+    ranges or choices, but with one type and one meaning.
+    A track is known by the options that were set: resolving a request must leave a field that is
+    added later at None where its default is the sound there was before.
+    """
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that are set, by name."""
+        return self.model_dump(exclude_none=True)
+
+    @property
+    def expected_steps(self) -> int:
+        """How many steps progress will count, as far as that is known before the work begins."""
+        return 0
+
 
 class SoundParameters(Parameters):
-    """What shapes the sound besides the prompt. None means: the backend's own default."""
+    """What shapes the sound besides the prompt. None means: the backend's own default.
+
+    The backends' options stand beside these in a class that `backends.options` makes of this one.
+    """
+
+    errors: ClassVar[Mapping[str, type[LofiError]]] = {
+        "prompt": InvalidPrompt,
+        "prompts": InvalidPrompt,
+        "duration_sec": InvalidDuration,
+        "backend": InvalidBackend,
+    }
 
     duration_sec: float = Field(
         default=DEFAULT_DURATION_SEC,
-        description="Length of the track in seconds: 5 to 240 (musicgen: 5 to 120).",
-        json_schema_extra={"flag": "duration", "minimum": 5, "maximum": 240},
+        description="Length of the track in seconds; each backend has its range.",
+        json_schema_extra={"flag": "duration"},
     )
     backend: str | None = Field(
         default=None,
-        description="ace_step, musicgen or demo. Default: the configured one, else the best one "
+        description="Which model makes the track. Default: the configured one, else the best one "
         "installed.",
     )
     seed: int | None = Field(
@@ -56,34 +90,6 @@ class SoundParameters(Parameters):
         ge=0,
         le=MAX_SEED,
         description="Same seed, same track: 0 to 2^64 - 1. Default: random.",
-    )
-    inference_steps: int | None = Field(
-        default=None,
-        ge=1,
-        le=200,
-        description="Diffusion steps, 1 to 200: more is slower and better. ace_step and demo only.",
-        json_schema_extra={"flag": "steps"},
-    )
-    scheduler: SchedulerName | None = Field(
-        default=None,
-        description="Solver of the diffusion: euler, heun (twice the work a step) or pingpong. "
-        "ace_step and demo only.",
-    )
-    guidance_scale: float | None = Field(
-        default=None,
-        ge=1.0,
-        le=30.0,
-        description="How closely to follow the prompt, 1.0 to 30.0. ace_step and demo only.",
-        json_schema_extra={"flag": "guidance"},
-    )
-    cfg_type: CfgType | None = Field(
-        default=None,
-        description="Form of the guidance: apg, cfg or cfg_star. ace_step and demo only.",
-    )
-    erg: bool | None = Field(
-        default=None,
-        description="Entropy-rectifying guidance. Default: on where the model files can do it. "
-        "ace_step and demo only.",
     )
 
 
@@ -96,7 +102,8 @@ class GenerationParameters(SoundParameters):
         description="What the music should be like, in 1 to 512 characters.",
     )
     priority: Literal["normal", "high"] = Field(
-        default="normal", description="high goes before every normal track that waits."
+        default="normal",
+        description="normal or high: high goes before every normal track that waits.",
     )
 
     @field_validator("prompt")
@@ -107,18 +114,7 @@ class GenerationParameters(SoundParameters):
         return prompt
 
 
-ParametersT = TypeVar("ParametersT", bound=BaseModel)
-
-# What a wrong value (of the right type) in a field is called. Everything else is InvalidParams.
-_VALUE_ERRORS: Mapping[str, Callable[..., LofiError]] = {
-    "prompt": InvalidPrompt,
-    "prompts": InvalidPrompt,
-    "duration_sec": InvalidDuration,
-    "backend": InvalidBackend,
-    "inference_steps": InvalidInferenceSteps,
-    "scheduler": InvalidScheduler,
-    "guidance_scale": InvalidGuidanceScale,
-}
+ParametersT = TypeVar("ParametersT", bound=Parameters)
 
 _VALUE_PROBLEMS = frozenset(
     {
@@ -144,10 +140,12 @@ def parse(model: type[ParametersT], parameters: Mapping[str, Any]) -> Parameters
     try:
         return model.model_validate(dict(parameters))
     except ValidationError as error:
-        raise _as_lofi_error(error.errors(include_url=False)) from None
+        raise _as_lofi_error(error.errors(include_url=False), model.errors) from None
 
 
-def _as_lofi_error(problems: Sequence[ErrorDetails]) -> LofiError:
+def _as_lofi_error(
+    problems: Sequence[ErrorDetails], errors: Mapping[str, type[LofiError]]
+) -> LofiError:
     unsuitable = [problem for problem in problems if not _is_value_problem(problem)]
     if unsuitable:
         return InvalidParams(
@@ -155,7 +153,7 @@ def _as_lofi_error(problems: Sequence[ErrorDetails]) -> LofiError:
             parameters=sorted({_name(problem) for problem in unsuitable})[:8],
         )
     problem = problems[0]
-    error_class = _VALUE_ERRORS.get(str(problem["loc"][0]) if problem["loc"] else "", InvalidParams)
+    error_class = errors.get(str(problem["loc"][0]) if problem["loc"] else "", InvalidParams)
     return error_class(_describe(problem))
 
 

@@ -126,7 +126,7 @@ class Station:
         seed = secrets.randbits(32) if sound.seed is None else sound.seed
         programme = Programme(prompts, seed, order, ahead)
         for prompt in prompts:
-            self._jobs.resolve(_parameters(sound, prompt, seed))
+            self._jobs.resolve(self._parameters(sound, prompt, seed))
         await self._playback.player.open_device()
         self.stop()
         self._state = RadioState(programme)
@@ -234,7 +234,9 @@ class Station:
         if make.filler:
             sound = SoundParameters(backend=self._filler_backend(), duration_sec=_filler_sec(sound))
         try:
-            ticket = self._jobs.submit(_parameters(sound, make.prompt, make.seed), prefetch=True)
+            ticket = self._jobs.submit(
+                self._parameters(sound, make.prompt, make.seed), prefetch=True
+            )
         except LofiError as error:
             log.warning("Radio: %s", error.message)
             state.begun(make, "")
@@ -315,14 +317,14 @@ class Station:
                 return backend.info.type
         return None
 
+    def _parameters(self, sound: SoundParameters, prompt: str, seed: int) -> GenerationParameters:
+        model = self._registry.taking_options(GenerationParameters)
+        return parse(model, {**sound.model_dump(), "prompt": prompt, "seed": seed})
+
     def _is_prefetch(self, track_id: str) -> bool:
         """Whether nobody but the radio waits for this track."""
         job = self._jobs.find(track_id)
         return job is not None and job.priority is Priority.PREFETCH
-
-
-def _parameters(sound: SoundParameters, prompt: str, seed: int) -> GenerationParameters:
-    return parse(GenerationParameters, {**sound.model_dump(), "prompt": prompt, "seed": seed})
 
 
 def _moment(written: str) -> float | None:

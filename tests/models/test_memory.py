@@ -15,8 +15,9 @@ from lofi_daemon.backends.ace_step import residency
 from lofi_daemon.backends.ace_step.backend import ace_step_backend
 from lofi_daemon.backends.ace_step.latents import gaussian_noise
 from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline, ignore_progress
-from lofi_daemon.backends.ace_step.requests import resolve
+from lofi_daemon.backends.ace_step.requests import diffusion_of
 from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import load_settings
@@ -72,15 +73,15 @@ def test_what_does_not_fit_is_refused_with_both_numbers_and_a_remedy(
 
 
 def test_phase_by_phase_makes_the_same_music() -> None:
-    request = GenerationRequest("rain", 5.0, seed=3, inference_steps=1)
+    request = GenerationRequest("rain", 5.0, seed=3, options=DiffusionOptions(inference_steps=1))
     noise = gaussian_noise(3, 0, 16)
     token = CancelToken()
     music: list[np.ndarray] = []
     for keep_loaded in (True, False):
         pipeline = AceStepPipeline(BUNDLE, compose=compose_score, keep_loaded=keep_loaded)
-        resolved = resolve(request, pipeline.manifest)
-        contexts = pipeline.encode(resolved, ignore_progress, token)
-        latents = pipeline.diffuse(resolved, contexts, noise, ignore_progress, token)
+        diffusion = diffusion_of(request, pipeline.manifest)
+        contexts = pipeline.encode(request, ignore_progress, token, erg=diffusion.erg)
+        latents = pipeline.diffuse(diffusion, request.seed, contexts, noise, ignore_progress, token)
         music.append(pipeline.decode(latents, 1.0, ignore_progress, token).samples)
         assert pipeline.device == "cpu"
     np.testing.assert_array_equal(music[0], music[1])

@@ -38,7 +38,7 @@ def test_parameters_may_stand_anywhere(editor: Editor) -> None:
     ("arguments", "complaint"),
     [
         ("soft keys tempo=3", 'unknown parameter "tempo"; known are duration'),
-        ("soft keys duration=long", "duration=long: length in seconds"),
+        ("soft keys duration=long", "duration=long: Length of the track"),
         ("soft keys erg=maybe", "erg=maybe"),
         ("soft keys seed=-1", "seed=-1"),
         ("volume 120", "percentage from 0 to 100"),

@@ -83,28 +83,3 @@ def test_annotations_name_the_options_that_are_declared(editor: Editor) -> None:
     groups = {name.split(".")[0] for name in declared if "." in name}
     assert sorted(set(annotated) - groups) == sorted(declared)
     assert groups <= set(annotated)
-
-
-def test_parameters_are_the_daemons_own(editor: Editor) -> None:
-    from lofi_daemon.parameters import GenerationParameters
-
-    schema = GenerationParameters.model_json_schema()["properties"]
-    ours = {each["name"]: each for each in editor.lua("return require('lofi.parameters').list")}
-    assert set(ours) == set(schema) - {"prompt"}
-    for name, parameter in ours.items():
-        field = GenerationParameters.model_fields[name]
-        flag = (field.json_schema_extra or {}).get("flag") if field.json_schema_extra else None
-        if flag:
-            assert parameter["key"] == flag
-        kinds = schema[name].get("anyOf", [schema[name]])
-        choices = [choice for kind in kinds for choice in kind.get("enum", [])]
-        if choices:
-            assert parameter["choices"] == choices
-        lua_types = {
-            "integer": "number",
-            "number": "number",
-            "string": "string",
-            "boolean": "boolean",
-        }
-        expected = {lua_types[kind["type"]] for kind in kinds if kind["type"] != "null"}
-        assert set(parameter["types"]) - ({"string"} if name == "seed" else set()) == expected

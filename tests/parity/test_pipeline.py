@@ -19,9 +19,9 @@ from lofi_daemon.backends.ace_step.guidance import (
     classifier_free,
 )
 from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline, ErgSwitches, ignore_progress
+from lofi_daemon.backends.ace_step.requests import Diffusion
 from lofi_daemon.backends.ace_step.schedule import flow_schedule
 from lofi_daemon.backends.ace_step.text import TokenIds
-from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from scripts.export_onnx.weight_rule import draw
 from tests.parity.reference_set import (
@@ -73,26 +73,20 @@ def run_loop(
         ErgSwitches(loop["erg_tag"], loop["erg_lyric"], loop["erg_diffusion"]),
         NEVER,
     )
-    request = GenerationRequest(
-        "stored tokens stand for the prompt",
-        duration_sec=2.3,
-        seed=0,
-        inference_steps=loop["N"],
-        scheduler=loop["scheduler"],
+    guidance = Guidance(
+        loop["guidance"],
+        loop["cfg_type"],
+        loop["guidance_interval"],
+        loop["guidance_interval_decay"],
     )
     return pipeline.diffuse(
-        request,
+        Diffusion(loop["N"], loop["scheduler"], guidance, erg=uses_erg(loop)),
+        0,
         contexts,
         arrays["noise"],
         ignore_progress,
         NEVER,
         fresh_noise=lambda step: arrays["pingpong_noise"][step],
-        guidance=Guidance(
-            loop["guidance"],
-            loop["cfg_type"],
-            loop["guidance_interval"],
-            loop["guidance_interval_decay"],
-        ),
     )
 
 

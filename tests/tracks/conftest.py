@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import TrackFormat
@@ -46,7 +47,9 @@ def make_track(cache: TrackCache) -> MakeTrack:
         before_commit: Callable[[], None] = lambda: None,
         protected: Callable[[], AbstractSet[str]] = frozenset,
     ) -> Track:
-        request = GenerationRequest(prompt, 30.0, seed, inference_steps=60, scheduler="euler")
+        request = GenerationRequest(
+            prompt, 30.0, seed, options=DiffusionOptions(inference_steps=60, scheduler="euler")
+        )
         return write_track(
             cache,
             clip or tone(),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lofi_daemon.tracks import Track, TrackCache
-from lofi_daemon.tracks.sidecar import moment_after, now
+from lofi_daemon.tracks.sidecar import moment_after, now, read_sidecar, sidecar_text
 from tests.tracks.conftest import MakeTrack
 
 FUTURE = "2091-01-01T00:00:00.000Z"
@@ -139,3 +139,54 @@ def test_a_date_that_no_clock_can_have_shown_is_long_ago(
     new = make_track("new")
     assert [track.track_id for track in cache.tracks()] == [new.track_id, old.track_id]
     assert new.created_at < FUTURE
+
+
+# As the first version wrote it.
+FIRST: dict[str, Any] = {
+    "track_id": "0123456789abcdef",
+    "file": "0123456789abcdef.wav",
+    "backend": "demo",
+    "model_version": "lofi-demo-1",
+    "prompt": "rain",
+    "duration_sec": 30.0,
+    "seed": 7,
+    "inference_steps": 16,
+    "scheduler": "euler",
+    "guidance_scale": 3.0,
+    "cfg_type": "cfg",
+    "erg": False,
+    "sample_rate": 48000,
+    "channels": 2,
+    "bytes": 5760044,
+    "created_at": "2025-11-20T10:00:00.000Z",
+    "generation_time_sec": 4.2,
+    "loudness_lufs": -16.0,
+    "true_peak": 0.9,
+    "waveform": [0.5] * 64,
+    "kept": False,
+    "last_played_at": None,
+}
+
+
+def read(tmp_path: Path, text: str) -> Track:
+    path = tmp_path / f"{FIRST['track_id']}.json"
+    path.write_text(text)
+    track = read_sidecar(path)
+    assert track is not None
+    return track
+
+
+def test_what_the_first_version_wrote_is_read_and_written_as_it_was(tmp_path: Path) -> None:
+    assert json.loads(sidecar_text(read(tmp_path, json.dumps(FIRST)))) == FIRST
+
+
+def test_options_of_other_models_stand_beside_the_rest(tmp_path: Path) -> None:
+    options = {"bpm": 84, "key": "A minor", "shift": 3.0, "dcw": True}
+    track = read(tmp_path, json.dumps({**FIRST, **options}))
+    assert json.loads(sidecar_text(track)) == {**FIRST, **options}
+
+
+@pytest.mark.parametrize("value", [[1], {"a": 1}, None])
+def test_what_cannot_be_an_option_is_left_out(tmp_path: Path, value: Any) -> None:
+    track = read(tmp_path, json.dumps({**FIRST, "later": value}))
+    assert "later" not in track.model_dump()

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.errors import InvalidParams
+from lofi_daemon.parameters import Options, parse
 
 if TYPE_CHECKING:
     from lofi_daemon.sound.clip import AudioClip
@@ -28,21 +30,50 @@ class Phase(str, Enum):
     WRITING = "writing"
 
 
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One piece of music, fully said. Fields that a backend does not know stay None.
+    """One piece of music, fully said.
 
-    duration_sec is in seconds, seed is an unsigned 64-bit number.
+    duration_sec is in seconds, seed is an unsigned 64-bit number; options are of the class that
+    the backend declares.
     """
 
     prompt: str
     duration_sec: float
     seed: int
-    inference_steps: int | None = None
-    scheduler: str | None = None
-    guidance_scale: float | None = None
-    cfg_type: str | None = None
-    erg: bool | None = None
+    options: Options = field(default_factory=Options)
+
+    def options_as(self, kind: type[OptionsT], backend: str = "This backend") -> OptionsT:
+        """The options as the class that the backend of that name declares.
+
+        Raises InvalidParams for one that is set and not in that class.
+        """
+        options = self.options
+        if type(options) is kind:
+            return options
+        return parse_options(kind, options.given, backend)
+
+
+def parse_options(
+    kind: type[OptionsT], given: Mapping[str, object], backend: str = "This backend"
+) -> OptionsT:
+    """The given options, checked against the class that the backend of that name declares.
+
+    Raises InvalidParams, naming them, for options that it does not take; else what belongs to the
+    first value that is out of range.
+    """
+    unknown = [name for name in given if name not in kind.model_fields]
+    if unknown:
+        takes = ", ".join(kind.model_fields) or "no options"
+        raise InvalidParams(
+            f"{backend} has no {', '.join(unknown)}.",
+            hint=f"Leave these parameters out; it takes {takes}.",
+            parameters=unknown,
+        )
+    return parse(kind, given)
 
 
 @dataclass(frozen=True)
@@ -88,7 +119,7 @@ class Understood:
 class BackendInfo:
     """What never changes about a backend while the daemon runs.
 
-    `options` names the fields of GenerationRequest beyond prompt, duration and seed that it takes.
+    `options` declares what it takes beyond prompt, duration and seed.
     `understand` says what it reads from a prompt, quickly; None: the model alone knows.
     """
 
@@ -97,7 +128,7 @@ class BackendInfo:
     sample_rate: int
     min_duration_sec: float
     max_duration_sec: float
-    options: frozenset[str] = field(default_factory=frozenset[str])
+    options: type[Options] = Options
     full_model: bool = True
     understand: Callable[[str], Understood] | None = None
 
@@ -135,7 +166,8 @@ class Backend(Protocol):
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
         """Fill in this backend's defaults and refuse what it cannot do.
 
-        Raises InvalidDuration outside the range, InvalidParams for an option it does not take.
+        Raises InvalidDuration outside the range, InvalidParams for an option that it does not take
+        or that the installed files cannot do.
         """
         ...
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 from lofi_daemon.backends.ace_step.backend import ace_step_backend
 from lofi_daemon.backends.demo.backend import demo_backend
 from lofi_daemon.backends.musicgen.backend import musicgen_backend
+from lofi_daemon.backends.options import SoundT, with_backends
 from lofi_daemon.backends.protocol import Backend
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import (
@@ -36,6 +38,7 @@ class Registry:
         self._settings = settings
         self._factories = factories
         self._made: dict[str, Backend] = {}
+        self._models: dict[type[Any], type[Any]] = {}
         if settings.backend is not None and settings.backend not in factories:
             raise ConfigurationError(
                 f"LOFI_BACKEND={settings.backend:.80}: there is no such backend; "
@@ -60,6 +63,12 @@ class Registry:
         if name not in self._made:
             self._made[name] = self._factories[name](self._settings)
         return self._made[name]
+
+    def taking_options(self, model: type[SoundT]) -> type[SoundT]:
+        """`model` with every backend's options beside its own fields; made once."""
+        if model not in self._models:
+            self._models[model] = with_backends(model, [backend.info for backend in self])
+        return cast("type[SoundT]", self._models[model])
 
     def default(self) -> Backend:
         """The configured backend, else the best installed full model, else the bundled one."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Set as AbstractSet
-from types import NoneType
-from typing import Any, Literal, cast, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
+
+from lofi_daemon.backends.options import DeclaredOption, declared
+
+_TYPES = {"integer": int, "number": float, "string": str}
 
 
 def add_parameter_flags(
@@ -21,9 +23,9 @@ def add_parameter_flags(
     Ranges are not checked here but where every parameter is, so a flag that is not given leaves
     None behind.
     """
-    for name, field in model.model_fields.items():
-        if name not in leave_out:
-            _add_flag(parser, name, field)
+    for option in declared(model):
+        if option.name not in leave_out:
+            _add_flag(parser, option)
 
 
 def given_parameters(options: argparse.Namespace, model: type[BaseModel]) -> dict[str, Any]:
@@ -34,27 +36,17 @@ def given_parameters(options: argparse.Namespace, model: type[BaseModel]) -> dic
 
 def _add_flag(
     parser: argparse._ArgumentGroup,  # pyright: ignore[reportPrivateUsage]
-    name: str,
-    field: FieldInfo,
+    option: DeclaredOption,
 ) -> None:
-    extra = field.json_schema_extra
-    flag = extra.get("flag", name) if isinstance(extra, dict) else name
-    flag = "--" + str(flag).replace("_", "-")
-    help_text = (field.description or "").replace("%", "%%")
-    kind = _value_type(field.annotation)
-    if kind is bool:
+    flag, name, help_text = f"--{option.flag}", option.name, option.help.replace("%", "%%")
+    if option.type == "boolean":
         parser.add_argument(
             flag, dest=name, action=argparse.BooleanOptionalAction, default=None, help=help_text
         )
-    elif get_origin(kind) is Literal:
-        parser.add_argument(flag, dest=name, choices=get_args(kind), help=help_text)
+    elif option.choices is not None:
+        parser.add_argument(flag, dest=name, choices=option.choices, help=help_text)
     else:
-        metavar = cast("type", kind).__name__.upper()
-        parser.add_argument(flag, dest=name, type=kind, metavar=metavar, help=help_text)
-
-
-def _value_type(annotation: Any) -> Any:
-    """What is left of an annotation without its None."""
-    alternatives = [part for part in get_args(annotation) if part is not NoneType]
-    is_literal = get_origin(annotation) is Literal
-    return annotation if is_literal or not alternatives else alternatives[0]
+        kind = _TYPES[option.type]
+        parser.add_argument(
+            flag, dest=name, type=kind, metavar=kind.__name__.upper(), help=help_text
+        )

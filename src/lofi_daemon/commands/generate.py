@@ -30,17 +30,19 @@ def generate(settings: Settings, options: argparse.Namespace) -> int:
     picture = _checked_file("--picture", options.picture, (".png",))
     if output is not None and output.suffix == ".flac":
         settings = settings.model_copy(update={"track_format": "flac"})
-    parameters = parse(GenerationParameters, given_parameters(options, GenerationParameters))
-    return asyncio.run(_generate(settings, parameters, output, picture))
+    registry = Registry(settings)
+    model = registry.taking_options(GenerationParameters)
+    parameters = parse(model, given_parameters(options, model))
+    return asyncio.run(_generate(settings, registry, parameters, output, picture))
 
 
 async def _generate(
     settings: Settings,
+    registry: Registry,
     parameters: GenerationParameters,
     output: Path | None,
     picture: Path | None,
 ) -> int:
-    registry = Registry(settings)
     tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
     tracks.prepare()
     jobs = Jobs(settings, registry, tracks, in_background=False)

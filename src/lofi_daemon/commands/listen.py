@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lofi_daemon.backends.registry import Registry
 from lofi_daemon.commands.flags import add_parameter_flags
 from lofi_daemon.config import Settings
 from lofi_daemon.parameters import SoundParameters
@@ -32,7 +33,8 @@ def add_radio_flags(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="new tracks to keep ready, 1 to 10 (default 2)",
     )
-    add_parameter_flags(parser.add_argument_group("each track"), SoundParameters)
+    group = parser.add_argument_group("each track")
+    add_parameter_flags(group, Registry(Settings()).taking_options(SoundParameters))
 
 
 def play_radio(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -13,7 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lofi_daemon.backends.checks import check_duration
-from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase, Understood
+from lofi_daemon.backends.options import given_options
+from lofi_daemon.backends.protocol import (
+    Backend,
+    GenerationRequest,
+    Phase,
+    Understood,
+    parse_options,
+)
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import (
@@ -156,16 +163,8 @@ class Jobs:
         backend = self._registry.choose(parameters.backend)
         # 32 bits: easily typed again, and exact in every client's numbers.
         seed = secrets.randbits(32) if parameters.seed is None else parameters.seed
-        request = GenerationRequest(
-            prompt=parameters.prompt,
-            duration_sec=parameters.duration_sec,
-            seed=seed,
-            inference_steps=parameters.inference_steps,
-            scheduler=parameters.scheduler,
-            guidance_scale=parameters.guidance_scale,
-            cfg_type=parameters.cfg_type,
-            erg=parameters.erg,
-        )
+        options = parse_options(info.options, given_options(parameters), info.name)
+        request = GenerationRequest(parameters.prompt, parameters.duration_sec, seed, options)
         return Resolved(backend, backend.availability().model_version, backend.resolve(request))
 
     def submit(self, parameters: GenerationParameters, *, prefetch: bool = False) -> Ticket:
@@ -316,7 +315,7 @@ class Jobs:
         forecast = self._timings.forecast(
             resolved.backend.info.type, resolved.model_version, workload
         )
-        return JobProgress(forecast, resolved.request.inference_steps or 0, time.monotonic)
+        return JobProgress(forecast, resolved.request.options.expected_steps, time.monotonic)
 
     # Progress
 

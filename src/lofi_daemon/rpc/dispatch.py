@@ -6,13 +6,14 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from pydantic import BaseModel
 
+from lofi_daemon.backends.registry import Registry
 from lofi_daemon.errors import InternalError, InvalidRequest, LofiError, MethodNotFound
-from lofi_daemon.parameters import parse
+from lofi_daemon.parameters import Parameters, SoundParameters, parse
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.messages import (
     Request,
@@ -40,9 +41,17 @@ class Method:
     """
 
     name: str
-    params: type[BaseModel]
+    params: type[Parameters]
     result: type[BaseModel]
     handler: Callable[[Daemon, Any], BaseModel | Awaitable[BaseModel]]
+
+
+def with_options(method: Method, registry: Registry) -> Method:
+    """The method as it is called here: with every backend's options where it makes tracks."""
+    params = method.params
+    if issubclass(params, SoundParameters):
+        return replace(method, params=registry.taking_options(params))
+    return method
 
 
 class Dispatcher:
@@ -52,7 +61,7 @@ class Dispatcher:
         self, daemon: Daemon, methods: Iterable[Method], send: Callable[[bytes], None]
     ) -> None:
         self._daemon = daemon
-        self._methods = {method.name: method for method in methods}
+        self._methods = {method.name: with_options(method, daemon.registry) for method in methods}
         self._send = send
         self._tasks: set[asyncio.Future[None]] = set()
 

@@ -208,6 +208,22 @@ class CancelResult(Message):
     was_generating: bool
 
 
+class BackendOption(Message):
+    """What a backend takes beside prompt, length and seed.
+
+    `default` is what a request gets that leaves it out; null where it is off, or where the model
+    is not installed.
+    """
+
+    name: str
+    type: Literal["integer", "number", "boolean", "string"]
+    default: bool | int | float | str | None
+    choices: list[str] | None
+    minimum: float | None
+    maximum: float | None
+    help: str
+
+
 class BackendStatus(Message):
     type: str
     name: str
@@ -216,6 +232,7 @@ class BackendStatus(Message):
     max_duration_sec: float
     sample_rate: int
     model_version: str | None
+    options: list[BackendOption]
     error: str | None = None
     device: str | None = None
 

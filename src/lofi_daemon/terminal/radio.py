@@ -35,9 +35,11 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         if presets.problem is not None:
             raise presets.problem
         return 0
-    sound = parse(SoundParameters, given_parameters(options, SoundParameters))
+    registry = Registry(settings)
+    model = registry.taking_options(SoundParameters)
+    sound = parse(model, given_parameters(options, model))
     chosen = choose_preset(options.what, presets)
-    return asyncio.run(_play_radio(settings, chosen, sound, options))
+    return asyncio.run(_play_radio(settings, registry, chosen, sound, options))
 
 
 def choose_preset(what: str | None, presets: Presets) -> Preset:
@@ -48,9 +50,12 @@ def choose_preset(what: str | None, presets: Presets) -> Preset:
 
 
 async def _play_radio(
-    settings: Settings, preset: Preset, sound: SoundParameters, options: argparse.Namespace
+    settings: Settings,
+    registry: Registry,
+    preset: Preset,
+    sound: SoundParameters,
+    options: argparse.Namespace,
 ) -> int:
-    registry = Registry(settings)
     tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
     tracks.prepare()
     jobs = Jobs(settings, registry, tracks)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 
 from lofi_daemon.backends.protocol import GenerationRequest
+
+# The options that there were when the first tracks were made. They count even where they are not
+# set, so that those tracks are found again; every later one counts only where it is set.
+FIRST_OPTIONS = ("inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg")
 
 
 def track_id(backend: str, model_version: str | None, request: GenerationRequest) -> str:
@@ -18,10 +21,11 @@ def track_id(backend: str, model_version: str | None, request: GenerationRequest
     inputs = {
         "backend": backend,
         "model_version": model_version,
-        **dataclasses.asdict(request),
+        "prompt": request.prompt,
         "duration_sec": float(request.duration_sec),
+        "seed": request.seed,
+        **dict.fromkeys(FIRST_OPTIONS),
+        **request.options.given,
     }
-    if request.guidance_scale is not None:
-        inputs["guidance_scale"] = float(request.guidance_scale)
     canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -41,13 +41,17 @@ Peak = Annotated[float, Field(ge=0.0, le=MAX_PEAK, allow_inf_nan=False)]
 class Track(BaseModel):
     """One finished track: every parameter that made it, and what is known of its sound.
 
+    The options of the backend stand flat beside the rest: those that there were from the beginning
+    are declared here and are None where they were not used, any other is a field of its own where
+    it was set.
+
     Times are UTC in ISO 8601 with milliseconds, so that they sort as text. `true_peak` is linear
     (1.0 is full scale). `loudness_lufs` is None for silence and for less than 0.4 s; `waveform`
     has 64 peaks from 0 to 1. The audio file is `<track_id>.wav` or `.flac` and no other, so that
     no track can take another's along when it goes. Every number is finite and bounded.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     track_id: str = Field(pattern="^[0-9a-f]{16}$")
     file: str = Field(
@@ -85,10 +89,27 @@ class Track(BaseModel):
         """The later of its times."""
         return max(self.created_at, self.last_played_at or "")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _only_options(cls, fields: Any) -> Any:
+        """What is not declared is an option where it is one value, else of a later version."""
+        if not isinstance(fields, dict):
+            return fields
+        known = cast("dict[str, Any]", fields)
+        return {
+            name: value
+            for name, value in known.items()
+            if name in cls.model_fields or _is_option(name, value)
+        }
+
     @property
     def last_used_at(self) -> str:
         """When it was last played, or made when it never was."""
         return self.last_played_at or self.created_at
+
+
+def _is_option(name: str, value: Any) -> bool:
+    return name.isidentifier() and isinstance(value, str | int | float)
 
 
 def now() -> str:

@@ -63,17 +63,13 @@ def write_track(
                 prompt=request.prompt,
                 duration_sec=clip.duration_sec,
                 seed=request.seed,
-                inference_steps=request.inference_steps,
-                scheduler=request.scheduler,
-                guidance_scale=request.guidance_scale,
-                cfg_type=request.cfg_type,
-                erg=request.erg,
                 sample_rate=clip.sample_rate,
                 channels=clip.samples.shape[0],
                 bytes=os.fstat(audio.descriptor).st_size,
                 created_at=cache.moment(),
                 generation_time_sec=0.0,
                 **measured(),
+                **request.options.given,
             )
             cancel.raise_if_cancelled()
             track = track.model_copy(update={"generation_time_sec": round(elapsed_sec(), 3)})

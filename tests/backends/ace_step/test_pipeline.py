@@ -13,19 +13,23 @@ import pytest
 from lofi_daemon.backends.ace_step.context import LyricIds, instrumental_lyric
 from lofi_daemon.backends.ace_step.latents import frames_for, gaussian_noise
 from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.protocol import GenerationRequest, Phase, PhaseProgress
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed
 from tests.tiny_bundle import tiny_bundle
 
-SHORT = GenerationRequest("rainy night, rhodes", 5.0, 42, inference_steps=2)
+SHORT = GenerationRequest(
+    "rainy night, rhodes", 5.0, 42, options=DiffusionOptions(inference_steps=2)
+)
 
 IN_ANOTHER_PROCESS = """
 import hashlib, sys
 from pathlib import Path
 from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.protocol import GenerationRequest
-request = GenerationRequest("rainy night, rhodes", 5.0, 42, inference_steps=2)
+request = GenerationRequest("rainy night, rhodes", 5.0, 42, DiffusionOptions(inference_steps=2))
 clip = AceStepPipeline(Path(sys.argv[1])).generate(request)
 print(hashlib.sha256(clip.samples.tobytes()).hexdigest())
 """
@@ -49,7 +53,9 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(pipeline: AceStep
 
 @pytest.mark.parametrize("seconds", [5.0, 5.0001, 7.3, 11.9])
 def test_the_length_is_exact(pipeline: AceStepPipeline, seconds: float) -> None:
-    request = GenerationRequest("rain", seconds, 1, inference_steps=1, guidance_scale=1.0)
+    request = GenerationRequest(
+        "rain", seconds, 1, options=DiffusionOptions(inference_steps=1, guidance_scale=1.0)
+    )
     clip = pipeline.generate(request)
     assert clip.samples.shape == (2, round(seconds * 48000))
     assert clip.sample_rate == 48000
@@ -66,7 +72,10 @@ def test_the_peak_is_below_full_scale_and_only_the_end_fades(pipeline: AceStepPi
 def test_given_latents_take_the_place_of_the_seeds_noise(pipeline: AceStepPipeline) -> None:
     noise = gaussian_noise(42, 0, frames_for(5.0))
     given = pipeline.generate(
-        GenerationRequest("rainy night, rhodes", 5.0, 7, inference_steps=2), initial_latents=noise
+        GenerationRequest(
+            "rainy night, rhodes", 5.0, 7, options=DiffusionOptions(inference_steps=2)
+        ),
+        initial_latents=noise,
     )
     np.testing.assert_array_equal(given.samples, pipeline.generate(SHORT).samples)
 
@@ -75,7 +84,9 @@ def test_pingpong_draws_from_the_seed(pipeline: AceStepPipeline) -> None:
     noise = gaussian_noise(0, 0, frames_for(5.0))
 
     def run(seed: int) -> np.ndarray:
-        request = GenerationRequest("rain", 5.0, seed, inference_steps=2, scheduler="pingpong")
+        request = GenerationRequest(
+            "rain", 5.0, seed, options=DiffusionOptions(inference_steps=2, scheduler="pingpong")
+        )
         return pipeline.generate(request, initial_latents=noise).samples
 
     np.testing.assert_array_equal(run(1), run(1))
@@ -91,7 +102,9 @@ def test_every_phase_is_told_in_order_and_its_share_only_grows(pipeline: AceStep
         if progress.phase is Phase.DIFFUSING:
             steps.append((progress.done, progress.total))
 
-    request = GenerationRequest("rain", 5.0, 1, inference_steps=4, scheduler="heun")
+    request = GenerationRequest(
+        "rain", 5.0, 1, options=DiffusionOptions(inference_steps=4, scheduler="heun")
+    )
     pipeline.generate(request, on_progress=watch)
     assert list(told) == [Phase.ENCODING, Phase.DIFFUSING, Phase.DECODING]
     for shares in told.values():
@@ -125,9 +138,13 @@ def test_a_step_that_is_no_number_is_named(pipeline: AceStepPipeline) -> None:
 
 
 def test_erg_changes_the_music(pipeline: AceStepPipeline) -> None:
-    request = GenerationRequest("rain", 5.0, 1, inference_steps=4, erg=False)
+    request = GenerationRequest(
+        "rain", 5.0, 1, options=DiffusionOptions(inference_steps=4, erg=False)
+    )
     without = pipeline.generate(request).samples
-    with_erg = pipeline.generate(GenerationRequest("rain", 5.0, 1, inference_steps=4)).samples
+    with_erg = pipeline.generate(
+        GenerationRequest("rain", 5.0, 1, options=DiffusionOptions(inference_steps=4))
+    ).samples
     assert pipeline.manifest.erg
     assert np.abs(without - with_erg).max() > 1e-3
 

@@ -6,7 +6,8 @@ import pytest
 
 from lofi_daemon.backends.ace_step.backend import ConfiguredDefaults
 from lofi_daemon.backends.ace_step.bundle import Defaults, Manifest, RelativeCost
-from lofi_daemon.backends.ace_step.requests import expected_seconds, guidance_of, resolve
+from lofi_daemon.backends.ace_step.requests import diffusion_of, expected_seconds, resolve
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.protocol import GenerationRequest, Phase
 from lofi_daemon.errors import InvalidParams
 
@@ -14,33 +15,42 @@ OPEN = GenerationRequest("rain", 30.0, 1)
 WITH_ERG = Manifest(erg=True)
 
 
+def asking(**options: object) -> GenerationRequest:
+    return GenerationRequest("rain", 30.0, 1, DiffusionOptions(**options))
+
+
 def test_an_open_request_gets_the_manifests_defaults() -> None:
-    request = resolve(OPEN, Manifest())
-    assert (request.inference_steps, request.scheduler) == (60, "euler")
-    assert (request.guidance_scale, request.cfg_type, request.erg) == (15.0, "apg", False)
+    assert resolve(OPEN, Manifest()).options == DiffusionOptions(
+        inference_steps=60, scheduler="euler", guidance_scale=15.0, cfg_type="apg", erg=False
+    )
 
 
 def test_the_configuration_goes_before_the_manifest_and_the_request_before_both() -> None:
     configured = ConfiguredDefaults(inference_steps=27, guidance_scale=7.0)
     defaults = configured.over(Defaults(scheduler="heun"))
-    request = resolve(GenerationRequest("rain", 30.0, 1, guidance_scale=1.0), Manifest(), defaults)
-    assert (request.inference_steps, request.scheduler) == (27, "heun")
-    assert request.guidance_scale == 1.0
+    diffusion = diffusion_of(asking(guidance_scale=1.0), Manifest(), defaults)
+    assert (diffusion.steps, diffusion.scheduler) == (27, "heun")
+    assert diffusion.guidance.scale == 1.0
 
 
 def test_erg_is_on_where_the_files_can_do_it_unless_asked_not_to() -> None:
-    assert resolve(OPEN, WITH_ERG).erg is True
-    assert resolve(GenerationRequest("rain", 30.0, 1, erg=False), WITH_ERG).erg is False
+    assert diffusion_of(OPEN, WITH_ERG).erg is True
+    assert diffusion_of(asking(erg=False), WITH_ERG).erg is False
 
 
 def test_erg_asked_of_files_that_cannot_do_it_is_refused() -> None:
     with pytest.raises(InvalidParams, match="erg"):
-        resolve(GenerationRequest("rain", 30.0, 1, erg=True), Manifest())
+        resolve(asking(erg=True), Manifest())
+
+
+def test_what_is_resolved_stays_what_it_is() -> None:
+    resolved = resolve(asking(inference_steps=3, scheduler="heun"), WITH_ERG)
+    assert resolve(resolved, Manifest(erg=True, defaults=Defaults(cfg_type="cfg"))) == resolved
 
 
 def test_guidance_takes_its_interval_from_the_manifest() -> None:
     manifest = Manifest(defaults=Defaults(guidance_interval=1.0))
-    assert guidance_of(resolve(OPEN, manifest), manifest).interval == 1.0
+    assert diffusion_of(OPEN, manifest).guidance.interval == 1.0
 
 
 def test_cost_counts_model_calls_and_frames() -> None:

@@ -18,6 +18,7 @@ from lofi_daemon.backends.demo.plan import compose
 from lofi_daemon.backends.demo.prompt import Understanding
 from lofi_daemon.backends.demo.score import ATTRIBUTES
 from lofi_daemon.backends.demo.words import PLAIN_WORDS
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.sound.clip import AudioClip
@@ -32,7 +33,9 @@ def pipeline() -> AceStepPipeline:
 
 
 def track(pipeline: AceStepPipeline, prompt: str, seed: int) -> AudioClip:
-    return pipeline.generate(GenerationRequest(prompt, SECONDS, seed, inference_steps=STEPS))
+    return pipeline.generate(
+        GenerationRequest(prompt, SECONDS, seed, options=DiffusionOptions(inference_steps=STEPS))
+    )
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.musicgen.backend import MusicGenBackend, musicgen_backend
 from lofi_daemon.backends.protocol import GenerationRequest, Phase, PhaseProgress
 from lofi_daemon.backends.registry import Registry
@@ -110,7 +111,9 @@ def test_durations_outside_the_range_are_refused(tmp_path: Path) -> None:
 
 
 def test_parameters_of_the_diffusion_models_are_refused_by_name(tmp_path: Path) -> None:
-    request = GenerationRequest("x", 30.0, 1, inference_steps=20, erg=False)
+    request = GenerationRequest(
+        "x", 30.0, 1, options=DiffusionOptions(inference_steps=20, erg=False)
+    )
     with pytest.raises(InvalidParams, match="inference_steps, erg"):
         backend(tmp_path).resolve(request)
 

@@ -16,6 +16,7 @@ from lofi_daemon.backends.checks import (
     files_error,
     memory_remedy,
 )
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.protocol import (
     Availability,
     BackendInfo,
@@ -39,8 +40,6 @@ Composer = Callable[[GenerationRequest], "LyricIds"]
 
 # What the libraries under every model take to load, at reference speed.
 IMPORTING_SEC = 0.1
-
-DIFFUSION_OPTIONS = frozenset({"inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg"})
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,7 @@ def ace_step_backend(settings: Settings) -> BundleBackend:
             sample_rate=48000,
             min_duration_sec=5.0,
             max_duration_sec=240.0,
-            options=DIFFUSION_OPTIONS,
+            options=DiffusionOptions,
         ),
         settings.ace_step_folder,
         variant=settings.ace_step_variant,

@@ -27,7 +27,7 @@ from lofi_daemon.backends.ace_step.decode import LatentDecoder
 from lofi_daemon.backends.ace_step.guidance import Guidance, calls_after_iterations, guided
 from lofi_daemon.backends.ace_step.latents import frames_for, gaussian_noise
 from lofi_daemon.backends.ace_step.mastering import master
-from lofi_daemon.backends.ace_step.requests import guidance_of, resolve
+from lofi_daemon.backends.ace_step.requests import Diffusion, diffusion_of
 from lofi_daemon.backends.ace_step.residency import Resident
 from lofi_daemon.backends.ace_step.schedule import flow_schedule
 from lofi_daemon.backends.ace_step.solvers import (
@@ -180,15 +180,22 @@ class AceStepPipeline:
         """
         on_progress = on_progress or ignore_progress
         cancel = cancel or CancelToken()
-        request = resolve(request, self.manifest)
+        diffusion = diffusion_of(request, self.manifest)
         if initial_latents is None:
             initial_latents = gaussian_noise(request.seed, 0, frames_for(request.duration_sec))
-        contexts = self.encode(request, on_progress, cancel)
-        latents = self.diffuse(request, contexts, initial_latents, on_progress, cancel)
+        contexts = self.encode(request, on_progress, cancel, erg=diffusion.erg)
+        latents = self.diffuse(
+            diffusion, request.seed, contexts, initial_latents, on_progress, cancel
+        )
         return self.decode(latents, request.duration_sec, on_progress, cancel)
 
     def encode(
-        self, request: GenerationRequest, on_progress: ProgressCallback, cancel: CancelToken
+        self,
+        request: GenerationRequest,
+        on_progress: ProgressCallback,
+        cancel: CancelToken,
+        *,
+        erg: bool,
     ) -> ContextPair:
         """Prompt and lyric to the contexts of both passes."""
         on_progress(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
@@ -197,7 +204,7 @@ class AceStepPipeline:
         contexts = self.contexts(
             self.text_encoder.tokenize(request.prompt if lyric.text is None else lyric.text),
             lyric,
-            FULL_ERG if request.erg else NO_ERG,
+            FULL_ERG if erg else NO_ERG,
             cancel,
         )
         on_progress(PhaseProgress(Phase.ENCODING, 1, 1, 1.0))
@@ -222,26 +229,23 @@ class AceStepPipeline:
 
     def diffuse(
         self,
-        request: GenerationRequest,
+        diffusion: Diffusion,
+        seed: int,
         contexts: ContextPair,
         initial_latents: Latents,
         on_progress: ProgressCallback,
         cancel: CancelToken,
         *,
         fresh_noise: FreshNoise | None = None,
-        guidance: Guidance | None = None,
     ) -> Latents:
-        """From noise to latents, float32 [1, 8, 16, T], for a resolved request.
+        """From noise to latents, float32 [1, 8, 16, T].
 
-        fresh_noise(step) replaces PingPong's draws from the seed; guidance replaces what request
-        and manifest say. Raises ModelInferenceFailed naming the step where a value is not finite.
+        fresh_noise(step) replaces PingPong's draws from the seed.
+        Raises ModelInferenceFailed naming the step where a value is not finite.
         """
         self._make_room_for(self._transformer)
         self.device = self.transformer.device
-        assert request.inference_steps is not None
-        assert request.scheduler is not None
-        guidance = guidance or guidance_of(request, self.manifest)
-        steps = request.inference_steps
+        guidance, steps = diffusion.guidance, diffusion.steps
         velocity = guided(
             lambda latents, timestep: self.transformer.conditional(
                 latents, timestep, contexts, cancel
@@ -250,19 +254,19 @@ class AceStepPipeline:
             guidance,
             steps,
         )
-        on_iteration = _watch(request.scheduler, steps, guidance, on_progress, cancel)
+        on_iteration = _watch(diffusion.scheduler, steps, guidance, on_progress, cancel)
         schedule = flow_schedule(steps)
-        if request.scheduler == "pingpong":
+        if diffusion.scheduler == "pingpong":
             frames = initial_latents.shape[-1]
 
             def drawn_noise(step: int) -> Latents:
-                return gaussian_noise(request.seed, step + 1, frames)
+                return gaussian_noise(seed, step + 1, frames)
 
             return solve_pingpong(
                 velocity, initial_latents, schedule, on_iteration, fresh_noise or drawn_noise
             )
         omega = self.manifest.defaults.omega
-        solve = solve_heun if request.scheduler == "heun" else solve_euler
+        solve = solve_heun if diffusion.scheduler == "heun" else solve_euler
         return solve(velocity, initial_latents, schedule, on_iteration, omega)
 
     def decode(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lofi_daemon.backends.ace_step.backend import DIFFUSION_OPTIONS, BundleBackend
+from lofi_daemon.backends.ace_step.backend import BundleBackend
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.protocol import BackendInfo, GenerationRequest, Understood
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def demo_backend(settings: Settings) -> BundleBackend:
             sample_rate=48000,
             min_duration_sec=5.0,
             max_duration_sec=240.0,
-            options=DIFFUSION_OPTIONS,
+            options=DiffusionOptions,
             full_model=False,
             understand=_understood,
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ from lofi_daemon.backends.protocol import (
     ProgressCallback,
 )
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import InvalidParams, ModelLoadFailed, ModelNotFound
+from lofi_daemon.errors import ModelLoadFailed, ModelNotFound
 from lofi_daemon.memory import available_memory
 from lofi_daemon.models import store
 from lofi_daemon.models.variants import variant_repair
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
     from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
     from lofi_daemon.config import Settings, VariantName
     from lofi_daemon.sound.clip import AudioClip
-
-OPTIONS = ("inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg")
 
 # Seconds at reference speed: a step reads its weights from memory; loading costs as much as some
 # steps; making the native form quantises and writes every weight.
@@ -123,14 +122,7 @@ class MusicGenBackend:
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
         check_duration(self._info, request.duration_sec)
-        unknown = [name for name in OPTIONS if getattr(request, name) is not None]
-        if unknown:
-            raise InvalidParams(
-                f"{self._info.name} has no {', '.join(unknown)}.",
-                hint="Leave these parameters out, or use the ace_step or demo backend.",
-                parameters=unknown,
-            )
-        return request
+        return replace(request, options=request.options_as(self._info.options, self._info.name))
 
     def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
         form = self._form()

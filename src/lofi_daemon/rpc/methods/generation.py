@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from lofi_daemon.backends.protocol import Backend, Phase
+from contextlib import suppress
+from typing import Any
+
+from lofi_daemon.backends.options import declared
+from lofi_daemon.backends.protocol import Availability, Backend, GenerationRequest, Phase
+from lofi_daemon.errors import LofiError
 from lofi_daemon.parameters import GenerationParameters
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
 from lofi_daemon.rpc.messages import (
+    BackendOption,
     BackendsResult,
     BackendStatus,
     CancelParameters,
@@ -71,9 +77,31 @@ def _backend_status(daemon: Daemon, backend: Backend) -> BackendStatus:
         max_duration_sec=info.max_duration_sec,
         sample_rate=info.sample_rate,
         model_version=available.model_version,
+        options=_options(backend, available),
         error=available.error,
         device=available.device,
     )
+
+
+def _options(backend: Backend, available: Availability) -> list[BackendOption]:
+    """What the backend declares, with what it fills in where its files are there to say it."""
+    info, defaults = backend.info, dict[str, Any]()
+    if available.installed and available.error is None:
+        with suppress(LofiError):  # a file that went just now: the next question says so
+            plain = GenerationRequest("", info.min_duration_sec, 0)
+            defaults = backend.resolve(plain).options.given
+    return [
+        BackendOption(
+            name=option.name,
+            type=option.type,
+            default=defaults.get(option.name),
+            choices=None if option.choices is None else list(option.choices),
+            minimum=option.minimum,
+            maximum=option.maximum,
+            help=option.help,
+        )
+        for option in declared(info.options)
+    ]
 
 
 METHODS = [

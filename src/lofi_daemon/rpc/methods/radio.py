@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lofi_daemon.errors import InvalidParams
-from lofi_daemon.parameters import SoundParameters
+from lofi_daemon.parameters import SoundParameters, parse
 from lofi_daemon.presets import find_preset, load_presets
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
@@ -31,12 +31,13 @@ async def radio_start(daemon: Daemon, params: RadioStartParameters) -> RadioResu
     else:
         preset = await asyncio.to_thread(find_preset, params.preset)
         prompts, preset_name = preset.prompts, preset.name
-    sound = {name: getattr(params, name) for name in SoundParameters.model_fields}
+    model = daemon.registry.taking_options(SoundParameters)
+    sound = parse(model, {name: getattr(params, name) for name in model.model_fields})
     await daemon.station.start(
         prompts,
         order=params.order,
         ahead=params.ahead,
-        sound=SoundParameters(**sound),
+        sound=sound,
         preset=preset_name,
     )
     return RadioResult(radio=radio_state(daemon))

@@ -1,0 +1,1 @@
+"""What several models share and none owns: backends import from here, never from each other."""

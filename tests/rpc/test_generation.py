@@ -350,6 +350,13 @@ def test_get_backends(start_daemon: StartDaemon) -> None:
         ("broken", "error", "x.onnx is cut"),
         ("demo", "loading", None),
     ]
+    options = {option["name"]: option for option in backends[2].pop("options")}
+    assert list(options) == ["inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg"]
+    steps, scheduler = options["inference_steps"], options["scheduler"]
+    assert (steps["minimum"], steps["maximum"], steps["default"]) == (1, 200, 10)
+    assert scheduler["choices"] == ["euler", "heun", "pingpong"]
+    assert scheduler["default"] == "euler"
+    assert {option["default"] for option in backends[0]["options"]} == {None}
     assert backends[2] == {
         "type": "demo",
         "name": "demo tone",

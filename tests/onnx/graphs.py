@@ -59,3 +59,14 @@ def slow_chain(path: Path, *, products: int = 400, width: int = 1280) -> Path:
         [helper.make_tensor_value_info("out", TensorProto.FLOAT, shape)],
         weights,
     )
+
+
+def as_many_zeros_as_asked(path: Path) -> Path:
+    """out = zeros of the shape [n], n int64 [1]: memory by the terabyte for who asks."""
+    return save(
+        path,
+        [helper.make_node("ConstantOfShape", ["n"], ["out"])],
+        [helper.make_tensor_value_info("n", TensorProto.INT64, [1])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["free"])],
+        {},
+    )

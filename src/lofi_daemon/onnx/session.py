@@ -16,8 +16,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from lofi_daemon.cancellation import Cancelled, CancelToken
-from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed, ModelNotFound
+from lofi_daemon.errors import ModelLoadFailed, ModelNotFound
 from lofi_daemon.onnx.devices import choose_device, device_in_use
+from lofi_daemon.onnx.failures import load_failure, run_failure
 
 Array = NDArray[Any]
 
@@ -85,9 +86,7 @@ class OnnxModel:
                     str(path), options, providers=list(choice.providers)
                 )
         except Exception as error:
-            raise ModelLoadFailed(
-                f"Model file {path} cannot be loaded: {_first_line(error)}"
-            ) from error
+            raise load_failure(path, error) from error
         self.device = device_in_use(choice, self._session.get_providers())
         self.inputs = {spec.name: spec for spec in map(self._spec, self._session.get_inputs())}
         self.outputs = tuple(map(self._spec, self._session.get_outputs()))
@@ -141,10 +140,7 @@ class OnnxModel:
             except Exception as error:
                 if cancel.cancelled:
                     raise Cancelled from error
-                raise ModelInferenceFailed(
-                    f"{self.path.name} failed: {_first_line(error)}",
-                    hint="If another seed fails too, download the model again.",
-                ) from error
+                raise run_failure(self.path, error) from error
 
     def _spec(self, argument: Any) -> TensorSpec:
         dtype = _NUMPY_TYPES.get(argument.type)
@@ -220,7 +216,3 @@ def _as_float32(value: Array) -> Array:
     if value.dtype.kind == "f":
         return value.astype(np.float32, copy=False)
     return value
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

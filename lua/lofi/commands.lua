@@ -79,7 +79,8 @@ end
 local function probably(word)
   local names = {}
   for _, subcommand in ipairs(subcommands.list) do
-    if vim.list_contains(subcommand.also or {}, word:lower()) then
+    local lower = word:lower()
+    if subcommand.name == lower or vim.list_contains(subcommand.also or {}, lower) then
       return subcommand.name
     end
     names[#names + 1] = subcommand.name

@@ -14,7 +14,6 @@ M.phrases = {
   { "Use one of the known backends.", ":Lofi backends lists them." },
   { "delete it if it is not wanted", ":Lofi tracks can delete it" },
   { "Download the backend's model first", ":Lofi download gets it" },
-  { "List the presets with radio_presets.", ":Lofi radio ? lists them." },
   { "the log on stderr", "the log" },
 }
 

@@ -134,8 +134,8 @@ function M.generate(options, callback)
     if handle.play and track then
       require("lofi.player").play(track.track_id, function(trouble)
         if trouble then
-          trouble.message = ("%q is ready (%s) but cannot be played: %s"):format(
-            track.prompt,
+          trouble.message = ('"%s" is ready (%s) but cannot be played: %s'):format(
+            require("lofi.presets").title(track.prompt),
             track.path,
             trouble.message
           )

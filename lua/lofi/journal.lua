@@ -2,13 +2,14 @@
 
 local events = require("lofi.events")
 local log = require("lofi.log")
+local text = require("lofi.text")
 
 local M = {}
 
 ---@param data table
 ---@return string
 local function track(data)
-  return ("%s %q"):format(data.track_id, data.prompt or "")
+  return ('%s "%s"'):format(data.track_id, text.shown(data.prompt or ""))
 end
 
 ---@param data table

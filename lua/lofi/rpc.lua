@@ -2,10 +2,14 @@
 ---go out through the function given to `connect`.
 
 local failure = require("lofi.failure")
+local log = require("lofi.log")
+local text = require("lofi.text")
 
 -- No message of the protocol comes near this; without a limit a program that never ends its line
 -- would fill the memory.
 local LONGEST_LINE = 8 * 1024 * 1024
+-- The daemon reads no longer line than this.
+local LONGEST_REQUEST = 1024 * 1024
 
 ---@class lofi.Connection
 ---@field package write fun(line: string)
@@ -53,6 +57,28 @@ end
 ---@return string
 function M.encode(message)
   return (vim.json.encode(message):gsub('"seed":"(%d+)"', '"seed":%1'))
+end
+
+---The line of a request, or why there can be none: what the daemon could not read it would answer
+---without saying whose it was.
+---@param message table
+---@return string? line
+---@return lofi.Failure? problem
+local function to_line(message)
+  local encoded, line = pcall(M.encode, message)
+  local problem
+  if not encoded then
+    problem = "it cannot be written as JSON: " .. tostring(line):gsub("^.-:%d+: ", "")
+  elseif not text.is_utf8(line) then
+    problem = "it is not UTF-8"
+  elseif #line >= LONGEST_REQUEST then
+    problem = ("it is %.1f MiB long, and the limit is 1 MiB"):format(#line / 1024 / 1024)
+  end
+  if problem then
+    problem = ("%s was not sent: %s"):format(message.method, problem)
+    return nil, failure.new("INVALID_PARAMS", problem, "Shorten or correct the prompt.")
+  end
+  return line .. "\n"
 end
 
 ---Takes bytes as they come from the pipe; may be called outside the main loop.
@@ -104,6 +130,9 @@ function Connection:take(line)
         callback(nil, message.result)
       end
     end)
+  elseif message.error and message.id == nil then
+    -- an answer to a line that the daemon could not read; whose it was it cannot say
+    log.add("the daemon could not read a request: " .. line:sub(1, 500))
   else
     vim.schedule(function()
       self.on_stray(line)
@@ -115,19 +144,21 @@ end
 ---@param params? table
 ---@param callback fun(failure?: lofi.Failure, result?: any) runs once, on the main loop
 function Connection:request(method, params, callback)
-  if self.closed then
-    vim.schedule(function()
-      callback(self.closed)
-    end)
-    return
-  end
-  local id = self.next_id
-  self.next_id = id + 1
-  self.pending[id] = callback
   if params == nil or next(params) == nil then
     params = vim.empty_dict()
   end
-  self.write(M.encode({ jsonrpc = "2.0", id = id, method = method, params = params }) .. "\n")
+  local id = self.next_id
+  local line, problem = to_line({ jsonrpc = "2.0", id = id, method = method, params = params })
+  problem = self.closed or problem
+  if problem or not line then
+    vim.schedule(function()
+      callback(problem)
+    end)
+    return
+  end
+  self.next_id = id + 1
+  self.pending[id] = callback
+  self.write(line)
 end
 
 ---Ends the conversation: whoever still waits for an answer gets this failure instead.

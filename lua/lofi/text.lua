@@ -6,20 +6,41 @@ local M = {}
 -- What a track's name may take; a prompt this short is its own name.
 local NAME_WIDTH = 40
 
+-- What well-formed UTF-8 of more than one byte looks like (Unicode 16, table 3-7).
+local SEQUENCES = {
+  "[\194-\223][\128-\191]",
+  "\224[\160-\191][\128-\191]",
+  "[\225-\236\238\239][\128-\191][\128-\191]",
+  "\237[\128-\159][\128-\191]",
+  "\240[\144-\191][\128-\191][\128-\191]",
+  "[\241-\243][\128-\191][\128-\191][\128-\191]",
+  "\244[\128-\143][\128-\191][\128-\191]",
+}
+
+---@param text string
+---@return boolean
+function M.is_utf8(text)
+  if not text:find("[\128-\255]") then
+    return true
+  end
+  for _, sequence in ipairs(SEQUENCES) do
+    text = text:gsub(sequence, ".")
+  end
+  return not text:find("[\128-\255]")
+end
+
 ---Characters that would do something instead of being seen: control characters, C1, and those that
----turn the direction of what follows. Newlines and tabs become blanks.
+---turn the direction of what follows. Newlines and tabs become blanks. May be called anywhere.
 ---@param text any
 ---@return string text of one line, valid UTF-8
 function M.shown(text)
-  text = tostring(text):gsub("[%c\127]+", function(run)
-    return run:match("^%s+$") and " " or "�"
-  end)
-  -- U+0080–U+009F, U+061C, U+200E/F, U+202A–U+202E, U+2066–U+2069
+  text = tostring(text):gsub("[\t-\r]", " "):gsub("[%c\127]", "�")
+  if not M.is_utf8(text) then
+    return (text:gsub("[\128-\255]+", "�"))
+  end
+  -- U+0080–U+009F, U+061C, U+200E/F, U+2028–U+202E, U+2066–U+2069
   text = text:gsub("\194[\128-\159]", "�"):gsub("\216\156", "�")
   text = text:gsub("\226\128[\142\143\168-\174]", "�"):gsub("\226\129[\166-\169]", "�")
-  if vim.fn.iconv(text, "utf-8", "utf-16") == "" and text ~= "" then
-    text = text:gsub("[\128-\255]", "?")
-  end
   return text
 end
 
@@ -34,7 +55,7 @@ end
 ---@param width integer cells
 ---@return string
 function M.shorten(text, width)
-  text = M.shown(text)
+  text = M.shown(text):gsub(" +", " ")
   if vim.api.nvim_strwidth(text) <= width then
     return text
   elseif width < 1 then

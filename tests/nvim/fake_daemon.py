@@ -307,13 +307,15 @@ class FakeDaemon:
         threading.Timer(0.005, lambda: self.notify(method, **facts)).start()
 
     def pause(self) -> dict[str, Any]:
-        self.player["state"] = "paused"
-        self.notify_playback("playback_paused")
+        if self.player["track_id"]:
+            self.player["state"] = "paused"
+            self.notify_playback("playback_paused")
         return self.player
 
     def resume(self) -> dict[str, Any]:
-        self.player["state"] = "playing"
-        self.notify_playback("playback_resumed")
+        if self.player["track_id"]:
+            self.player["state"] = "playing"
+            self.notify_playback("playback_resumed")
         return self.player
 
     def end(self, reason: str) -> None:
@@ -429,6 +431,9 @@ def main() -> None:
                 file.write(line)
         if "silent" in BEHAVIOURS:
             continue
+        if "confused" in BEHAVIOURS and '"ping"' in line:
+            for _ in range(30):
+                daemon.send({"id": None, "error": {"code": -32700, "message": "not JSON"}})
         request = json.loads(line)
         if request["method"] == "shutdown" and "stubborn" in BEHAVIOURS:
             continue

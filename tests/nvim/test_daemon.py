@@ -279,3 +279,49 @@ def test_a_line_without_end_is_given_up(editor: Editor, size: int) -> None:
         size,
     )
     assert strays == [9 * 1024 * 1024, size]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reason"),
+    [
+        ("'caf\\233'", "it is not UTF-8"),
+        ("('rain '):rep(300000)", "it is 1.4 MiB long"),
+        ("0/0", "it cannot be written as JSON"),
+        ("print", "it cannot be written as JSON"),
+    ],
+)
+def test_what_the_daemon_could_not_read_is_not_sent(
+    editor: Editor, prompt: str, reason: str
+) -> None:
+    """Each of thirty callbacks hears of it once, and the daemon goes on."""
+    editor.fake()
+    editor.listen("daemon_exit")
+    editor.lua(
+        f"""
+        _G.calls, _G.last = 0, nil
+        for _ = 1, 30 do
+          require("lofi.daemon").request("generate", {{ prompt = {prompt} }}, function(problem)
+            calls, last = calls + 1, problem.code .. problem.message
+          end)
+        end
+        """
+    )
+    editor.until(lambda: editor.lua("return calls") >= 30)
+    assert "INVALID_PARAMSgenerate was not sent: " + reason in editor.lua("return last")
+    editor.command("Lofi volume")
+    editor.until_noticed("volume 50%")
+    assert editor.lua("return calls") == 30
+    assert editor.heard("daemon_exit") == []
+    assert editor.requests("generate") == []
+
+
+def test_answers_to_nobody_are_no_reason_to_kill_a_daemon(editor: Editor) -> None:
+    editor.fake("confused")
+    editor.listen("daemon_exit")
+    for _ in range(3):
+        editor.command("Lofi volume")
+    editor.until_noticed("volume 50%")
+    editor.lua("vim.wait(100)")
+    assert editor.heard("daemon_exit") == []
+    log = "\n".join(editor.lua("return require('lofi.log').lines()"))
+    assert log.count("the daemon could not read a request") == 30

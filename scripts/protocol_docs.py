@@ -94,7 +94,7 @@ def _errors() -> Iterator[str]:
     yield "Every error has `data` with `code` (its name) and `hint` (what to do next).\n"
     yield "| code | name | usual hint |\n|---|---|---|"
     for error in _leaves(errors.LofiError):
-        if error is not errors.ConfigurationError:
+        if error not in (errors.ConfigurationError, errors.OutputFailed):
             hint = error.default_hint.replace("|", "\\|")
             yield f"| {error.code} | {error.name} | {hint} |"
     yield ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -39,13 +40,21 @@ def command(*arguments: str, said: str = "{}") -> list[str]:
 
 def environment(folder: Path) -> dict[str, str]:
     paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "src")])
-    return {**os.environ, "PYTHONPATH": paths, "XDG_CACHE_HOME": str(folder)}
+    return {
+        **os.environ,
+        "PYTHONPATH": paths,
+        "XDG_CACHE_HOME": str(folder),
+        "XDG_CONFIG_HOME": str(folder / "config"),
+        "XDG_DATA_HOME": str(folder / "data"),
+    }
 
 
-def lofi(folder: Path, *arguments: str, said: str = "{}") -> subprocess.CompletedProcess[str]:
+def lofi(
+    folder: Path, *arguments: str, said: str = "{}", variables: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*arguments, said=said),
-        env=environment(folder),
+        env={**environment(folder), **(variables or {})},
         capture_output=True,
         text=True,
         check=False,
@@ -94,6 +103,9 @@ def test_one_track_to_a_file(tmp_path: Path) -> None:
         (["--prompt", "fail"], 1, "NaN at step 3"),
         (["--prompt", "a", "--output", "x.mp3"], 2, ".wav or .flac"),
         (["--prompt", "a", "--output", "no/such/x.wav"], 2, "no folder"),
+        (["--prompt", "a", "--output", "/proc/x.wav"], 2, "/proc/x.wav cannot be written"),
+        (["--prompt", "a", "--picture", "/proc/x.png"], 2, "/proc/x.png cannot be written"),
+        (["--prompt", "a", "--output", f"/tmp/{'x' * 300}.wav"], 2, "cannot be written"),
         (["--duration", "30"], 2, "--prompt"),
         (["--prompt", "a", "--scheduler", "ddim"], 2, "ddim"),
         (["--prompt", "a", "--seed", "x"], 2, "seed"),
@@ -170,3 +182,204 @@ def test_every_parameter_has_a_flag() -> None:
         "backend": "demo", "scheduler": "heun", "guidance_scale": 4.0, "cfg_type": "cfg",
     }  # fmt: skip
     assert set(given) == set(model.model_fields) - {"priority"}
+
+
+def ended(folder: Path, redirections: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line as a shell starts it."""
+    quoted = " ".join(shlex.quote(word) for word in command(*arguments))
+    return subprocess.run(
+        ["bash", "-c", f"{quoted} {redirections}"],
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+ONE = ("--prompt", "a", "--duration", "5", "--seed", "1", "--steps", "2")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_reason_to_fail(tmp_path: Path, closed: str) -> None:
+    output = tmp_path / "x.wav"
+    result = ended(tmp_path, closed, *ONE, "--output", str(output))
+    assert result.returncode == 0, result.stderr
+    assert soundfile.info(output).duration == 5.0
+    assert "Traceback" not in result.stderr
+    assert ended(tmp_path, closed, "backends").returncode == 0
+    assert ended(tmp_path, closed, "doctor").returncode in (0, 1)
+    assert ended(tmp_path, closed, "radio", "--list").returncode == 0
+    assert ended(tmp_path, "<&-", "serve").returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["backends"], ["doctor"], ["radio", "--list"], list(ONE)])
+def test_a_reader_that_left_ends_it_in_silence(tmp_path: Path, arguments: list[str]) -> None:
+    result = ended(tmp_path, "| head -n 0; exit ${PIPESTATUS[0]}", *arguments)
+    assert result.returncode == 141
+    assert "Traceback" not in result.stderr
+    assert "BrokenPipe" not in result.stderr
+
+
+def test_a_reader_of_the_progress_that_left_costs_no_track(tmp_path: Path) -> None:
+    output = tmp_path / "x.wav"
+    ended(tmp_path, "2>&1 | head -n 0", *ONE, "--output", str(output))
+    assert soundfile.info(output).duration == 5.0
+
+
+def test_an_output_that_is_full_is_one_line(tmp_path: Path) -> None:
+    result = ended(tmp_path, "> /dev/full", "backends")
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "No space left" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("encoding", "arguments"),
+    [
+        ("latin-1", ["radio", "--list"]),
+        ("cp1252", ["radio", "--list"]),
+        ("ascii", ["radio", "--list"]),
+        ("ascii", ["--help"]),
+        ("ascii", ["backends"]),
+    ],
+)
+def test_streams_of_other_encodings(tmp_path: Path, encoding: str, arguments: list[str]) -> None:
+    (tmp_path / "config" / "lofi.nvim").mkdir(parents=True)
+    (tmp_path / "config" / "lofi.nvim" / "radio.json").write_text(
+        '[{"name": "雨 …", "description": "− ☂", "prompts": ["a"]}]', "utf-8"
+    )
+    result = subprocess.run(
+        command(*arguments),
+        env={**environment(tmp_path), "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    told = result.stdout.decode(encoding)
+    assert result.returncode == 0, result.stderr
+    assert told.isascii() or encoding != "ascii"
+    assert "\\u" not in told
+
+
+def test_a_picture_where_there_are_no_blocks(tmp_path: Path) -> None:
+    picture = tmp_path / "x.PNG"
+    result = lofi(
+        tmp_path, *ONE, "--picture", str(picture), variables={"PYTHONIOENCODING": "ascii"}
+    )
+    assert result.returncode == 0, result.stderr
+    assert picture.stat().st_size > 1000
+    assert result.stdout.splitlines()[-1] == str(picture)
+
+
+NOBODY = (
+    "import pwd\ndef nobody(*_): raise KeyError('nobody')\npwd.getpwuid = pwd.getpwnam = nobody\n"
+)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["backends"], ["doctor"], ["radio"], ["play", "x.wav"], ["serve"], [], list(ONE)]
+)
+def test_a_user_without_a_home_is_told_what_to_set(tmp_path: Path, arguments: list[str]) -> None:
+    words = command(*arguments)
+    words[2] = NOBODY + words[2]
+    variables = environment(tmp_path)
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        variables.pop(name, None)
+
+    def status(**more: str) -> tuple[int, str]:
+        result = subprocess.run(
+            words, env={**variables, **more}, cwd=tmp_path, capture_output=True, text=True,
+            check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        return result.returncode, result.stderr
+
+    code, told = status()
+    assert code == 2
+    assert len(told.splitlines()) == 1
+    assert "Set HOME" in told
+    assert not list(tmp_path.iterdir())
+    if arguments in (["backends"], ["doctor"], ["serve"], list(ONE)):
+        code, told = status(XDG_CACHE_HOME=str(tmp_path))
+        assert code == 0, told
+        assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("name", ["x.WAV", "x.Flac"])
+def test_capitals_in_a_name(tmp_path: Path, name: str) -> None:
+    result = lofi(tmp_path, *ONE, "--output", str(tmp_path / name))
+    assert result.returncode == 0, result.stderr
+    assert soundfile.info(tmp_path / name).format == name[2:].upper()
+
+
+def test_nothing_is_written_through_a_link_somebody_planted(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in (".x.wav.partial", "x.wav.partial", ".x.png.partial", "x.png.partial"):
+        (folder / name).symlink_to(precious)
+    result = lofi(
+        tmp_path, *ONE, "--output", str(folder / "x.wav"), "--picture", str(folder / "x.png")
+    )
+    assert result.returncode == 0, result.stderr
+    assert precious.read_text() == "precious"
+
+
+def test_a_picture_that_can_no_longer_be_written_leaves_the_track(tmp_path: Path) -> None:
+    """The folder was there before the work, and is gone after it."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    words = command(
+        *ONE, "--picture", str(folder / "x.png"), said="{'seconds': {'diffusing': 0.5}}"
+    )
+    process = subprocess.Popen(
+        words, env=environment(tmp_path), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    while "diffusing" not in process.stderr.readline():
+        assert process.poll() is None
+    folder.rmdir()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "x.png cannot be written" in told
+    assert "Traceback" not in told
+    (track,) = (tmp_path / "lofi.nvim" / "tracks").glob("*.wav")
+    assert str(track) in told
+
+
+@pytest.mark.parametrize("kind", ["a file", "a link to nothing", "a long name", "not UTF-8"])
+def test_a_track_folder_that_cannot_be_used(tmp_path: Path, kind: str) -> None:
+    cache = tmp_path / ("x" * 300 if kind == "a long name" else os.fsdecode(b"\xff"))
+    if kind == "a link to nothing":
+        cache.symlink_to(tmp_path / "nowhere")
+    elif kind != "a long name":
+        cache.write_text("in the way")
+    variables = {"LOFI_CACHE_PATH": str(cache)}
+    output = tmp_path / "x.wav"
+    result = lofi(tmp_path, *ONE, "--output", str(output), variables=variables)
+    assert result.returncode == 0, result.stderr
+    assert soundfile.info(output).duration == 5.0
+    assert "track folder" in result.stderr
+    result = lofi(tmp_path, *ONE, variables=variables)
+    assert result.returncode == 0, result.stderr
+    assert soundfile.info(result.stdout.splitlines()[-1]).duration == 5.0
+    result = lofi(tmp_path, "doctor", variables=variables)
+    assert result.returncode == 0, result.stderr
+    assert "track folder" in result.stdout
+    for arguments in (["backends"], ["radio", "--list"]):
+        assert lofi(tmp_path, *arguments, variables=variables).returncode == 0
+
+
+@pytest.mark.parametrize("what", ["config", "lofi.nvim"])
+def test_a_file_in_the_place_of_the_users_folders(tmp_path: Path, what: str) -> None:
+    if what == "config":
+        (tmp_path / "config").write_text("in the way")
+    else:
+        (tmp_path / "lofi.nvim").write_text("in the way")
+    for arguments in (["backends"], ["doctor"], list(ONE)):
+        result = lofi(tmp_path, *arguments)
+        assert result.returncode == 0, result.stderr
+        assert "Traceback" not in result.stderr
+    listed = lofi(tmp_path, "radio", "--list")
+    assert len(listed.stdout.splitlines()) >= 10
+    assert listed.returncode == (1 if what == "config" else 0)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lofi_daemon import memory
 from lofi_daemon.cli import run
 from lofi_daemon.commands.doctor import diagnose
 from lofi_daemon.config import load_settings
@@ -43,6 +44,30 @@ def test_a_broken_manifest_is_no_reason_to_fail(tmp_path: Path, broken: str) -> 
     diagnosis = diagnose(load_settings({"LOFI_ACE_STEP_MODEL_PATH": str(folder)}))
     ace_step = next(each for each in diagnosis.backends if each.type == "ace_step")
     assert "Apache-2.0" in str(ace_step.licence)
+
+
+def test_the_memory_is_what_the_loading_check_reckons_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "self").write_text("0::/\n")
+    (tmp_path / "memory.max").write_text("3000000000\n")
+    monkeypatch.setattr(memory, "_GROUP", tmp_path / "self")
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
+    diagnosis = diagnose(load_settings({}))
+    assert diagnosis.memory_bytes == 3_000_000_000
+    assert diagnosis.available_bytes == memory.available_memory()
+
+
+def test_what_is_wrong_with_folders_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "config").write_text("in the way")
+    diagnosis = diagnose(load_settings({"LOFI_CACHE_PATH": str(tmp_path / "config" / "x")}))
+    assert len(diagnosis.problems) == 2
+    assert str(tmp_path / "config" / "x") in diagnosis.problems[0]
+    assert "radio.json" in diagnosis.problems[1]
+    assert diagnosis.tracks_free_bytes > 0
 
 
 def test_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from lofi_daemon import __version__
 from lofi_daemon.config import Settings, load_settings
 from lofi_daemon.errors import ConfigurationError, LofiError
+from lofi_daemon.terminal.streams import close_output, open_streams
 from lofi_daemon.text import say, show_log
 
 
@@ -116,9 +117,27 @@ def run(arguments: list[str]) -> int:
     """Carry out a command line; the exit status.
 
     0: done. 1: it failed, one line on standard error says why and what to do. 2: a bad flag or
-    environment variable. 130: interrupted.
+    environment variable. 130: interrupted. 141: whoever read the output has left.
     """
+    open_streams()
     show_log()
+    try:
+        try:
+            return _carried_out(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        close_output()
+        return 141
+    except OSError as error:  # of the flush; every command says itself what it cannot write
+        if error.filename is not None:
+            raise
+        close_output()
+        say(f"lofi-daemon: The standard output cannot be written: {error}", file=sys.stderr)
+        return 1
+
+
+def _carried_out(arguments: list[str]) -> int:
     try:
         if arguments in SERVING:
             return _serve(load_settings(os.environ))

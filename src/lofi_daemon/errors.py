@@ -26,6 +26,7 @@ LofiError                        code    name
 │   └── CacheWriteFailed         -32014  CACHE_WRITE_FAILED
 ├── AudioDeviceError             -32015  AUDIO_DEVICE_ERROR
 ├── AudioPlaybackError           -32016  AUDIO_PLAYBACK_ERROR
+├── OutputFailed                 one line on stderr and exit status 1; never on the wire
 └── ConfigurationError           one line on stderr and exit status 2; never on the wire
 
 Each carries a message (what happened, where) and a hint (what to do next). `Cancelled` is not in
@@ -195,6 +196,12 @@ class AudioPlaybackError(LofiError):
     default_hint = (
         "Give a WAV, FLAC, OGG or MP3 file; a track of the cache can be deleted and made again."
     )
+
+
+class OutputFailed(LofiError):
+    """Something that was asked for on the command line cannot be written."""
+
+    default_hint = "Free some space, or choose another place."
 
 
 class ConfigurationError(LofiError):

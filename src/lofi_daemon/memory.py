@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,6 +42,22 @@ def available_memory() -> int | None:
     return min(known) if known else None
 
 
+def total_memory() -> int | None:
+    """Bytes that this process may ever use: the machine's, or a control group's limit.
+
+    None where the system does not say.
+    """
+    limits = [limit for group, names in _memory_groups() if (limit := _limit(group, names))]
+    machine = _meminfo("MemTotal") if sys.platform == "linux" else None
+    known = [each for each in (machine, *limits) if each is not None]
+    if known:
+        return min(known)
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
 def give_back_freed_memory() -> None:
     """Hand memory that was freed to the system, which the C library of Linux keeps otherwise.
 
@@ -53,7 +70,7 @@ def give_back_freed_memory() -> None:
 
 
 def _meminfo(name: str) -> int | None:
-    for line in _MEMORY.read_text(encoding="ascii").splitlines():
+    for line in _read(_MEMORY).splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     return None
@@ -62,11 +79,16 @@ def _meminfo(name: str) -> int | None:
 def _left_in_groups() -> int | None:
     """The least that any limited group on the way up has left; cached files do not count."""
     left = [
-        int(limit) - int(_read(group / names.used).strip() or 0) + _cached(group, names.cached)
+        limit - int(_read(group / names.used).strip() or 0) + _cached(group, names.cached)
         for group, names in _memory_groups()
-        if (limit := _read(group / names.limit).strip()).isdigit()
+        if (limit := _limit(group, names)) is not None
     ]
     return max(0, min(left)) if left else None
+
+
+def _limit(group: Path, names: _GroupFiles) -> int | None:
+    text = _read(group / names.limit).strip()
+    return int(text) if text.isdigit() else None
 
 
 def _memory_groups() -> Iterator[tuple[Path, _GroupFiles]]:

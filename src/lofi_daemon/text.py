@@ -11,6 +11,8 @@ import re
 import sys
 from typing import Any, TextIO
 
+from lofi_daemon.errors import OutputFailed
+
 # C0, DEL and C1 (escape sequences begin with them), line and paragraph separators, what turns the
 # direction of writing, and halves of characters (bytes of a name that is not UTF-8).
 _HIDDEN = re.compile(
@@ -30,9 +32,19 @@ def shown(text: str, *, lines: bool = False) -> str:
 def say(text: str, *, end: str = "\n", file: TextIO | None = None) -> None:
     """Print a line of text, as it can be shown. Everything plain that people read goes here.
 
-    file: standard output, unless said.
+    file: standard output, unless said. Raises BrokenPipeError when its reader has left, and
+    OutputFailed when it cannot be written. What nobody reads of standard error is no loss.
     """
-    print(shown(text), end=end, file=file or sys.stdout, flush=True)
+    try:
+        print(shown(text), end=end, file=file or sys.stdout, flush=True)
+    except OSError as error:
+        if file is sys.stderr:
+            return
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise OutputFailed(
+            f"The standard output cannot be written: {error.strerror or error}."
+        ) from error
 
 
 class ShownFormatter(logging.Formatter):

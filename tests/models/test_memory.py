@@ -106,7 +106,7 @@ def test_the_limit_of_a_control_group_counts(
     group = tmp_path / "fs/outer/inner"
     group.mkdir(parents=True)
     (tmp_path / "self").write_text("0::/outer/inner\n")
-    (tmp_path / "meminfo").write_text("MemTotal: 99 kB\nMemAvailable: 16000000 kB\n")
+    (tmp_path / "meminfo").write_text("MemTotal: 20000000 kB\nMemAvailable: 16000000 kB\n")
     (group / "memory.max").write_text("max\n")
     (group.parent / "memory.max").write_text(f"{6 * GIGABYTE}\n")
     (group.parent / "memory.current").write_text(f"{2 * GIGABYTE}\n")
@@ -116,8 +116,12 @@ def test_the_limit_of_a_control_group_counts(
     monkeypatch.setattr(memory, "_GROUPS", tmp_path / "fs")
     monkeypatch.setattr("sys.platform", "linux")
     assert memory.available_memory() == 5 * GIGABYTE
+    assert memory.total_memory() == 6 * GIGABYTE
     (group.parent / "memory.max").write_text("max\n")
     assert memory.available_memory() == 16_000_000 * 1024
+    assert memory.total_memory() == 20_000_000 * 1024
+    (tmp_path / "meminfo").unlink()
+    assert memory.available_memory() is None
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps freed memory")

@@ -35,6 +35,7 @@ def environment(folder: Path) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "src")]),
         "XDG_CACHE_HOME": str(folder),
         "XDG_CONFIG_HOME": str(folder),
+        "XDG_DATA_HOME": str(folder / "data"),
         "LOFI_AUDIO_DEVICE": "null",
         "TERM": "xterm-256color",
     }
@@ -49,7 +50,7 @@ class Terminal:
         *arguments: str,
         columns: int = 80,
         backends: str = '{"demo": {}}',
-        term: str = "xterm-256color",
+        variables: dict[str, str] | None = None,
     ) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -58,7 +59,7 @@ class Terminal:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env={**environment(folder), "LOFI_TEST_BACKENDS": backends, "TERM": term},
+            env={**environment(folder), "LOFI_TEST_BACKENDS": backends, **(variables or {})},
             start_new_session=True,
         )
         os.close(slave)
@@ -144,6 +145,45 @@ def test_a_track_heard_before_is_called_an_older_one(tmp_path: Path) -> None:
     assert terminal.end() == 0
 
 
+@pytest.mark.parametrize(
+    "variables", [{"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}], ids=["dumb", "ascii"]
+)
+def test_a_terminal_that_cannot_draw_gets_lines_and_gives_keys(
+    tmp_path: Path, variables: dict[str, str]
+) -> None:
+    terminal = Terminal(tmp_path, "radio", "coffee shop", "--duration", "20", variables=variables)
+    terminal.until("playing: jazzy lofi, upright bass")
+    terminal.until("playing: bossa nova", terminal.press("n"))
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert "\x1b" not in terminal.written
+    assert "Traceback" not in terminal.written
+
+
+def test_where_there_can_be_no_log_the_radio_plays_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "lofi.nvim").write_text("in the way")
+    variables = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    terminal = Terminal(tmp_path, "radio", "coffee shop", "--duration", "6", variables=variables)
+    terminal.until("▶ jazzy lofi, upright bass")
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert "Traceback" not in terminal.written
+
+
+def test_the_log_is_the_users_alone(tmp_path: Path) -> None:
+    log = tmp_path / "lofi.nvim" / "radio.log"
+    log.parent.mkdir()
+    log.write_text("older")
+    log.chmod(0o644)
+    terminal = Terminal(tmp_path, "radio", "--duration", "6")
+    terminal.until("▶")
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert log.read_text().startswith("older")
+
+
 def test_any_other_words_are_a_prompt_and_a_narrow_window_is_enough(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, "radio", "frogs in the rain", "--duration", "6", columns=24)
     terminal.until("▶ frogs in the rain")
@@ -218,7 +258,7 @@ def test_names_and_lengths_that_are_odd_concern_their_file_only(tmp_path: Path) 
 
 def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:
     file = write(tmp_path / "short.wav", music(1.0))
-    terminal = Terminal(tmp_path, "play", str(file), term="dumb")
+    terminal = Terminal(tmp_path, "play", str(file), variables={"TERM": "dumb"})
     assert terminal.end() == 0
     assert "playing: short (0:01)" in terminal.written
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,8 +14,12 @@ from lofi_daemon import __version__
 from lofi_daemon.backends.demo.backend import BUNDLE
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
+from lofi_daemon.files.documents import read_document
+from lofi_daemon.memory import available_memory, total_memory
 from lofi_daemon.models.manifest import DOWNLOADABLE, load_manifest
+from lofi_daemon.presets import load_presets
 from lofi_daemon.text import say
+from lofi_daemon.tracks import TrackCache
 
 # Sizes of the published files, for models that are not here yet. The Hub's list, read when a
 # download starts, has the exact number.
@@ -50,6 +55,8 @@ class Diagnosis:
     providers: list[str]
     problem: str | None
     memory_bytes: int | None
+    available_bytes: int | None
+    problems: list[str]
     tracks_folder: str
     tracks_free_bytes: int
     backends: list[BackendDiagnosis]
@@ -76,7 +83,9 @@ def diagnose(settings: Settings) -> Diagnosis:
         onnxruntime=version,
         providers=providers,
         problem=problem,
-        memory_bytes=_memory_bytes(),
+        memory_bytes=total_memory(),
+        available_bytes=available_memory(),
+        problems=_problems(settings),
         tracks_folder=str(settings.tracks_folder),
         tracks_free_bytes=_free_bytes(settings.tracks_folder),
         backends=_backends(settings),
@@ -121,43 +130,65 @@ def _backends(settings: Settings) -> list[BackendDiagnosis]:
 def _licence(backend: str, folder: Path) -> str | None:
     """Of the bundle's own manifest, else of the published model."""
     manifest = folder / "manifest.json"
-    if manifest.is_file():
-        try:
-            licence = json.loads(manifest.read_bytes()).get("licence")
-        except (OSError, ValueError, AttributeError):
-            licence = None  # a broken bundle: the backend's own error says so
-        if isinstance(licence, str):
-            return licence
+    try:
+        licence = read_document(manifest).get("licence")
+    except (OSError, ValueError, AttributeError):
+        licence = None  # not there, or a broken bundle: the backend's own error says so
+    if isinstance(licence, str):
+        return licence
     return str(load_manifest(backend).licence) if backend in DOWNLOADABLE else None
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    sizes: list[int] = []
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # gone, or not to be entered
+            sizes.append(path.stat().st_size if path.is_file() else 0)
+    return sum(sizes)
 
 
 def _free_bytes(folder: Path) -> int:
-    """Free space where the folder is, or would be made."""
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    return shutil.disk_usage(existing).free
+    """Free space where the folder is, or would be made; 0 where that cannot be seen."""
+    for path in (folder, *folder.parents):
+        try:
+            return shutil.disk_usage(path).free
+        except OSError:
+            continue
+    return 0
 
 
-def _memory_bytes() -> int | None:
-    """Memory of the machine; None where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
+def _problems(settings: Settings) -> list[str]:
+    """What is wrong with folders of the user's, although every model may work."""
+    tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
+    tracks.tracks()
+    presets = load_presets().problem
+    problems = [tracks.problem or _unwritable(settings.tracks_folder)]
+    problems.append(presets.message if presets is not None else None)
+    return [problem for problem in problems if problem is not None]
+
+
+def _unwritable(folder: Path) -> str | None:
+    """Why no track can be put into the folder, as far as that can be seen without trying."""
+    if folder.is_symlink() and not os.path.exists(folder):  # noqa: PTH110 - this one never raises
+        return f"The track folder {folder} is a link to nothing."
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not os.path.isdir(there):  # noqa: PTH112
+        return f"The track folder {folder} cannot be made: {there} is no folder."
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"The track folder {folder} cannot be written: {there} belongs to somebody else."
+    return None
 
 
 def _print(diagnosis: Diagnosis) -> None:
-    memory = diagnosis.memory_bytes
     say(f"lofi-daemon {diagnosis.version}, Python {diagnosis.python} ({diagnosis.executable})")
     if diagnosis.problem is not None:
         say(diagnosis.problem)
     else:
         say(f"onnxruntime {diagnosis.onnxruntime}: {', '.join(diagnosis.providers)}")
-    say(f"memory {_gigabytes(memory)}" if memory is not None else "memory unknown")
+    say(_memory(diagnosis))
     say(f"tracks in {diagnosis.tracks_folder}, {_gigabytes(diagnosis.tracks_free_bytes)} free")
+    for problem in diagnosis.problems:
+        say(problem)
     for backend in diagnosis.backends:
         state = backend.error or ("installed" if backend.installed else "not installed")
         say(
@@ -165,6 +196,15 @@ def _print(diagnosis: Diagnosis) -> None:
             f"{_gigabytes(backend.disk_bytes)}, memory {_gigabytes(backend.memory_bytes)}, "
             f"{_gigabytes(backend.free_bytes)} free in {backend.folder}"
         )
+
+
+def _memory(diagnosis: Diagnosis) -> str:
+    if diagnosis.memory_bytes is None:
+        return "memory unknown"
+    told = f"memory {_gigabytes(diagnosis.memory_bytes)}"
+    if diagnosis.available_bytes is not None:
+        told += f", {_gigabytes(diagnosis.available_bytes)} available"
+    return told
 
 
 def _gigabytes(count: int) -> str:

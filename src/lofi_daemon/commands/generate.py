@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -14,10 +16,13 @@ from types import TracebackType
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.commands.flags import given_parameters
 from lofi_daemon.config import Settings
-from lofi_daemon.errors import ConfigurationError, TrackError
+from lofi_daemon.errors import ConfigurationError, OutputFailed, TrackError
+from lofi_daemon.files.temporary import replace_file, temporary_file
 from lofi_daemon.jobs.job import Completed, Event, Failed, FinalEvent, Progress
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters, parse
+from lofi_daemon.sound.clip import AudioClip
+from lofi_daemon.terminal.streams import can_draw, has_blocks
 from lofi_daemon.text import say
 from lofi_daemon.tracks import TrackCache
 
@@ -28,7 +33,7 @@ def generate(settings: Settings, options: argparse.Namespace) -> int:
     """Make one track, showing progress; the exit status. Raises LofiError."""
     output = _checked_file("--output", options.output, (".wav", ".flac"))
     picture = _checked_file("--picture", options.picture, (".png",))
-    if output is not None and output.suffix == ".flac":
+    if output is not None and output.suffix.lower() == ".flac":
         settings = settings.model_copy(update={"track_format": "flac"})
     registry = Registry(settings)
     model = registry.taking_options(GenerationParameters)
@@ -64,19 +69,22 @@ async def _generate(
         raise event.error
     if not isinstance(event, Completed):
         return 130
-    _report(event, registry, output, named=parameters.backend is not None)
-    if picture is not None:
-        _draw(event.path, picture)
-    return 0
-
-
-def _report(event: Completed, registry: Registry, output: Path | None, *, named: bool) -> None:
-    track, path = event.track, event.path
+    path = event.path
     if output is not None:
         from lofi_daemon.tracks.encoding import copy_audio
 
         copy_audio(path, output)
         path = output
+    clip = None if picture is None else _save_picture(event.path, picture, made=path)
+    _report(event, registry, path, named=parameters.backend is not None)
+    if clip is not None:
+        _draw(clip)
+        say(str(picture))
+    return 0
+
+
+def _report(event: Completed, registry: Registry, path: Path, *, named: bool) -> None:
+    track = event.track
     say(f"backend: {track.backend}   seed: {track.seed}   {track.duration_sec:g} s", end="")
     say(f", made in {event.generation_time_sec:.1f} s" if event.generation_time_sec else ", cached")
     backend = registry.get(track.backend)
@@ -88,19 +96,34 @@ def _report(event: Completed, registry: Registry, output: Path | None, *, named:
     say(str(path))
 
 
-def _draw(track: Path, picture: Path) -> None:
-    from rich.console import Console
-
-    from lofi_daemon.sound.picture import read_clip, save_png, terminal_picture
+def _save_picture(track: Path, picture: Path, *, made: Path) -> AudioClip:
+    """Save the picture and give the sound it shows. Raises OutputFailed naming the track."""
+    from lofi_daemon.sound.picture import png, read_clip
 
     clip = read_clip(track)
-    save_png(clip, picture)
+    try:
+        replace_file(picture, png(clip), mode=0o666)
+    except OSError as error:
+        raise OutputFailed(
+            f"{picture} cannot be written: {error.strerror or error}.",
+            hint=f"Choose another --picture. The track is made: {made}",
+        ) from error
+    return clip
+
+
+def _draw(clip: AudioClip) -> None:
+    """The picture in the terminal, where it has the characters for it."""
+    if not has_blocks(sys.stdout):
+        return
+    from rich.console import Console
+
+    from lofi_daemon.sound.picture import terminal_picture
+
     console = Console()
     columns = min(console.width, 100)
     console.print(
         terminal_picture(clip, columns=columns, coloured=console.color_system is not None)
     )
-    say(str(picture))
 
 
 def _cancel_on_interrupt(jobs: Jobs, track_id: str) -> None:
@@ -122,22 +145,32 @@ def _checked_file(flag: str, name: str | None, suffixes: tuple[str, ...]) -> Pat
     if name is None:
         return None
     file = Path(name)
-    if file.suffix not in suffixes:
+    folder = file.absolute().parent
+    if file.suffix.lower() not in suffixes:
         raise ConfigurationError(
             f"{flag} {file}: the name must end in {' or '.join(suffixes)}.",
             hint="Choose another name.",
         )
-    if not file.absolute().parent.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - this one never raises
         raise ConfigurationError(
-            f"{flag} {file}: there is no folder {file.absolute().parent}.",
-            hint="Make the folder first.",
+            f"{flag} {file}: there is no folder {folder}.", hint="Make the folder first."
         )
+    try:
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with temporary_file(folder, file.name, mode=0o666):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"{flag} {file} cannot be written: {error.strerror or error}.",
+            hint="Choose another place.",
+        ) from error
     return file
 
 
 def _progress_display() -> AbstractContextManager[ShowProgress]:
-    """A bar on a terminal; otherwise a line for every tenth."""
-    if sys.stderr.isatty():
+    """A bar on a terminal that can draw one; otherwise a line for every tenth."""
+    if can_draw(sys.stderr):
         return _Bar()
     return nullcontext(_plain_lines())
 

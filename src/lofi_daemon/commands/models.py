@@ -19,6 +19,7 @@ from lofi_daemon.models import store
 from lofi_daemon.models.catalogue import CatalogueEntry, find_model
 from lofi_daemon.models.manifest import DOWNLOADABLE
 from lofi_daemon.models.variants import Variant, variant_folder, variant_repair
+from lofi_daemon.terminal.streams import can_draw
 from lofi_daemon.text import say, shown
 
 ShowShare = Callable[[str, float], None]
@@ -121,8 +122,8 @@ def verify_model(settings: Settings, options: argparse.Namespace) -> int:
 
 @contextmanager
 def share_display() -> Generator[ShowShare]:
-    """A bar on a terminal; otherwise a line for every tenth."""
-    if not sys.stderr.isatty():
+    """A bar on a terminal that can draw one; otherwise a line for every tenth."""
+    if not can_draw(sys.stderr):
         yield _plain_lines()
         return
     from rich.console import Console
@@ -152,7 +153,10 @@ def _agreed() -> bool:
     if not sys.stdin.isatty():
         say("Say --yes to download without being asked.", file=sys.stderr)
         return False
-    return input("Download it? [y/N] ").strip().lower() in ("y", "yes")
+    try:
+        return input("Download it? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
 
 
 def _nothing_to_compare(entry: CatalogueEntry) -> ModelNotFound:

@@ -31,10 +31,13 @@ class TemporaryFile:
         self._open = True
 
     def write(self, data: bytes) -> None:
-        """All of it, down to the disk. Raises OSError."""
+        """All of it. Raises OSError."""
         view = memoryview(data)
         while view:
             view = view[os.write(self.descriptor, view) :]
+
+    def sync(self) -> None:
+        """Down to the disk. Raises OSError."""
         os.fsync(self.descriptor)
 
     def publish(self, target: Path) -> None:
@@ -77,16 +80,25 @@ def temporary_file(
         path.unlink(missing_ok=True)
 
 
-def replace_file(target: Path, content: bytes) -> None:
-    """Put a whole new file in the place of `target`: at every instant the old or the new one.
+@contextmanager
+def replacing(target: Path, mode: int | None = None) -> Generator[TemporaryFile, None, None]:
+    """A file that takes the place of `target` when the block ends, and is gone if it fails.
 
-    Sweeps what killed processes left of earlier ones. Raises OSError.
+    At every instant there is the old or the whole new one. Sweeps what killed processes left of
+    earlier ones. mode: as for `temporary_file`. Raises OSError.
     """
     sweep(target.parent, target.name)
-    with temporary_file(target.parent, target.name) as file:
-        file.write(content)
+    with temporary_file(target.parent, target.name, mode) as file:
+        yield file
+        file.sync()
         file.publish(target)
     sync_folder(target.parent)
+
+
+def replace_file(target: Path, content: bytes, mode: int | None = None) -> None:
+    """Put a whole new file in the place of `target`. Raises OSError."""
+    with replacing(target, mode) as file:
+        file.write(content)
 
 
 def sweep(folder: Path, stem: str) -> None:

@@ -65,8 +65,10 @@ def spectrogram(clip: AudioClip, columns: int, rows: int) -> NDArray[np.float32]
     return np.clip(1.0 + (level - level.max()) / DYNAMIC_RANGE_DB, 0.0, 1.0).astype(np.float32)
 
 
-def save_png(clip: AudioClip, path: Path, *, width: int = 1200, height: int = 480) -> None:
+def png(clip: AudioClip, *, width: int = 1200, height: int = 480) -> bytes:
     """Waveform (upper third) and spectrogram as a PNG of width × height pixels."""
+    import io
+
     from PIL import Image
 
     wave_height = height // 3
@@ -77,7 +79,9 @@ def save_png(clip: AudioClip, path: Path, *, width: int = 1200, height: int = 48
     for column, extent in enumerate(reach):
         canvas[middle - extent : middle + extent + 1, column] = _WAVE_COLOUR
     canvas[wave_height:] = _coloured(spectrogram(clip, width, height - wave_height))
-    Image.fromarray(canvas).save(path)
+    file = io.BytesIO()
+    Image.fromarray(canvas).save(file, format="PNG")
+    return file.getvalue()
 
 
 def terminal_picture(

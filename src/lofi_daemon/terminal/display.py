@@ -16,9 +16,13 @@ from typing import Protocol
 from rich.console import Console
 from rich.live import Live
 
+from lofi_daemon.files.private import mode_of_files, private_folder, set_file_mode
 from lofi_daemon.terminal.keys import single_keys
 from lofi_daemon.terminal.screen import Screen, View, clock
+from lofi_daemon.terminal.streams import can_draw
 from lofi_daemon.text import say
+
+log = logging.getLogger(__name__)
 
 FRAMES_PER_SEC = 5
 
@@ -37,31 +41,40 @@ async def listen(listening: Listening, finished: asyncio.Event, log_file: Path) 
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows
             loop.add_signal_handler(number, finished.set)
-    if sys.stdin.isatty() and sys.stdout.isatty() and not Console().is_dumb_terminal:
-        await _show_screen(listening, finished, log_file)
-    else:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
         await _print_lines(listening, finished)
+    elif can_draw(sys.stdout):
+        with _errors_into(log_file), _keys(listening, finished):
+            await _show_screen(listening, finished)
+    else:
+        with _keys(listening, finished):
+            await _print_lines(listening, finished)
 
 
-async def _show_screen(listening: Listening, finished: asyncio.Event, log_file: Path) -> None:
-    pressed: asyncio.Queue[str] = asyncio.Queue()
-    with (
-        _errors_into(log_file),
-        single_keys(pressed.put_nowait),
-        Live(
-            Screen(listening.view()),
-            console=Console(),
-            refresh_per_second=FRAMES_PER_SEC,
-            transient=True,
-            redirect_stderr=False,
-        ) as live,
-    ):
-        working = asyncio.get_running_loop().create_task(_press_keys(listening, pressed, finished))
+async def _show_screen(listening: Listening, finished: asyncio.Event) -> None:
+    with Live(
+        Screen(listening.view()),
+        console=Console(),
+        refresh_per_second=FRAMES_PER_SEC,
+        transient=True,
+        redirect_stderr=False,
+    ) as live:
         while not finished.is_set():
             live.update(Screen(listening.view()))
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(finished.wait(), 1 / FRAMES_PER_SEC)
-        working.cancel()
+
+
+@contextmanager
+def _keys(listening: Listening, finished: asyncio.Event) -> Generator[None, None, None]:
+    """Inside this block every key does what it does at once."""
+    pressed: asyncio.Queue[str] = asyncio.Queue()
+    with single_keys(pressed.put_nowait):
+        working = asyncio.get_running_loop().create_task(_press_keys(listening, pressed, finished))
+        try:
+            yield
+        finally:
+            working.cancel()
 
 
 async def _press_keys(
@@ -111,14 +124,27 @@ class NoticeHandler(logging.Handler):
         self._show(record.getMessage())
 
 
+def _opened(log_file: Path) -> int:
+    """A descriptor that adds to the log, or that leads nowhere where there can be none."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
+    try:
+        private_folder(log_file.parent)
+        descriptor = os.open(log_file, flags, mode_of_files(log_file.parent))
+        set_file_mode(descriptor, mode_of_files(log_file.parent))
+        return descriptor
+    except OSError as error:
+        log.warning("There is no log in %s: %s.", log_file, error.strerror or error)
+        return os.open(os.devnull, os.O_WRONLY)
+
+
 @contextmanager
 def _errors_into(log_file: Path) -> Generator[None, None, None]:
     """Whatever prints to standard error, native libraries included, must not tear the screen."""
-    log_file.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
     before = os.dup(2)
-    with log_file.open("ab") as log:
-        os.dup2(log.fileno(), 2)
+    log = _opened(log_file)
+    os.dup2(log, 2)
+    os.close(log)
     try:
         yield
     finally:

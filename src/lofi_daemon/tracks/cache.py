@@ -328,6 +328,7 @@ class TrackCache:
                         sidecar = self._sidecar_path(track.track_id)
                         with self.temporary(track.track_id, folder) as file:
                             file.write(changed_sidecar(sidecar, **changes))
+                            file.sync()
                             file.publish(sidecar)
                         changed.append(track.model_copy(update=changes))
                     sync_folder(folder)

@@ -7,7 +7,6 @@ idea of conversion. Same samples, same bytes.
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -18,6 +17,7 @@ import soundfile
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import TrackFormat
 from lofi_daemon.errors import CacheWriteFailed, ModelInferenceFailed
+from lofi_daemon.files.temporary import TemporaryFile, replacing
 from lofi_daemon.sound import spool
 from lofi_daemon.sound.clip import AudioClip, Samples
 
@@ -146,19 +146,42 @@ def copy_audio(source: Path, target: Path) -> None:
 
     Raises CacheWriteFailed naming the target; then nothing is there that was not before.
     """
-    partial = target.with_name(f".{target.name}.partial")
     try:
-        if source.suffix == target.suffix:
-            shutil.copyfile(source, partial)
-        else:
-            samples, rate = soundfile.read(source, dtype="int32", always_2d=True)
-            container = target.suffix.removeprefix(".").upper()
-            soundfile.write(partial, samples, rate, subtype="PCM_16", format=container)
-        partial.replace(target)
+        with replacing(target, mode=0o666) as file:
+            if source.suffix == target.suffix.lower():
+                with source.open("rb") as original:
+                    while piece := original.read(BLOCK_FRAMES):
+                        file.write(piece)
+            else:
+                _convert(source, file, target.suffix.removeprefix(".").upper())
     except (OSError, soundfile.LibsndfileError) as error:
-        partial.unlink(missing_ok=True)
+        problem = error.strerror if isinstance(error, OSError) else str(error)
         raise CacheWriteFailed(
-            f"{target} cannot be written: {error}",
-            hint="Choose another --output.",
+            f"{target} cannot be written: {problem}.",
+            hint=f"Choose another --output. The track is made: {source}",
             path=str(target),
         ) from error
+
+
+def _convert(source: Path, target: TemporaryFile, container: str) -> None:
+    """Raises OSError and LibsndfileError."""
+    output = _DescriptorFile(target.descriptor)
+    try:
+        with (
+            soundfile.SoundFile(source) as original,
+            soundfile.SoundFile(
+                cast("BinaryIO", output),
+                "w",
+                samplerate=original.samplerate,
+                channels=original.channels,
+                format=container,
+                subtype="PCM_16",
+            ) as converted,
+        ):
+            for block in original.blocks(BLOCK_FRAMES, dtype="int32", always_2d=True):
+                converted.write(block)
+                output.raise_if_failed()
+    except AssertionError:  # how soundfile puts a short write
+        output.raise_if_failed()
+        raise
+    output.raise_if_failed()

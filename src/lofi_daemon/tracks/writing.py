@@ -54,7 +54,7 @@ def write_track(
                 comment=f"seed {request.seed}, {backend} {model_version or ''}".strip(),
                 cancel=cancel,
             )
-            os.fsync(audio.descriptor)
+            audio.sync()
             track = Track(
                 track_id=track_id,
                 file=track_id + ENCODINGS[track_format].suffix,
@@ -75,6 +75,7 @@ def write_track(
             track = track.model_copy(update={"generation_time_sec": round(elapsed_sec(), 3)})
             with cache.temporary(track_id, folder) as sidecar:
                 sidecar.write(sidecar_text(track))
+                sidecar.sync()
                 commit()
                 cache.commit(audio, sidecar, track, protected())
             return track

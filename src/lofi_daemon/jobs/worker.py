@@ -15,7 +15,7 @@ from lofi_daemon import cancellation
 from lofi_daemon.backends.protocol import Phase, PhaseProgress
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import TrackFormat
-from lofi_daemon.errors import InternalError, LofiError, ModelInferenceFailed
+from lofi_daemon.errors import InternalError, LofiError, ModelInferenceFailed, ModelLoadFailed
 from lofi_daemon.jobs.job import Cancelled, Completed, Failed, FinalEvent, Job
 from lofi_daemon.jobs.timings import Timings
 from lofi_daemon.memory import give_back_freed_memory
@@ -123,6 +123,12 @@ class Worker:
 
         self._registry.unload_others(backend)
         backend.load(token, report)
+        if backend.availability().model_version != job.model_version:
+            # The track's name and its sidecar say which model made it.
+            raise ModelLoadFailed(
+                f"The files of {backend.info.name} changed while the track waited.",
+                hint="Ask for it again: the new files make it.",
+            )
         report(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
         clip = backend.generate(job.request, on_progress=report, cancel=token)
         report(PhaseProgress(Phase.WRITING, 0, 1, 0.0))

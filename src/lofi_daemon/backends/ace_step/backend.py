@@ -17,6 +17,7 @@ from lofi_daemon.backends.checks import (
     memory_remedy,
 )
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
+from lofi_daemon.backends.kit.files import FolderState, folder_state
 from lofi_daemon.backends.protocol import (
     Availability,
     BackendInfo,
@@ -26,7 +27,7 @@ from lofi_daemon.backends.protocol import (
     ProgressCallback,
 )
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed
 from lofi_daemon.models import store
 from lofi_daemon.models.variants import variant_folder, variant_repair
 
@@ -79,6 +80,7 @@ class BundleBackend:
         self._compose = compose
         self._repair_original = repair
         self._pipeline: AceStepPipeline | None = None
+        self._loaded: FolderState = ()
 
     @property
     def _folder(self) -> Path:
@@ -134,9 +136,10 @@ class BundleBackend:
         return seconds
 
     def load(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
-        if self._pipeline is not None:
-            return
         folder = self._folder
+        if self._pipeline is not None and self._loaded == folder_state(folder):
+            return
+        self.unload()  # other files took the place of those that are in memory
         importing = IMPORTING_SEC if _imports_first() else 0.0
         importing /= importing + self._manifest().relative_cost.loading
 
@@ -150,6 +153,7 @@ class BundleBackend:
         from lofi_daemon.onnx.session import SessionSettings
 
         report(PhaseProgress(Phase.LOADING, 0, 1, 0.0))
+        self._loaded = folder_state(folder)
         self._pipeline = AceStepPipeline(
             folder,
             SessionSettings(device=self._device, threads=self._threads),
@@ -167,14 +171,19 @@ class BundleBackend:
         cancel: CancelToken,
     ) -> AudioClip:
         assert self._pipeline is not None, "load comes before generate"
-        return self._pipeline.generate(request, on_progress=on_progress, cancel=cancel)
+        clip = self._pipeline.generate(request, on_progress=on_progress, cancel=cancel)
+        if self._pipeline.loads_by_phase and self._loaded != folder_state(self._folder):
+            raise ModelInferenceFailed(
+                f"The files of {self._info.name} changed while the track was made.",
+                hint="Ask for it again: the new files make it.",
+            )
+        return clip
 
     def unload(self) -> None:
-        self._pipeline = None
+        self._pipeline, self._loaded = None, ()
 
     def _manifest(self) -> Manifest:
-        if self._pipeline is not None:
-            return self._pipeline.manifest
+        """Of the files that a job would run now: those in memory may have been replaced."""
         return read_manifest(self._folder)
 
 

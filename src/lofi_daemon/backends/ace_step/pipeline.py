@@ -130,6 +130,11 @@ class AceStepPipeline:
         if keep_loaded:
             self._load_all(on_progress, cancel)
 
+    @property
+    def loads_by_phase(self) -> bool:
+        """Whether graphs are read from the disk while a track is made."""
+        return not self._keep_loaded
+
     def _load_all(self, on_progress: ProgressCallback, cancel: CancelToken) -> None:
         parts, done = self._parts, 0
         total = sum(part.bytes for part in parts)

@@ -1,0 +1,85 @@
+"""The bundle as a backend: what it says of itself is true of what makes the sound."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lofi_daemon.backends.ace_step import residency
+from lofi_daemon.backends.ace_step.backend import BundleBackend
+from lofi_daemon.backends.demo.backend import BUNDLE, compose_score, demo_backend
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
+from lofi_daemon.backends.protocol import GenerationRequest, Phase, PhaseProgress
+from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.config import Settings
+from lofi_daemon.errors import ModelInferenceFailed
+
+OPEN = GenerationRequest("rain", 5.0, 1, DiffusionOptions(inference_steps=1))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(BUNDLE, tmp_path / "bundle"))
+
+
+@pytest.fixture
+def backend(folder: Path) -> BundleBackend:
+    info = demo_backend(Settings()).info
+    return BundleBackend(info, folder, threads=1, compose=compose_score, repair="Copy it again.")
+
+
+def become(folder: Path, version: str) -> None:
+    """Other files in the place of these: a manifest of that version, a loader of lower level."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["model_version"] = version
+    manifest["mastering"] = None
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def make(backend: BundleBackend, watch: object = None) -> np.ndarray:
+    cancel = CancelToken()
+    backend.load(cancel, lambda progress: None)
+    request = backend.resolve(OPEN)
+    seen = watch if callable(watch) else lambda progress: None
+    return backend.generate(request, on_progress=seen, cancel=cancel).samples
+
+
+def test_new_files_under_a_loaded_model_are_loaded_before_the_next_track(
+    backend: BundleBackend, folder: Path
+) -> None:
+    first = make(backend)
+    np.testing.assert_array_equal(make(backend), first)
+    become(folder, "another-1")
+    assert backend.availability().model_version == "another-1"
+    second = make(backend)
+    assert backend.availability().model_version == "another-1"
+    assert np.abs(second - first).max() > 0.01
+
+
+def test_a_model_whose_files_stay_is_loaded_once(backend: BundleBackend) -> None:
+    cancel, loads = CancelToken(), list[PhaseProgress]()
+    backend.load(cancel, loads.append)
+    assert {progress.phase for progress in loads} == {Phase.LOADING}
+    loads.clear()
+    backend.load(cancel, loads.append)
+    assert loads == []
+
+
+def test_files_that_change_between_two_phases_make_no_track(
+    backend: BundleBackend, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where memory is short each phase reads its own graphs, so they might not belong together."""
+    monkeypatch.setattr(residency, "everything_fits", lambda *_: False)
+    changed: list[Phase] = []
+
+    def watch(progress: PhaseProgress) -> None:
+        if progress.phase is Phase.DIFFUSING and not changed:
+            changed.append(progress.phase)
+            become(folder, "another-1")
+
+    with pytest.raises(ModelInferenceFailed, match="changed while the track was made"):
+        make(backend, watch)

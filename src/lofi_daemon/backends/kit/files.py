@@ -12,8 +12,8 @@ FolderState = tuple[tuple[str, int, int], ...]
 def folder_state(folder: Path) -> FolderState:
     """Name, size in bytes and time of change in ns of every file right in the folder, in order.
 
-    The record of what was installed does not count, nor does what is hidden. Equal states are equal files, as far as can be seen without reading them. Empty where the
-    folder is gone.
+    The record of what was installed does not count, nor does what is hidden. Equal states are
+    equal files, as far as can be seen without reading them. Empty where the folder is gone.
     """
     try:
         files = [entry for entry in folder.iterdir() if _counts(entry)]

@@ -34,9 +34,9 @@ def finish(process: subprocess.Popen[bytes]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.train_demo", description=__doc__)
     parser.add_argument("work", type=Path, nargs="?", default=Path("build/train_demo"))
-    parser.add_argument("--shards", type=int, default=56, help="12 songs each, 11 minutes")
-    parser.add_argument("--flow-minutes", type=float, default=90)
-    parser.add_argument("--vocoder-minutes", type=float, default=25)
+    parser.add_argument("--shards", type=int, default=88, help="12 songs each, 11 minutes")
+    parser.add_argument("--flow-minutes", type=float, default=240)
+    parser.add_argument("--vocoder-minutes", type=float, default=60)
     parser.add_argument("--tracks", type=int, default=100, help="tracks to measure on")
     parser.add_argument("--bundle", type=Path, default=BUNDLE)
     arguments = parser.parse_args()
@@ -54,11 +54,14 @@ def main() -> None:
     finish(rendering)
     minutes = arguments.vocoder_minutes
     finish(stage("train_vocoder", data, codec, work / "vocoder", "--minutes", minutes))
-    finish(stage("train_text", work / "text"))
-    finish(stage("classifier", data, work / "classifier.pt"))
+    if not (work / "text" / "text.pt").exists():
+        finish(stage("train_text", work / "text"))
+    if not (work / "classifier.pt").exists():
+        finish(stage("classifier", data, work / "classifier.pt"))
     finish(flow)
     finish(stage("export", work, arguments.bundle))
-    finish(stage("tone", arguments.bundle, work / "tone.npy"))
+    if not (work / "tone.npy").exists():
+        finish(stage("tone", arguments.bundle, work / "tone.npy"))
     finish(stage("export", work, arguments.bundle, "--only", "dcae_decoder"))
     tracks = work / "tracks"
     finish(stage("tracks", arguments.bundle, work, tracks, "--count", arguments.tracks))

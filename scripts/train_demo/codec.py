@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .spectrum import BANDS, long_bands
+from .spectrum import BANDS, SECOND
 
 COMPONENTS = 126
 TEXTURES = ("rain", "vinyl")
@@ -64,7 +64,7 @@ def fit(bands: np.ndarray) -> Codec:
     frames = soft_floored(bands.astype(np.float32)).reshape(len(bands), -1)
     mean = frames.mean(axis=0)
     band_weights = np.ones((2, BANDS, 8), np.float32)
-    band_weights[:, : long_bands()] = LOW_BAND_WEIGHT
+    band_weights[:, : SECOND[0].rows] = LOW_BAND_WEIGHT
     weights = band_weights.reshape(-1)
     centred = (frames - mean) * weights
     variances, vectors = np.linalg.eigh(centred.T @ centred / len(centred))

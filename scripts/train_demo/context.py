@@ -13,16 +13,33 @@ from torch import nn
 from lofi_daemon.backends.demo.score import (
     ATTRIBUTES,
     BAR_FRAMES,
+    BASS_KEYS,
+    EIGHTHS,
     HEADER_TOKENS,
+    MELODY_KEYS,
+    NOTED_TOKENS_PER_BAR,
     PARTS,
     QUALITIES,
     SECTIONS,
-    TOKENS_PER_BAR,
+    SIXTEENTHS,
     VOCABULARY_SIZE,
     Chord,
+    drum_hits,
+    lines,
 )
 
-from .flow import ATTRIBUTE_VALUES, BAR, CONTEXT_WIDTH, END, FEATURES, SCORE_FEATURES, START
+from .flow import (
+    ATTRIBUTE_VALUES,
+    BAR,
+    CHORD_FEATURES,
+    CONTEXT_WIDTH,
+    DRUM_FEATURES,
+    END,
+    FEATURES,
+    MELODY_FEATURES,
+    SCORE_FEATURES,
+    START,
+)
 
 TEXT_WIDTH = 32
 """Width of the text states: one number an attribute value, then 1 as a sign of life."""
@@ -54,7 +71,31 @@ def token_table() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             for tone in Chord(root, quality).pitch_classes:
                 features[token, offset + 12 + tone] = 1
             token += 1
+    drums = offset + CHORD_FEATURES
+    melody = drums + DRUM_FEATURES
+    bass = melody + MELODY_FEATURES
+    for note in range(token, VOCABULARY_SIZE):
+        for bit in range(DRUM_FEATURES):
+            features[note, drums + bit] = drum_hits(note) >> bit & 1
+        sung, plucked = lines(note)
+        if sung:
+            features[note, melody] = float(sung > 0)
+            features[note, melody + 1 + MELODY_KEYS.index(abs(sung))] = 1
+        if plucked:
+            features[note, bass] = float(plucked > 0)
+            features[note, bass + 1] = float(abs(plucked) >= BASS_KEYS.start + 12)
+            features[note, bass + 2 + abs(plucked) % 12] = 1
     return bar_frames, attributes, features
+
+
+def slots() -> tuple[torch.Tensor, torch.Tensor]:
+    """Where in its bar each token of a bar holds: begins and ends, in bars, [28]."""
+    spans = [(0.0, 1.0), (0.0, 1.0), (0.0, 0.5), (0.5, 1.0)]
+    spans += [(step / SIXTEENTHS, (step + 1) / SIXTEENTHS) for step in range(SIXTEENTHS)]
+    spans += [(step / EIGHTHS, (step + 1) / EIGHTHS) for step in range(EIGHTHS)]
+    assert len(spans) == NOTED_TOKENS_PER_BAR
+    begins, ends = torch.tensor(spans).unbind(dim=1)
+    return begins, ends
 
 
 class ContextEncoder(nn.Module):
@@ -66,6 +107,9 @@ class ContextEncoder(nn.Module):
         self.register_buffer("bar_frames", bar_frames)
         self.register_buffer("attributes", attributes)
         self.register_buffer("features", features)
+        begins, ends = slots()
+        self.register_buffer("begins", begins)
+        self.register_buffer("ends", ends)
         sizes = [len(values) for values in ATTRIBUTES.values()]
         groups = torch.zeros(ATTRIBUTE_VALUES, ATTRIBUTE_VALUES)
         start = 0
@@ -95,11 +139,10 @@ class ContextEncoder(nn.Module):
         bar = (self.bar_frames[lyric_token_idx] * lyric).amax(dim=1, keepdim=True)
         features = self.features[lyric_token_idx] * lyric.unsqueeze(-1)
         position = torch.arange(lyric_token_idx.shape[1], device=lyric.device) - HEADER_TOKENS
-        bar_index = torch.div(position, TOKENS_PER_BAR, rounding_mode="floor").to(torch.float32)
-        slot = torch.remainder(position, TOKENS_PER_BAR)
-        # The third token is the chord of the first half of the bar, the fourth of the second.
-        begins = bar_index + (slot == 3).to(torch.float32) * 0.5
-        ends = bar_index + 1 - (slot == 2).to(torch.float32) * 0.5
+        bar_index = torch.div(position, NOTED_TOKENS_PER_BAR, rounding_mode="floor")
+        slot = torch.remainder(position, NOTED_TOKENS_PER_BAR)
+        begins = bar_index.to(torch.float32) + self.begins[slot]
+        ends = bar_index.to(torch.float32) + self.ends[slot]
         in_score = lyric * (position >= 0).to(torch.float32)
         lyric_states = torch.cat(
             [

@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 import torch
 
+from lofi_daemon.backends.demo.notes import with_notes
 from lofi_daemon.backends.demo.plan import compose
 from lofi_daemon.backends.demo.score import ATTRIBUTES, Score, encode, latent_frames
 
@@ -23,6 +24,9 @@ from .studio import SAMPLE_RATE, add_textures, perform
 SONGS_PER_SHARD = 12
 HELD_OUT_SEED = 10_000_000
 MOODS = ("", "slow", "fast", "sad", "happy", "jazzy", "dreamy", "slow sad", "jazzy fast", "melody")
+# Some songs leave players out, as prompts do.
+REFUSALS = ("no drums", "no bass", "just chords", "just drums and bass", "just chords and a pad")
+REFUSED_SHARE = 0.2
 FRAME_SAMPLES = 4096
 
 
@@ -41,11 +45,14 @@ def write_song(seed: int, seconds: float | None = None) -> Song:
     rng = np.random.default_rng(seed)
     if seconds is None:
         seconds = float(rng.uniform(22, 90))
-    score = compose(str(rng.choice(MOODS)), seed, seconds)
+    mood = str(rng.choice(MOODS))
+    if rng.random() < REFUSED_SHARE:
+        mood = f"{mood}, {rng.choice(REFUSALS)}"
+    score = compose(mood, seed, seconds)
     values = {name: str(rng.choice(options)) for name, options in ATTRIBUTES.items()}
     if rng.random() < 0.5:
         values["rain"] = "no rain"
-    score = Score(score.bar_frames, values, score.bars)
+    score = with_notes(Score(score.bar_frames, values, score.bars), seed)
     strengths = {name: float(rng.uniform(0.6, 1.4)) for name in ("rain", "vinyl")}
     return Song(score, strengths, seconds, seed)
 

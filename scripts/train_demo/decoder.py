@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .codec import COMPONENTS, SOFT_FLOOR, TEXTURES, Codec
-from .spectrum import BANDS, HOP, log_spectrum
+from .spectrum import BANDS, HOP, SECOND, FrontEnd, log_spectrum
 from .studio import rain, vinyl
 
 STOCK_FRAMES = 768
@@ -34,13 +34,13 @@ def scattered(numbers: torch.Tensor) -> torch.Tensor:
     return mixed
 
 
-def texture_stock() -> torch.Tensor:
+def texture_stock(front_end: FrontEnd) -> torch.Tensor:
     """Log magnitudes [2 textures, 2 channels, 128, STOCK_FRAMES] at strength 1."""
     stock: list[torch.Tensor] = []
     for index, make in enumerate((rain, vinyl)):
         rng = np.random.default_rng(900 + index)
         noise = make((STOCK_FRAMES + 16) * HOP, 1.0, rng)
-        bands = log_spectrum(torch.from_numpy(noise))
+        bands = log_spectrum(torch.from_numpy(noise), front_end)
         stock.append(bands[..., 8 : 8 + STOCK_FRAMES])
     return torch.stack(stock)
 
@@ -48,12 +48,14 @@ def texture_stock() -> torch.Tensor:
 class LatentDecoder(nn.Module):
     """latents [1, 8, 16, T] to a log spectrum [1, 2, 128, 8 T]."""
 
-    def __init__(self, codec: Codec, tone: np.ndarray | None = None) -> None:
+    def __init__(
+        self, codec: Codec, tone: np.ndarray | None = None, front_end: FrontEnd = SECOND
+    ) -> None:
         super().__init__()
         rows = (codec.basis / codec.scale[:, None]) / codec.weights[None]
         self.register_buffer("rows", torch.tensor(rows, dtype=torch.float32))
         self.register_buffer("mean", torch.tensor(codec.mean, dtype=torch.float32))
-        self.register_buffer("stock", texture_stock())
+        self.register_buffer("stock", texture_stock(front_end))
         flat = np.zeros(BANDS, np.float32)
         self.register_buffer("tone", torch.from_numpy(flat if tone is None else tone)[:, None])
         assert self.stock.shape[0] == len(TEXTURES)

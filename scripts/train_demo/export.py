@@ -17,15 +17,17 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from torch.export import Dim
 
-from lofi_daemon.backends.demo.plan import lyric_tokens
-from lofi_daemon.backends.demo.score import LATENT_RATE
+from lofi_daemon.backends.demo.notes import with_notes
+from lofi_daemon.backends.demo.plan import compose
+from lofi_daemon.backends.demo.score import LATENT_RATE, encode
 
 from .codec import Codec
 from .context import TEXT_WIDTH, ContextEncoder
 from .decoder import LatentDecoder
 from .flow import Flow
+from .spectrum import FIRST, SECOND, FrontEnd
 from .train_text import TextEncoder
-from .vocoder import HIGH_BINS, LOW_BINS, PAST_FRAMES, Sharpener, Vocoder
+from .vocoder import Sharpener, Vocoder
 
 OPSET = 18
 HALF_PRECISION_FROM = 2048
@@ -34,7 +36,7 @@ HALF_PRECISION_FROM = 2048
 DEFAULTS = {
     "inference_steps": 16,
     "scheduler": "euler",
-    "guidance_scale": 3.0,
+    "guidance_scale": 2.0,
     "cfg_type": "cfg",
     "guidance_interval": 1.0,
     "omega": 0.0,
@@ -103,9 +105,11 @@ def compare(path: Path, model: nn.Module, inputs: dict[str, torch.Tensor]) -> fl
     return float(np.abs(found - wanted).max() / (np.abs(wanted).max() + 1e-9))
 
 
-def example_inputs(frames: int, tokens: int, batch: int) -> dict[str, dict[str, torch.Tensor]]:
+def example_inputs(
+    frames: int, tokens: int, batch: int, front_end: FrontEnd = SECOND
+) -> dict[str, dict[str, torch.Tensor]]:
     """Inputs of each graph, of the given sizes."""
-    lyric = torch.tensor([lyric_tokens("rain", 1, frames / LATENT_RATE)])
+    lyric = torch.tensor([encode(with_notes(compose("rain", 1, frames / LATENT_RATE), 1))])
     ones = torch.ones(1, tokens, dtype=torch.int64)
     context = {
         "encoder_text_hidden_states": torch.rand(1, tokens, TEXT_WIDTH).round(),
@@ -131,8 +135,10 @@ def example_inputs(frames: int, tokens: int, batch: int) -> dict[str, dict[str, 
         "dcae_decoder": {"latents": torch.randn(1, 8, 16, frames)},
         "vocoder": {
             "mel": torch.randn(2, 128, 8 * frames) - 5,
-            "past_low": torch.randn(1, 2 * len(LOW_BINS), PAST_FRAMES),
-            "past_high": torch.randn(1, 2 * len(HIGH_BINS), PAST_FRAMES),
+            **{
+                name: torch.randn(shape)
+                for name, shape in Vocoder(Sharpener(front_end)).past_shapes().items()
+            },
         },
     }
 
@@ -173,11 +179,11 @@ def weights_of(path: Path) -> dict[str, torch.Tensor]:
 
 
 def reopened(bundle: Path) -> dict[str, nn.Module]:
-    """Latent decoder and vocoder of a bundle, as the code now has them, with its weights."""
+    """Latent decoder and vocoder of the first edition, as the code now has them, its weights."""
     codec = Codec(*(np.ones(1, np.float32) for _ in range(4)))
     models: dict[str, nn.Module] = {
-        "dcae_decoder": LatentDecoder(codec),
-        "vocoder": Vocoder(Sharpener()),
+        "dcae_decoder": LatentDecoder(codec, front_end=FIRST),
+        "vocoder": Vocoder(Sharpener(FIRST)),
     }
     for name, model in models.items():
         weights = weights_of(bundle / f"{name}.onnx")
@@ -277,14 +283,16 @@ def main() -> None:
     torch.manual_seed(0)
     arguments.bundle.mkdir(parents=True, exist_ok=True)
     models = load_models(arguments.trained)
+    front_end = FIRST if (arguments.trained / "manifest.json").exists() else SECOND
     outputs = {
         "text_encoder": ["hidden_states"],
         "transformer_encoder": ["encoder_hidden_states", "encoder_hidden_mask"],
         "transformer_decoder": ["sample"],
         "dcae_decoder": ["mel_spectrogram"],
-        "vocoder": ["waveform", "present_low", "present_high"],
+        "vocoder": ["waveform", *(f"present_{each.name}" for each in front_end)],
     }
-    axes, small, large = free_axes(), example_inputs(64, 7, 2), example_inputs(150, 5, 3)
+    axes = free_axes()
+    small, large = example_inputs(64, 7, 2, front_end), example_inputs(150, 5, 3, front_end)
     for name, model in models.items():
         if arguments.only and name not in arguments.only:
             continue

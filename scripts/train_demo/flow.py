@@ -13,21 +13,25 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lofi_daemon.backends.demo.score import ATTRIBUTES, PARTS, SECTIONS
+from lofi_daemon.backends.demo.score import ATTRIBUTES, MELODY_KEYS, PARTS, SECTIONS
 
 LATENTS = 128
 ATTRIBUTE_VALUES = sum(len(values) for values in ATTRIBUTES.values())
-SCORE_FEATURES = len(SECTIONS) + len(PARTS) + 24
+CHORD_FEATURES, DRUM_FEATURES, BASS_FEATURES = 24, 4, 14
+MELODY_FEATURES = 1 + len(MELODY_KEYS)
+SCORE_FEATURES = (
+    len(SECTIONS) + len(PARTS) + CHORD_FEATURES + DRUM_FEATURES + MELODY_FEATURES + BASS_FEATURES
+)
 BAR_HARMONICS = (0.5, 1, 2, 4, 8, 16)
 # Of a context vector: start frame, end frame, bar frames, then features or attributes.
 START, END, BAR, FEATURES = 0, 1, 2, 3
-CONTEXT_WIDTH = 64
+CONTEXT_WIDTH = 80
 ATTENTION_REACH = 40
 """Frames a position attends to on either side: cost grows linearly, any length works."""
 
 
 def frame_features(context: torch.Tensor, frames: int) -> torch.Tensor:
-    """Features [B, T, 12 + 36] of each frame from a context [B, N, 64].
+    """Features [B, T, 12 + `SCORE_FEATURES`] of each frame from a context [B, N, 80].
 
     A token holds for the frames in [start, end); tokens that are no part of the score have
     start = end = 0. All tokens of a frame are added up, since they fill different slots.

@@ -1,4 +1,4 @@
-"""The players: turn a score into notes, the way a small lofi band would.
+"""The players: turn a score into notes with times and strengths, as a small lofi band would.
 
 Times are seconds from the start of the piece. Every choice is drawn from one numpy Generator, so
 a seed always gives the same notes.
@@ -10,7 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lofi_daemon.backends.demo.score import BEATS_PER_BAR, LATENT_RATE, Bar, Chord, Score
+from lofi_daemon.backends.demo import score as score_notation
+from lofi_daemon.backends.demo.notes import GROOVES
+from lofi_daemon.backends.demo.score import (
+    BEATS_PER_BAR,
+    EIGHTHS,
+    LATENT_RATE,
+    Bar,
+    Chord,
+    Notes,
+    Score,
+)
 
 
 @dataclass(frozen=True)
@@ -25,20 +35,12 @@ class Note:
 
 KICK, RIM, SNARE, CLOSED_HAT, OPEN_HAT = 36, 37, 38, 42, 46
 
-# Sixteenth steps of a bar for kick and snare.
-GROOVES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "laid back": ((0, 10), (4, 12)),
-    "syncopated": ((0, 7, 10), (4, 12)),
-    "busy": ((0, 3, 8, 11), (4, 12)),
-    "half time": ((0, 11), (8,)),
-}
 # Chord strokes of half a bar: start and length in beats.
 COMPING: dict[str, tuple[tuple[float, float], ...]] = {
     "held chords": ((0.0, 1.9),),
     "offbeat chords": ((0.0, 0.9), (1.5, 0.45)),
     "broken chords": ((0.0, 1.9), (0.5, 1.4), (1.0, 0.9), (1.5, 0.45)),
 }
-PENTATONIC = {False: (0, 2, 4, 7, 9), True: (0, 3, 5, 7, 10)}
 
 
 class Clock:
@@ -110,100 +112,58 @@ def play_pad(score: Score, clock: Clock) -> list[Note]:
     return notes
 
 
-def play_bass(score: Score, clock: Clock) -> list[Note]:
+def play_line(
+    score: Score, clock: Clock, lines: list[tuple[int, ...]], velocity: float, release: float
+) -> list[Note]:
+    """The notes of one written line (see `Notes`): a key sounds until it is no longer held."""
     rng, notes = clock.rng, list[Note]()
-    for index, bar in enumerate(score.bars):
-        if "bass" not in bar.parts:
+    flat = [value for line in lines for value in line]
+    for at, value in enumerate(flat):
+        if value <= 0:
             continue
-        following = score.bars[index + 1] if index + 1 < len(score.bars) else bar
-        for half, chord in enumerate(bar.chords):
-            if half and bar.section == "ending":
-                continue
-            root = 28 + (chord.root - 28) % 12
-            fifth = root + chord_step(chord, 2)
-            changes = half == 0 and bar.chords[0] == bar.chords[1]
-            long = 3.6 if bar.section == "ending" else (1.4 if rng.random() < 0.6 else 1.9)
-            if not (half and bar.chords[0] == bar.chords[1] and rng.random() < 0.3):
-                notes.append(_bass_note(clock, root, index, 2.0 * half, long))
-            if bar.section == "ending" or rng.random() > 0.5:
-                continue
-            target = bar.chords[1] if changes else following.chords[0]
-            approach = 28 + (target.root - 28) % 12 + int(rng.choice([-1, 1]))
-            key = fifth if half == 0 or rng.random() < 0.5 else approach
-            notes.append(_bass_note(clock, key, index, 2.0 * half + 1.5, 0.45))
+        end = at + 1
+        while end < len(flat) and flat[end] == -value:
+            end += 1
+        bar, eighth = divmod(at, EIGHTHS)
+        strength = int(np.clip(rng.normal(velocity, 7), 40, 120))
+        length = (end - at - release) * clock.beat_sec / 2
+        notes.append(Note(value, strength, clock.at(bar, eighth / 2), length))
     return notes
 
 
-def chord_step(chord: Chord, step: int) -> int:
-    """Semitones from the root of a chord up to one of its tones."""
-    return (chord.pitch_classes[step] - chord.root) % 12
-
-
-def _bass_note(clock: Clock, key: int, bar: int, beat: float, beats: float) -> Note:
-    velocity = int(np.clip(clock.rng.normal(88, 6), 50, 120))
-    return Note(key, velocity, clock.at(bar, beat), beats * clock.beat_sec)
+def play_bass(score: Score, clock: Clock) -> list[Note]:
+    return play_line(score, clock, [written(bar).bass for bar in score.bars], 88, 0.15)
 
 
 def play_melody(score: Score, clock: Clock) -> list[Note]:
-    """A motif of two bars, answered and varied, on the chord's tones and the key's pentatonic."""
-    rng, notes = clock.rng, list[Note]()
-    final = score.bars[-1].chords[0]
-    scale = [(final.root + step) % 12 for step in PENTATONIC[final.quality.startswith("m9")]]
-    starts = np.arange(0, 8, 0.5)
-    weights = np.where(starts % 1 == 0, 0.55, 0.3)
-    rhythm = [float(beat) for beat in starts[rng.random(16) < weights * rng.uniform(0.7, 1.1)]]
-    rhythm = rhythm or [0.0, 2.5]
-    shape = np.cumsum(rng.choice([-2, -1, -1, 1, 1, 2], len(rhythm)))
-    for index, bar in enumerate(score.bars):
-        if "melody" not in bar.parts:
-            continue
-        half_phrase = index % 2
-        for order, beat in enumerate(rhythm):
-            if not 4 * half_phrase <= beat < 4 * half_phrase + 4 or rng.random() < 0.12:
-                continue
-            chord = bar.chords[int(beat % 4 >= 2)]
-            strong = beat % 1 == 0
-            allowed = set(chord.pitch_classes) if strong else set(scale) | set(chord.pitch_classes)
-            target = 72 + 2 * int(shape[order]) % 11
-            key = min(
-                (key for key in range(64, 86) if key % 12 in allowed),
-                key=lambda key: (abs(key - target), key),
-            )
-            end = rhythm[order + 1] if order + 1 < len(rhythm) else 8.0
-            length = min(end - beat, 2.0) * 0.92
-            velocity = int(np.clip(rng.normal(80, 7), 40, 115))
-            notes.append(Note(key, velocity, clock.at(index, beat % 4), length * clock.beat_sec))
-    return notes
+    return play_line(score, clock, [written(bar).melody for bar in score.bars], 80, 0.12)
+
+
+def written(bar: Bar) -> Notes:
+    """The notes of a bar; the band plays what is written and nothing else."""
+    assert bar.notes is not None, "the band needs a score with notes"
+    return bar.notes
 
 
 def play_drums(score: Score, clock: Clock) -> list[Note]:
     rng, notes = clock.rng, list[Note]()
-    kicks, snares = GROOVES[score.attributes["groove"]]
-    snare = RIM if score.attributes["kit"] != "brushes" and rng.random() < 0.25 else SNARE
+    snares = set(GROOVES[score.attributes["groove"]][1])
+    rim = score.attributes["kit"] != "brushes" and rng.random() < 0.25
 
-    def hit(key: int, bar: int, step: float, velocity: float) -> None:
+    def hit(key: int, bar: int, step: int, velocity: float) -> None:
         strength = int(np.clip(rng.normal(velocity, 6), 15, 127))
         notes.append(Note(key, strength, clock.at(bar, step / 4), 0.3))
 
     for index, bar in enumerate(score.bars):
-        if "drums" in bar.parts:
-            for step in kicks:
+        for step, hits in enumerate(written(bar).drums):
+            if hits & score_notation.KICK:
                 hit(KICK, index, step, 108 if step == 0 else 92)
-            for step in snares:
-                hit(snare, index, step, 96)
-            if rng.random() < 0.2:
-                hit(SNARE, index, float(rng.choice([7, 9, 15])), 34)
-            if _last_of_section(score.bars, index) and rng.random() < 0.6:
-                hit(SNARE, index, 14, 70)
-                hit(SNARE, index, 15, 80)
-        if "hats" in bar.parts:
-            for step in range(0, 16, 2):
-                if rng.random() > 0.06:
-                    hit(CLOSED_HAT, index, step, 74 if step % 4 == 0 else 58)
-            if rng.random() < 0.15:
-                hit(OPEN_HAT, index, 14, 60)
+            if hits & score_notation.SNARE:
+                main = step in snares
+                # A quiet one between the beats, louder ones in a fill.
+                hit(RIM if rim and main else SNARE, index, step, 96 if main else 34 + 3 * step)
+            if hits & score_notation.HAT:
+                hit(CLOSED_HAT, index, step, 74 if step % 4 == 0 else 58)
+            if hits & score_notation.OPEN_HAT:
+                hit(OPEN_HAT, index, step, 60)
     return notes
-
-
-def _last_of_section(bars: tuple[Bar, ...], index: int) -> bool:
-    return index + 1 < len(bars) and bars[index + 1].section != bars[index].section

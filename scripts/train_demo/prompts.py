@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
+from lofi_daemon.backends.demo.notes import with_notes
 from lofi_daemon.backends.demo.plan import compose
 from lofi_daemon.backends.demo.score import Score
 from lofi_daemon.backends.demo.words import PLAIN_WORDS
@@ -56,4 +57,5 @@ def requests(count: int, seed: int) -> list[Request]:
 def planned(request: Request, duration_sec: float) -> Score:
     """The score a band should play: the planner's, with what the prompt states."""
     score = compose(request.prompt, request.seed, duration_sec)
-    return Score(score.bar_frames, {**score.attributes, **request.stated}, score.bars)
+    score = Score(score.bar_frames, {**score.attributes, **request.stated}, score.bars)
+    return with_notes(score, request.seed)

@@ -17,7 +17,7 @@ from lofi_daemon.backends.ace_step.decode import LatentDecoder
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings
 
-from .spectrum import HOP, SAMPLE_RATE, log_spectrum
+from .spectrum import FIRST, HOP, SAMPLE_RATE, SECOND, log_spectrum
 
 PARTIALS_HZ = (110.0, 164.8, 220.0, 261.6, 329.6, 392.0, 493.9, 659.3, 880.0, 1318.5)
 SECONDS = 36.0
@@ -57,7 +57,9 @@ def largest_deviations(audio: np.ndarray) -> dict[float, float]:
 def through_decoder(bundle: Path, audio: np.ndarray) -> np.ndarray:
     decoder = LatentDecoder(bundle, read_manifest(bundle), SessionSettings(threads=1))
     frames = audio.shape[1] // HOP
-    mel = log_spectrum(torch.from_numpy(audio))[..., :frames].numpy()
+    # The first edition hands on two ranges, the second three.
+    front_end = FIRST if decoder.ranges_handed_on == 2 else SECOND
+    mel = log_spectrum(torch.from_numpy(audio), front_end)[..., :frames].numpy()
     pieces = decoder.waveform(mel, lambda done: None, CancelToken())
     return np.concatenate(list(pieces), axis=1)
 

@@ -52,6 +52,8 @@ STEM_LEVELS = {"keys": 0.09, "bass": 0.075, "drums": 0.07, "melody": 0.06, "pad"
 RING_SAMPLES = SAMPLE_RATE // 5
 SILENT_BELOW = 1e-3
 """Peak of a stem that nobody plays, at most."""
+PANS = {"keys": -0.22, "bass": 0.0, "drums": 0.06, "melody": 0.2, "pad": 0.0}
+"""Where the stems stand, or mirrored: 0 in the middle, 1 at one side."""
 RAIN_LEVEL, VINYL_LEVEL = 0.020, 0.010
 """Root mean square of the textures at strength 1, on a master at -16 LUFS."""
 
@@ -131,6 +133,25 @@ def sound_sub(notes: list[Note], samples: int) -> np.ndarray:
     return np.stack([track, track])
 
 
+def _wide_chorus(stem: np.ndarray) -> np.ndarray:
+    """A chorus whose delays move against each other on both sides."""
+    return np.concatenate(
+        [
+            pedalboard.Chorus(rate_hz=rate, depth=0.14, centre_delay_ms=delay, mix=0.35)(
+                np.ascontiguousarray(channel[None]), SAMPLE_RATE
+            )
+            for channel, rate, delay in zip(stem, (0.8, 0.67), (7.0, 9.0), strict=True)
+        ]
+    )
+
+
+def _panned(stem: np.ndarray, position: float) -> np.ndarray:
+    """Moved to one side at equal power; position from -1 (left) to 1."""
+    angle = (position + 1) * np.pi / 4
+    gains = np.sqrt(2) * np.array([[np.cos(angle)], [np.sin(angle)]])
+    return (stem * gains).astype(np.float32)
+
+
 def _level(stem: np.ndarray, target: float) -> np.ndarray:
     """Bring a stem's loud half-seconds to a root mean square of `target`; silence stays silent."""
     if np.abs(stem).max(initial=0) < SILENT_BELOW:
@@ -180,15 +201,18 @@ def perform(score: Score, seconds: float, seed: int) -> np.ndarray:
         else sound_notes(bass, palette, PRESETS[played["bass"]], samples),
     }
     duck = _ducking([note for note in drums if note.key == KICK], samples)
-    chorus = pedalboard.Chorus(rate_hz=0.8, depth=0.12, mix=0.3)
-    room = pedalboard.Reverb(room_size=0.35, wet_level=0.12, dry_level=0.9, width=0.8)
+    room = pedalboard.Reverb(
+        room_size=float(rng.uniform(0.3, 0.5)), wet_level=0.16, dry_level=0.9, width=1.0
+    )
+    side = rng.choice([-1.0, 1.0])
     mix = np.zeros((2, samples), np.float32)
     for name, stem in stems.items():
         stem = _level(stem, STEM_LEVELS[name] * rng.uniform(0.85, 1.15))
         if name in ("keys", "pad", "bass"):
             stem = stem * duck
-        if name == "keys" and played["keys"] in ("electric piano", "guitar"):
-            stem = chorus(stem, SAMPLE_RATE)
+        if name == "pad" or (name == "keys" and played["keys"] in ("electric piano", "guitar")):
+            stem = _wide_chorus(stem)
+        stem = _panned(stem, side * PANS[name])
         if name in ("keys", "melody"):
             stem = room(stem, SAMPLE_RATE)
         mix += stem

@@ -16,7 +16,7 @@ import torch
 
 from .metrics import SPECTRUM_BANDS, spectrum_statistics
 from .prompts import requests
-from .spectrum import band_edges
+from .spectrum import SECOND, row_centres
 from .tracks import Studio
 
 DECIBELS_PER_NAT = 20 / np.log(10)
@@ -41,7 +41,7 @@ def main() -> None:
     played = balance([studio.make("held_out", each).audio for each in asked])
     difference = played - made
     centres = librosa.mel_frequencies(SPECTRUM_BANDS + 2, fmin=0, fmax=14000)[1:-1]
-    tone = np.interp(band_edges()[1:-1], centres, difference) / DECIBELS_PER_NAT
+    tone = np.interp(row_centres(SECOND), centres, difference) / DECIBELS_PER_NAT
     np.save(arguments.output, (tone - tone.mean()).astype(np.float32))
     print(np.round(difference, 1))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lofi_daemon.backends.demo.score import HEADER_TOKENS, TOKENS_PER_BAR
+from lofi_daemon.backends.demo.score import HEADER_TOKENS, NOTED_TOKENS_PER_BAR
 
 from .codec import Codec
 from .context import TEXT_WIDTH, ContextEncoder
@@ -83,7 +83,7 @@ def crop_batch(
         latents[row, :, : crop.shape[1]] = crop
         if crop.shape[1] < CROP_FRAMES:
             latents[row, :, crop.shape[1] :] = crop[:, -1:]
-        kept = piece.tokens[HEADER_TOKENS + TOKENS_PER_BAR * first :]
+        kept = piece.tokens[HEADER_TOKENS + NOTED_TOKENS_PER_BAR * first :]
         tokens.append(np.concatenate([piece.tokens[:HEADER_TOKENS], kept]))
     told = [bool(flag) for flag in rng.random(size) >= TAG_DROPOUT]
     states, mask = contexts(encoder, tokens, told)

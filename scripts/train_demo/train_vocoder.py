@@ -12,8 +12,8 @@ import soundfile
 import torch
 
 from .codec import Codec
-from .spectrum import HOP, LONG_WINDOW, SHORT_WINDOW, log_spectrum, magnitudes
-from .vocoder import HIGH_BINS, LOW_BINS, Sharpener
+from .spectrum import HOP, SECOND, log_spectrum, magnitudes
+from .vocoder import Sharpener
 
 CROP_FRAMES = 128
 BATCH = 12
@@ -37,9 +37,10 @@ def through_codec(codec: Codec, bands: torch.Tensor) -> torch.Tensor:
 
 def crops(
     dry: list[np.ndarray], wet: list[np.ndarray], codec: Codec, rng: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Bands [B, 128, M] and the magnitudes [B, K, M] of both windows they should become."""
-    inputs, lows, highs = list[torch.Tensor](), list[torch.Tensor](), list[torch.Tensor]()
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Rows [B, 128, M] and the magnitudes [B, K, frames] of each range they should become."""
+    inputs = list[torch.Tensor]()
+    wanted: list[list[torch.Tensor]] = [[] for _ in SECOND]
     samples = (CROP_FRAMES + 2 * MARGIN) * HOP
     for index in range(BATCH // 2):
         coded = index % 3 != 0
@@ -50,22 +51,25 @@ def crops(
         bands = log_spectrum(piece)
         if coded:
             bands = through_codec(codec, bands)
-        inner = slice(MARGIN, MARGIN + CROP_FRAMES)
-        inputs.append(bands[..., inner])
-        lows.append(magnitudes(piece, LONG_WINDOW)[:, list(LOW_BINS), inner])
-        highs.append(magnitudes(piece, SHORT_WINDOW)[:, list(HIGH_BINS), inner])
-    return torch.cat(inputs), torch.cat(lows), torch.cat(highs)
+        inputs.append(bands[..., MARGIN : MARGIN + CROP_FRAMES])
+        for each, found in zip(SECOND, wanted, strict=True):
+            inner = slice(MARGIN * each.per_frame, (MARGIN + CROP_FRAMES) * each.per_frame)
+            found.append(magnitudes(piece, each)[:, list(each.bins), inner])
+    return torch.cat(inputs), [torch.cat(found) for found in wanted]
 
 
 def sharpening_loss(
-    model: Sharpener, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    model: Sharpener, batch: tuple[torch.Tensor, list[torch.Tensor]]
 ) -> torch.Tensor:
-    """Mean absolute error of log magnitudes, plus that of magnitudes relative to their mean."""
-    inputs, *targets = batch
+    """Mean absolute error of log magnitudes, plus that of magnitudes relative to their mean.
+
+    The second counts twice: the first alone prefers a blurred attack to a misplaced one.
+    """
+    inputs, targets = batch
     loss = torch.zeros(())
     for found, wanted in zip(model(inputs), targets, strict=True):
         loss = loss + (torch.log(found + 1e-4) - torch.log(wanted + 1e-4)).abs().mean()
-        loss = loss + (found - wanted).abs().mean() / wanted.mean()
+        loss = loss + 2 * (found - wanted).abs().mean() / wanted.mean()
     return loss
 
 
@@ -126,7 +130,10 @@ def main() -> None:
                 log_file.flush()
                 print(*row, flush=True)
                 state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-                torch.save({**state, "step": step, "seconds": spent}, checkpoint)
+                # Put in place whole: whoever resumes finds the last one or this one.
+                fresh = checkpoint.with_suffix(".tmp")
+                torch.save({**state, "step": step, "seconds": spent}, fresh)
+                fresh.rename(checkpoint)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """The vocoder: waveforms from hybrid log spectra, in one graph.
 
-Below 1 kHz it works at a sixteenth of the sample rate with the long window, where chords live and
-iterations cost next to nothing; above with the short window. Each path turns bands into
-magnitudes (`Sharpener`, a small learned network, or the pseudo-inverse of the bank), starts from
-phases that follow each spectral peak's frequency (single pass spectrogram inversion, Beauregard
-et al. 2015), and lets a few fast Griffin-Lim steps (Perraudin et al. 2013) make them consistent.
+Every range of the front end has a path of its own: below 1 kHz with the long window and at a
+sixteenth of the sample rate, where chords live and iterations cost next to nothing; at the top
+with the short one, which keeps an attack where it is. Each path turns bands into magnitudes
+(`Sharpener`, a small learned network on top of the bank's pseudo-inverse), starts from phases that
+follow each spectral peak's frequency (single pass spectrogram inversion, Beauregard et al. 2015),
+and lets fast Griffin-Lim steps (Perraudin et al. 2013) make them consistent.
 
 A long piece is done window by window. Each window takes the spectrum that the one before found
 for their first common frames, holds it, and lets its own phases go on from there, so that a held
@@ -22,19 +23,15 @@ from torch.nn import functional as F
 
 from .spectrum import (
     BANDS,
-    CROSSOVER_HZ,
     HOP,
-    LONG_WINDOW,
     SAMPLE_RATE,
-    SHORT_WINDOW,
-    band_matrix,
-    long_bands,
+    SECOND,
+    FrontEnd,
+    Range,
+    crossovers,
 )
 
-DECIMATION = 16
 CROSSFADE_HZ = 60.0
-LOW_BINS = range(2, 100)
-HIGH_BINS = range(43, 652)
 PEAK_REACH = 2
 PAST_FRAMES = 48
 """Frames at the start of a window whose phases come from the window before."""
@@ -43,10 +40,13 @@ PAST_FRAMES = 48
 class Path(nn.Module):
     """Phase reconstruction over a range of STFT bins with a centred Hann window."""
 
-    def __init__(self, window: int, hop: int, bins: range, steps: int, weights: np.ndarray) -> None:
+    def __init__(self, each: Range, weights: np.ndarray) -> None:
         super().__init__()
-        self.window, self.hop, self.steps = window, hop, steps
-        self.first, self.bins = bins.start, len(bins)
+        self.window = each.window // each.decimation
+        self.hop = each.hop // each.decimation
+        self.steps, self.own_phases = each.steps, each.own_phases
+        self.past = PAST_FRAMES * each.per_frame
+        self.first, self.bins = each.bins.start, len(each.bins)
         self.register_buffer("weights", torch.tensor(weights, dtype=torch.float32)[:, None])
 
     def start(
@@ -54,7 +54,7 @@ class Path(nn.Module):
     ) -> torch.Tensor:
         """Spectrum [B, 2K, M] of the magnitudes; each bin follows the nearest peak of its frame.
 
-        Phases go on from the last frame of past [B, 2K, PAST_FRAMES] where `known` is 1.
+        Phases go on from the last frame of past [B, 2K, P] where `known` is 1.
         """
         batch, bins, frames = magnitude.shape
         level = torch.log(magnitude + 1e-7).transpose(1, 2).reshape(batch * frames, 1, bins)
@@ -70,7 +70,7 @@ class Path(nn.Module):
         advance = cycles - torch.floor(cycles + 0.5)
         advance = advance.reshape(batch, frames, bins)
         phase = torch.cumsum(advance, dim=1)
-        phase = phase - known * phase[:, PAST_FRAMES - 1 : PAST_FRAMES]
+        phase = phase - known * phase[:, self.past - 1 : self.past]
         peak = peak.reshape(batch, frames, bins)
         angle = 2 * math.pi * phase.gather(2, peak)
         real, imaginary = past[..., -1].unsqueeze(1).chunk(2, dim=2)
@@ -112,18 +112,21 @@ class Path(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Waveforms [C, 1, hop * M] of the magnitudes [C, K, M] of one piece's channels.
 
-        All channels get the phases of their common magnitude: what was in the middle stays there.
-        past [1, 2K, PAST_FRAMES]: the spectrum that the window before found for these frames,
-        zeros where there is none. The second result is this window's, [1, 2K, M].
+        Unless each has phases of its own, all channels get those of their common magnitude: what
+        was in the middle stays there. past [C or 1, 2K, P]: the spectrum that the window before
+        found for these frames, zeros where there is none. The second result is this window's,
+        [C or 1, 2K, M].
         """
-        common = magnitude.square().mean(dim=0, keepdim=True).sqrt()
+        common = magnitude
+        if not self.own_phases:
+            common = magnitude.square().mean(dim=0, keepdim=True).sqrt()
         known = (past.abs().sum() > 0).to(common.dtype)
         samples = magnitude.shape[2] * self.hop
         kernel = self.kernel()
 
         def held(spectrum: torch.Tensor) -> torch.Tensor:
-            first = known * past + (1 - known) * spectrum[..., :PAST_FRAMES]
-            return torch.cat([first, spectrum[..., PAST_FRAMES:]], dim=2)
+            first = known * past + (1 - known) * spectrum[..., : self.past]
+            return torch.cat([first, spectrum[..., self.past :]], dim=2)
 
         last = self.start(common, past, known)
         leading = held(last)
@@ -142,96 +145,134 @@ class Path(nn.Module):
         return torch.cat([real * gain, imaginary * gain], dim=1)
 
 
-def crossover(bins: range, window: int, rising: bool) -> np.ndarray:
-    frequency = np.array(bins) * SAMPLE_RATE / window
-    rise = np.clip((frequency - CROSSOVER_HZ + CROSSFADE_HZ) / (2 * CROSSFADE_HZ), 0, 1)
-    return rise if rising else 1 - rise
+def crossover(front_end: FrontEnd, index: int) -> np.ndarray:
+    """How much of each bin of a range is heard, 0 to 1: neighbours sum to 1."""
+    each, borders = front_end[index], crossovers(front_end)
+    frequency = np.array(each.bins) * SAMPLE_RATE / each.window
+
+    def rise(border: float) -> np.ndarray:
+        return np.clip((frequency - border + CROSSFADE_HZ) / (2 * CROSSFADE_HZ), 0, 1)
+
+    heard = np.ones(len(frequency))
+    if index > 0:
+        heard *= rise(borders[index - 1])
+    if index < len(borders):
+        heard *= 1 - rise(borders[index])
+    return heard
 
 
 class PseudoInverse(nn.Module):
-    """Magnitudes of both paths by the bank's pseudo-inverse, negative values cut."""
+    """Magnitudes of every path by its bands' pseudo-inverse, negative values cut."""
 
-    def __init__(self) -> None:
+    def __init__(self, front_end: FrontEnd) -> None:
         super().__init__()
-        count = long_bands()
-        low = np.linalg.pinv(band_matrix(LONG_WINDOW)[:count])[list(LOW_BINS)]
-        high = np.linalg.pinv(band_matrix(SHORT_WINDOW)[count:])[list(HIGH_BINS)]
-        self.register_buffer("low", torch.tensor(low, dtype=torch.float32))
-        self.register_buffer("high", torch.tensor(high, dtype=torch.float32))
+        self.front_end = front_end
+        for each in front_end:
+            inverse = np.linalg.pinv(each.matrix)[list(each.bins)]
+            self.register_buffer(each.name, torch.tensor(inverse, dtype=torch.float32))
 
-    def forward(self, mel: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        bands = torch.exp(mel)
-        count = long_bands()
-        return (
-            F.relu(self.low @ bands[:, :count]) + 1e-7,
-            F.relu(self.high @ bands[:, count:BANDS]) + 1e-7,
-        )
+    def forward(self, mel: torch.Tensor) -> list[torch.Tensor]:
+        """[B, 128, M] to [B, K, M · values a frame] of each range."""
+        rows = torch.exp(mel)
+        found: list[torch.Tensor] = []
+        row = 0
+        for each in self.front_end:
+            bands = rows[:, row : row + each.rows]
+            bands = interleaved(bands, each)
+            found.append(F.relu(getattr(self, each.name) @ bands) + 1e-7)
+            row += each.rows
+        return found
+
+
+def interleaved(rows: torch.Tensor, each: Range) -> torch.Tensor:
+    """[B, values a frame · N, M] to [B, N, M · values a frame]: what stood below goes behind."""
+    if each.per_frame == 1:
+        return rows
+    parts = rows.unflatten(1, (each.per_frame, -1))
+    return parts.permute(0, 2, 3, 1).flatten(2)
+
+
+def stacked(frames: torch.Tensor, each: Range) -> torch.Tensor:
+    """The inverse of `interleaved`."""
+    if each.per_frame == 1:
+        return frames
+    parts = frames.unflatten(2, (-1, each.per_frame))
+    return parts.permute(0, 3, 1, 2).flatten(1, 2)
 
 
 class Sharpener(nn.Module):
     """Learns what the bank's triangles blurred: a correction to the pseudo-inverse's logarithm."""
 
-    def __init__(self, width: int = 256, blocks: int = 4) -> None:
+    def __init__(self, front_end: FrontEnd = SECOND, width: int = 256, blocks: int = 4) -> None:
         super().__init__()
-        self.inverse = PseudoInverse()
+        self.front_end = front_end
+        self.inverse = PseudoInverse(front_end)
         self.enter = nn.Conv1d(BANDS, width, 5, padding=2)
         self.mix = nn.ModuleList(
             nn.Conv1d(width, width, 7, padding=3, groups=width) for _ in range(blocks)
         )
         self.rise = nn.ModuleList(nn.Conv1d(width, 2 * width, 1) for _ in range(blocks))
         self.fall = nn.ModuleList(nn.Conv1d(2 * width, width, 1) for _ in range(blocks))
-        self.low = nn.Conv1d(width, len(LOW_BINS), 1)
-        self.high = nn.Conv1d(width, len(HIGH_BINS), 1)
-        for layer in (self.low, self.high):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for each in front_end:
+            head = nn.Conv1d(width, len(each.bins) * each.per_frame, 1)
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+            self.add_module(each.name, head)
 
-    def forward(self, mel: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        low, high = self.inverse(mel)
+    def forward(self, mel: torch.Tensor) -> list[torch.Tensor]:
+        """Magnitudes [B, K, M · values a frame] of each range from log rows [B, 128, M]."""
+        inverted = self.inverse(mel)
         x = self.enter((mel + 6) / 3)
         for mix, rise, fall in zip(self.mix, self.rise, self.fall, strict=True):
             x = x + fall(F.gelu(rise(mix(x)), approximate="tanh"))
-        floor = 1e-5
-        return (low + floor) * torch.exp(self.low(x)), (high + floor) * torch.exp(self.high(x))
+        return [
+            (found + 1e-5) * torch.exp(interleaved(getattr(self, each.name)(x), each))
+            for found, each in zip(inverted, self.front_end, strict=True)
+        ]
 
 
 class Vocoder(nn.Module):
     """mel [2, 128, M] (log hybrid spectra, left and right) to waveforms [2, 1, 512 M], 44.1 kHz.
 
-    past_low, past_high and the results beside the waveform: see `Path.forward`.
+    pasts, and the results beside the waveform, one for each range: see `Path.forward`, the frames
+    counted in `HOP`, values of the same frame below each other.
     """
 
-    def __init__(self, magnitudes: nn.Module, low_steps: int = 32, high_steps: int = 6) -> None:
+    def __init__(self, magnitudes: Sharpener) -> None:
         super().__init__()
         self.magnitudes = magnitudes
-        self.low = Path(
-            LONG_WINDOW // DECIMATION,
-            HOP // DECIMATION,
-            LOW_BINS,
-            low_steps,
-            crossover(LOW_BINS, LONG_WINDOW, rising=False),
-        )
-        self.high = Path(
-            SHORT_WINDOW,
-            HOP,
-            HIGH_BINS,
-            high_steps,
-            crossover(HIGH_BINS, SHORT_WINDOW, rising=True),
-        )
+        self.front_end = magnitudes.front_end
+        for index, each in enumerate(self.front_end):
+            self.add_module(each.name, Path(each, crossover(self.front_end, index)))
         # Windowed sinc that brings the low path back to the full rate.
-        reach = 12 * DECIMATION
-        time = np.arange(-reach, reach + 1) / DECIMATION
+        decimation = self.front_end[0].decimation
+        self.reach = 12 * decimation
+        time = np.arange(-self.reach, self.reach + 1) / decimation
         sinc = np.sinc(time) * np.kaiser(len(time), 8.0)
-        self.reach = reach
         self.register_buffer("sinc", torch.tensor(sinc, dtype=torch.float32)[None, None])
 
-    def forward(
-        self, mel: torch.Tensor, past_low: torch.Tensor, past_high: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        low, high = self.magnitudes(mel)
-        slow, present_low = self.low(low, past_low)
-        quick, present_high = self.high(high, past_high)
-        bass = F.conv_transpose1d(slow, self.sinc, stride=DECIMATION)
-        bass = bass[..., self.reach : self.reach + mel.shape[2] * HOP]
-        missing = mel.shape[2] * HOP - bass.shape[2]
-        return F.pad(bass, (0, missing)) + quick, present_low, present_high
+    def past_shapes(self) -> dict[str, tuple[int, int, int]]:
+        """Names and shapes of the inputs after the mel."""
+        return {
+            f"past_{each.name}": (
+                2 if each.own_phases else 1,
+                2 * len(each.bins) * each.per_frame,
+                PAST_FRAMES,
+            )
+            for each in self.front_end
+        }
+
+    def forward(self, mel: torch.Tensor, *pasts: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        samples = mel.shape[2] * HOP
+        heard: list[torch.Tensor] = []
+        presents: list[torch.Tensor] = []
+        for each, magnitude, past in zip(self.front_end, self.magnitudes(mel), pasts, strict=True):
+            path = getattr(self, each.name)
+            audio, present = path(magnitude, interleaved(past, each))
+            if each.decimation > 1:
+                audio = F.conv_transpose1d(audio, self.sinc, stride=each.decimation)
+                audio = audio[..., self.reach : self.reach + samples]
+                audio = F.pad(audio, (0, samples - audio.shape[2]))
+            heard.append(audio)
+            presents.append(stacked(present, each))
+        return sum(heard[1:], heard[0]), *presents

@@ -122,6 +122,11 @@ class LatentDecoder:
             on_window((index + 1) / len(parts))
             yield heard[:, start * hop : stop * hop]
 
+    @property
+    def ranges_handed_on(self) -> int:
+        """How many states the vocoder hands from window to window."""
+        return len(self._past_inputs)
+
     def _can_hand_on(self) -> bool:
         sizes_known = all(None not in past.shape for past in self._past_inputs)
         hands_on = len(self._vocoder.outputs) == 1 + len(self._past_inputs)

@@ -143,7 +143,11 @@ def _form(bars: float, random: Random) -> list[str]:
 def _harmony(
     sections: list[str], wishes: Understanding, random: Random
 ) -> list[tuple[Chord, Chord]]:
-    """The chords of each bar: one progression for the piece, another for its breaks."""
+    """The chords of each bar.
+
+    Two progressions take turns in the grooves (A A B A), two others in the pauses. A long piece
+    may rise by a tone or a semitone for its last third, unless its key was named.
+    """
     key = random.randrange(12)
     key = key if wishes.key is None else wishes.key
     sad, happy = "sad" in wishes.moods, "happy" in wishes.moods
@@ -151,21 +155,39 @@ def _harmony(
     minor = minor if wishes.minor is None else wishes.minor
     plain, jazz = (_MINOR, _JAZZ_MINOR) if minor else (_MAJOR, _JAZZ_MAJOR)
     pool = jazz if "jazzy" in wishes.moods else plain + jazz[:1]
-    theme = random.choice(pool)
-    contrast = random.choice([other for other in plain + jazz if other is not theme])
-    final = Chord(key, "m9" if minor else "maj9")
+    themes = random.sample(pool, 2)
+    contrasts = random.sample([other for other in plain + jazz if other not in themes], 2)
+    rise = random.choice((1, 2)) if random.random() < 0.35 else 0
+    rises_at = _rises_at(sections) if wishes.key is None and rise else len(sections)
     chords: list[tuple[Chord, Chord]] = []
-    since_change = 0
+    since_change, grooves, pauses = 0, -1, -1
     for index, section in enumerate(sections):
         since_change = 0 if index and sections[index - 1] != section else since_change + 1
+        if since_change == 0 or index == 0:
+            grooves += section == "groove"
+            pauses += section == "break"
+        tonic = key + (rise if index >= rises_at else 0)
         if section == "ending":
+            final = Chord(tonic % 12, "m9" if minor else "maj9")
             chords.append((final, final))
             continue
-        progression = contrast if section == "break" else theme
+        progression = contrasts[pauses % 2] if section == "break" else themes[grooves % 4 == 2]
         bar = progression[since_change % 4 if section == "break" else index % 4]
-        pair = [Chord((key + root) % 12, quality) for root, quality in bar]
+        pair = [Chord((tonic + root) % 12, quality) for root, quality in bar]
         chords.append((pair[0], pair[-1]))
     return chords
+
+
+def _rises_at(sections: list[str]) -> int:
+    """Where a long piece may change its key: at the groove that begins its last third."""
+    if len(sections) < 40:
+        return len(sections)
+    starts = [
+        index
+        for index in range(1, len(sections))
+        if sections[index] == "groove" and sections[index - 1] != "groove"
+    ]
+    return next((start for start in starts if start >= len(sections) * 0.6), len(sections))
 
 
 def _arrangement(

@@ -25,6 +25,9 @@ end
 for name, action in pairs({
   toggle = { "toggle" },
   skip = { "skip" },
+  previous = { "previous" },
+  mute = { "mute" },
+  player = { "player" },
   keep = { "keep" },
   prompt = { "prompt" },
   ["volume-up"] = { "volume", volume("+") },

@@ -16,7 +16,7 @@ end
 
 ---@param prompt? string
 ---@return string
-local function title(prompt)
+function M.title(prompt)
   return prompt and presets.title(prompt) or "a track"
 end
 
@@ -34,10 +34,12 @@ function M.plays(result)
   end
 end
 
----@param radio table
----@return string
-local function station(radio)
-  if radio.preset then
+---@param radio table its settings
+---@return string name of what it plays
+function M.station(radio)
+  if radio.library then
+    return radio.library == "kept" and "kept tracks" or "all tracks"
+  elseif radio.preset then
     return radio.preset
   end
   local first = presets.title((radio.prompts or {})[1] or "")
@@ -48,7 +50,7 @@ end
 ---@param radio table as the daemon answered
 ---@param before table the player's state when it was asked for
 function M.radio(radio, before)
-  local name = station(radio)
+  local name = M.station(radio)
   if before.state == "stopped" then
     M.said(("radio: %s"):format(name))
   else
@@ -81,7 +83,7 @@ function M.skipped(before, now)
   elseif now.state == "stopped" then
     M.said("that was the last one")
   elseif now.track_id == before.track_id then
-    local prompt = title(now.prompt)
+    local prompt = M.title(now.prompt)
     M.said(("the next track is still being made; %s plays until then"):format(prompt))
   end
 end
@@ -124,7 +126,7 @@ end
 function M.attach()
   require("lofi.events").on("playback_start", function(data)
     if config.get().announce == "tracks" then
-      message.say(("plays %s, %s"):format(title(data.prompt), text.clock(data.duration_sec or 0)))
+      message.say(("plays %s, %s"):format(M.title(data.prompt), text.clock(data.duration_sec or 0)))
     end
   end)
 end

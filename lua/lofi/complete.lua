@@ -100,7 +100,7 @@ function M.stations()
   if daemon.is_ready() then
     presets.ask(function() end)
   end
-  return vim.list_extend({ "off" }, presets.names())
+  return vim.list_extend({ "off", "kept", "all" }, presets.names())
 end
 
 ---@return string[]

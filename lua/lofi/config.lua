@@ -3,6 +3,7 @@
 
 ---@class lofi.RadioOptions
 ---@field preset? string
+---@field library? "kept"|"all"
 ---@field prompts? string[]
 ---@field order? "cycle"|"shuffle"
 ---@field ahead? integer
@@ -108,6 +109,12 @@ M.declarations = {
     name = "radio.prompts",
     types = { "table" },
     help = "Prompts of your own for the radio, instead of a preset.",
+  },
+  {
+    name = "radio.library",
+    types = { "string" },
+    choices = { "kept", "all" },
+    help = "Make nothing and play what there is: the kept tracks, or all.",
   },
   {
     name = "radio.order",

@@ -111,6 +111,12 @@ function M.skip(callback)
   require("lofi.player").skip(callback)
 end
 
+---Goes back to the track before.
+---@param callback? fun(failure?: lofi.Failure, state?: table)
+function M.previous(callback)
+  require("lofi.player").previous(callback)
+end
+
 ---Sets the volume.
 ---@param volume? number|string 0 to 1, or a change such as "+0.05"; nil only asks
 ---@param callback? fun(failure?: lofi.Failure, volume?: number)
@@ -118,7 +124,8 @@ function M.volume(volume, callback)
   require("lofi.player").volume(volume, callback)
 end
 
----Changes volume, crossfade, loop, device or position, as in |lofi-options| player.
+---Changes volume, crossfade, loop or device, as in |lofi-options| player, or `position_sec`, `muted` and
+---`stops_in_sec` (fade out and stop after so many seconds; `vim.NIL` takes that back).
 ---@param settings table
 ---@param callback? fun(failure?: lofi.Failure, state?: table)
 function M.player_set(settings, callback)

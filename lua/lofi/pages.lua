@@ -88,7 +88,7 @@ local function radio_line(radio)
   end
   local prompts = vim.tbl_map(presets.title, radio.prompts or {})
   return ("Radio    %s, %d ready"):format(
-    radio.preset or table.concat(prompts, ", "),
+    radio.library and radio.library .. " tracks" or radio.preset or table.concat(prompts, ", "),
     type(radio.ready) == "number" and radio.ready or 0
   )
 end
@@ -108,11 +108,13 @@ local function status_lines(status, names)
       name(state.track_id, state.prompt)
     )
   end
-  lines[#lines + 1] = ("Sound    volume %d%%, crossfade %g s, loop %s, device %s"):format(
+  lines[#lines + 1] = ("Sound    volume %d%%, crossfade %g s, loop %s, device %s%s%s"):format(
     math.floor((state.volume or 0) * 100 + 0.5),
     state.crossfade_sec or 0,
     state.loop or "off",
-    state.device or "default"
+    state.device or "default",
+    state.muted and ", muted" or "",
+    state.stops_in_sec and (", stops in %s"):format(text.clock(state.stops_in_sec)) or ""
   )
   lines[#lines + 1] = radio_line(status.radio)
   add_queue(lines, status.queue)

@@ -17,6 +17,8 @@ local radio = require("lofi.radio")
 ---@field crossfade_sec? number
 ---@field loop? "off"|"track"|"playlist"
 ---@field device? string
+---@field muted? boolean
+---@field stops_in_sec? number seconds from `measured_at` until it fades out and stops
 
 local M = {}
 
@@ -31,6 +33,9 @@ local player = {
   volume_changes = 0,
 }
 
+local TOLD =
+  { "state", "track_id", "prompt", "crossfade_sec", "loop", "device", "muted", "stops_in_sec" }
+
 ---@return lofi.Player state as the daemon last told it
 function M.state()
   return player
@@ -39,7 +44,7 @@ end
 ---Takes over the player state of an answer.
 ---@param state table
 function M.took(state)
-  for _, name in ipairs({ "state", "track_id", "prompt", "crossfade_sec", "loop", "device" }) do
+  for _, name in ipairs(TOLD) do
     player[name] = state[name]
   end
   -- an answer to an earlier change must not undo the later ones that are on their way
@@ -122,7 +127,13 @@ function M.skip(callback)
   command("skip", nil, callback)
 end
 
----@param settings lofi.PlayerOptions|{ position_sec?: number }
+---The track before, from its beginning.
+---@param callback? lofi.PlayerCallback
+function M.previous(callback)
+  command("previous", nil, callback)
+end
+
+---@param settings lofi.PlayerOptions|{ position_sec?: number, muted?: boolean, stops_in_sec?: number }
 ---@param callback? lofi.PlayerCallback
 function M.set(settings, callback)
   command("player_set", settings, callback)

@@ -51,8 +51,8 @@ function M.start(wanted, callback)
   local params = vim.tbl_extend("force", options.generate, options.radio)
   wanted = type(wanted) == "string" and { prompt = wanted } or wanted or {}
   local words = wanted.prompt
-  if wanted.preset or wanted.prompts then
-    params.preset, params.prompts = nil, nil
+  if wanted.preset or wanted.prompts or wanted.library then
+    params.preset, params.prompts, params.library = nil, nil, nil
   end
   params = vim.tbl_extend("force", params, wanted)
   params.prompt, params.priority, params.play = nil, nil, nil
@@ -64,6 +64,7 @@ function M.start(wanted, callback)
       return failure.deliver(callback, problem)
     end
     params.preset, params.prompts = preset and preset.name, not preset and { words } or nil
+    params.library = nil
     start(params, callback)
   end)
 end

@@ -91,6 +91,8 @@ local function radio(words, text)
     return lofi.radio_stop(then_say(function()
       announce.said("the radio makes no more tracks")
     end))
+  elseif text == "kept" or text == "all" then
+    return start_radio({ library = text })
   elseif text == "?" then
     return pages.choose_preset(function(preset)
       start_radio({ preset = preset.name })
@@ -113,6 +115,63 @@ local function radio(words, text)
       else
         start_radio(options)
       end
+    end)
+  )
+end
+
+---@param text string such as "in 25m", "in 1h30m", "in 90s", "in 25", "in off"
+local function stop_later(text)
+  local time = text:match("^in%s+(%S+)$") or text
+  local fits = time:match("^%d+$") or time:gsub("%d+[hms]", "") == ""
+  local parts = {
+    h = time:match("(%d+)h"),
+    m = time:match("(%d+)m") or time:match("^(%d+)$"),
+    s = time:match("(%d+)s"),
+  }
+  local total = (parts.h or 0) * 3600 + (parts.m or 0) * 60 + (parts.s or 0)
+  if time ~= "off" and (total == 0 or not fits or total > 86400) then
+    return message.complain(
+      ("%q is no time within a day"):format(time),
+      "`:Lofi stop in 25m`, `in 90s`, `in 1h30m`, `in off`."
+    )
+  end
+  lofi.player_set(
+    { stops_in_sec = time == "off" and vim.NIL or total },
+    then_say(function()
+      announce.said(
+        time == "off" and "goes on"
+          or ("fades out in %s; :Lofi stop in off takes that back"):format(
+            require("lofi.text").clock(total)
+          )
+      )
+    end)
+  )
+end
+
+---@param text string
+local function seek(text)
+  local player = require("lofi.player")
+  local sign, number = text:match("^([+-]?)(%d+)s?$")
+  local minutes, seconds = text:match("^(%d+):(%d%d)$")
+  local position
+  if minutes then
+    position = minutes * 60 + seconds
+  elseif number then
+    position = sign == "" and tonumber(number) or player.position() + tonumber(sign .. number)
+  else
+    return message.complain(
+      ("%q is no place in a track"):format(text),
+      "`:Lofi seek 1:30`, `:Lofi seek +10`, `:Lofi seek -10`."
+    )
+  end
+  if player.state().state == "stopped" then
+    return announce.said("nothing plays")
+  end
+  lofi.player_set(
+    { position_sec = math.max(0, math.min(position, player.state().duration_sec)) },
+    then_say(function(state)
+      local clock = require("lofi.text").clock
+      announce.said(("%s/%s"):format(clock(state.position_sec), clock(state.duration_sec)))
     end)
   )
 end
@@ -145,10 +204,11 @@ M.list = {
   },
   {
     name = "radio",
-    args = "[{preset}|{prompt}] [duration=… …]",
+    args = "[{preset}|{prompt}|kept|all] [duration=… …]",
     help = "Plays on and on, making the next tracks meanwhile: a preset (|lofi-presets|), a prompt of "
-      .. "yours, or the option `radio`. `:Lofi radio ?` lets you choose a preset, `:Lofi radio off` "
-      .. "makes no more.",
+      .. "yours, or the option `radio`. `:Lofi radio kept` makes nothing and plays the kept tracks, "
+      .. "`:Lofi radio all` all that there are. `:Lofi radio ?` lets you choose a preset, "
+      .. "`:Lofi radio off` makes no more.",
     run = radio,
     complete = function(words, lead)
       return complete.phrases(complete.stations(), words, lead)
@@ -198,15 +258,24 @@ M.list = {
   },
   {
     name = "stop",
+    args = "[in {time}]",
     also = { "quit", "exit", "end", "off" },
-    help = "Stops playing and the radio. What is being made is finished, and not played.",
-    run = function()
+    help = "Stops playing and the radio. What is being made is finished, and not played. `:Lofi stop in "
+      .. "25m` (90s, 1h30m) fades out then; `:Lofi stop in off` takes that back.",
+    run = function(_, text)
+      if text ~= "" then
+        return stop_later(text)
+      end
       local before = require("lofi.player").state().state
       lofi.radio_stop(then_say(function()
         lofi.stop_playback(then_say(function()
           announce.said(before == "stopped" and "nothing plays" or "stopped")
         end))
       end))
+    end,
+    complete = function(words, lead)
+      local times = { "in 25m", "in 45m", "in 1h", "in off" }
+      return complete.phrases(times, words, lead)
     end,
   },
   {
@@ -218,6 +287,68 @@ M.list = {
       lofi.skip(then_say(function(state)
         announce.skipped(before, state)
       end))
+    end,
+  },
+  {
+    name = "previous",
+    also = { "prev", "back", "last" },
+    help = "Goes back to the track before.",
+    run = function()
+      lofi.previous(then_say(function(state)
+        announce.state(state, "playing", "back to " .. announce.title(state.prompt))
+      end))
+    end,
+  },
+  {
+    name = "seek",
+    args = "{m:ss}|{seconds}|+{n}|-{n}",
+    also = { "jump", "goto" },
+    help = "Goes to a place in the track, or so many seconds on or back.",
+    run = function(_, text)
+      seek(text)
+    end,
+    complete = function(words, lead)
+      return #words == 0 and complete.matching({ "+10", "-10", "0:00" }, lead) or {}
+    end,
+  },
+  {
+    name = "mute",
+    also = { "unmute", "silence" },
+    help = "Silent while it plays on; once more, and it is heard again.",
+    run = function()
+      local muted = not require("lofi.player").state().muted
+      lofi.player_set(
+        { muted = muted },
+        then_say(function()
+          announce.said(muted and "muted; :Lofi mute again" or "heard again")
+        end)
+      )
+    end,
+  },
+  {
+    name = "loop",
+    args = "[off|track|playlist]",
+    also = { "repeat" },
+    help = "Repeats the track, or the playlist; without a word the track, or no longer.",
+    run = function(words)
+      local loop = words[1] or (require("lofi.player").state().loop == "track" and "off" or "track")
+      lofi.player_set(
+        { loop = loop },
+        then_say(function(state)
+          announce.said("loop " .. (state.loop or loop))
+        end)
+      )
+    end,
+    complete = function(words, lead)
+      return #words == 0 and complete.matching({ "off", "track", "playlist" }, lead) or {}
+    end,
+  },
+  {
+    name = "player",
+    also = { "window", "controls" },
+    help = "Opens a small window with what plays and keys for it (|lofi-player|).",
+    run = function()
+      require("lofi.panel").open()
     end,
   },
   {

@@ -21,11 +21,12 @@ end
 
 ---@param title string
 ---@param lines string[]
----@param options? { follow?: boolean } follow: start at the last line
+---@param options? { follow?: boolean, width?: integer } follow: start at the last line; width: at least
+---so many cells
 ---@return integer window
 function M.open(title, lines, options)
   lines = vim.tbl_map(require("lofi.text").shown, #lines > 0 and lines or { "(nothing)" })
-  local width = 0
+  local width = options and options.width and options.width - 2 or 0
   for _, line in ipairs(lines) do
     width = math.max(width, vim.api.nvim_strwidth(line))
   end

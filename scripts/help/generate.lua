@@ -66,6 +66,14 @@ local function commands()
   return table.concat(parts, "\n\n") .. "\n"
 end
 
+local function keys()
+  local lines = {}
+  for _, key in ipairs(require("lofi.panel").keys) do
+    lines[#lines + 1] = ("    %-18s %s"):format(table.concat(key.keys, " or "), key.does)
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
 local function presets()
   local parts = {}
   for _, preset in ipairs(require("lofi.presets").known()) do
@@ -233,6 +241,7 @@ end
 local sections = {
   commands = commands,
   presets = presets,
+  keys = keys,
   parameters = parameters,
   options = options,
   defaults = defaults,

@@ -88,6 +88,8 @@ class FakeDaemon:
             "crossfade_sec": 2,
             "loop": "off",
             "device": None,
+            "muted": False,
+            "stops_in_sec": None,
         }
         self.radio: dict[str, Any] | None = None
 
@@ -332,6 +334,13 @@ class FakeDaemon:
         self.end("skipped")
         if self.radio:
             self.count += 1
+            self.start(f"{self.count:016x}", f"radio track {self.count}", 60)
+        return self.player
+
+    def previous(self) -> dict[str, Any]:
+        self.end("skipped")
+        if self.player["track_id"]:
+            self.count = max(1, self.count - 1)
             self.start(f"{self.count:016x}", f"radio track {self.count}", 60)
         return self.player
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from tests.nvim.conftest import Editor
@@ -358,3 +361,43 @@ def test_a_picker_that_is_not_installed_becomes_ui_select(editor: Editor) -> Non
     editor.setup(picker="telescope")
     select = "return require('lofi.pickers').get() == require('lofi.pickers.select')"
     assert editor.lua(select)
+
+
+@pytest.mark.parametrize(
+    ("picker", "needs"),
+    [
+        ("snacks", ["snacks.nvim"]),
+        ("telescope", ["telescope.nvim", "plenary.nvim"]),
+    ],
+)
+def test_real_pickers(editors, picker: str, needs: list[str]) -> None:
+    """With the plugins themselves, where LOFI_TEST_PLUGINS names a folder with clones of them."""
+    folders = [Path(os.environ.get("LOFI_TEST_PLUGINS", "/nowhere")) / name for name in needs]
+    if not all(folder.exists() for folder in folders):
+        pytest.skip(f"{' and '.join(needs)} not here; LOFI_TEST_PLUGINS names a folder with them")
+    editor = editors(columns=140, lines=30)
+    for folder in folders:
+        editor.command(f"set rtp+={folder}")
+    if picker == "snacks" and not editor.lua("return pcall(require, 'snacks')"):
+        pytest.skip("snacks wants a newer Neovim")
+    editor.fake(picker=picker)
+    make_track(editor, "sunny morning")
+    make_track(editor, "rainy night")
+    editor.command("Lofi stop")
+    editor.until(lambda: not editor.lua("return require('lofi').is_playing()"))
+    editor.lua("vim.fn.confirm = function() return 1 end")
+    editor.command("Lofi tracks")
+    editor.until(lambda: "sunny morning" in editor.watched.text())
+    editor.until(lambda: "18446744073709551557" in editor.watched.text())
+    editor.nvim.input("<M-s>")
+    assert editor.until_requested("tracks_keep")["kept"]
+    editor.until(lambda: "★" in editor.watched.text())
+    editor.nvim.input("<M-x>")
+    editor.until_noticed("deleted")
+    name = editor.notices().split("deleted ")[1].split(";")[0]
+    other = {"rainy night": "sunny morning", "sunny morning": "rainy night"}[name]
+    editor.until(lambda: f"  {name} " not in editor.watched.text())
+    assert f"  {other} " in editor.watched.text(), "the picker is still open"
+    before = len(editor.requests("play"))
+    editor.nvim.input("<CR>")
+    editor.until(lambda: len(editor.requests("play")) > before)

@@ -207,7 +207,7 @@ function M.offer(action)
   end
   local place = vim.fn.fnamemodify(vim.fs.joinpath(discovery.plugin_root(), ".venv"), ":~")
   vim.ui.select({ "Install it now", "Not now" }, {
-    prompt = ("lofi: install the daemon into %s (about 330 MB)?"):format(place),
+    prompt = ("lofi: install the daemon into %s (about 300 MB)?"):format(place),
     kind = "lofi_install",
   }, function(_, index)
     if index == 1 then

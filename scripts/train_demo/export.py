@@ -217,7 +217,7 @@ def load_models(trained: Path) -> dict[str, nn.Module]:
     return {name: model.eval() for name, model in models.items()}
 
 
-def write_manifest(folder: Path, version: str) -> None:
+def write_manifest(folder: Path, version: str, score: str) -> None:
     names = ["tokenizer.json", *sorted(path.name for path in folder.glob("*.onnx"))]
     manifest = {
         "interface": 1,
@@ -238,7 +238,7 @@ def write_manifest(folder: Path, version: str) -> None:
         },
         "dcae": {"window_frames": 4096, "overlap_frames": 128},
         "erg": False,
-        "score": "lofi",
+        "score": score,
         "null_lyric": "keep",
         "defaults": DEFAULTS,
         "mastering": {
@@ -277,7 +277,7 @@ def main() -> None:
         "latent decoder and vocoder are written again from its own weights",
     )
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--version", default="1.1")
+    parser.add_argument("--version", default="2.0")
     parser.add_argument("--only", nargs="*", help="graphs to export; default all")
     arguments = parser.parse_args()
     torch.manual_seed(0)
@@ -302,7 +302,9 @@ def main() -> None:
         print(f"{name}: {path.stat().st_size / 1e6:.2f} MB, error {error:.1e}", flush=True)
     if (arguments.trained / "text").exists():
         shutil.copy(arguments.trained / "text" / "tokenizer.json", arguments.bundle)
-    write_manifest(arguments.bundle, arguments.version)
+    write_manifest(
+        arguments.bundle, arguments.version, "lofi" if front_end is FIRST else "lofi-notes"
+    )
 
 
 if __name__ == "__main__":

@@ -74,6 +74,28 @@ def training_windows(codec: Codec, paths: list[Path]) -> np.ndarray:
     )
 
 
+def median_where_known(tracks: Tracks, name: str) -> float | None:
+    """Median of a figure over the tracks that have it."""
+    known = [figures[name] for figures in tracks.figures if figures[name] is not None]
+    return round(float(np.median(known)), 2) if known else None
+
+
+def first_minute(tracks: Tracks) -> dict[str, Any]:
+    """What a listener notices first."""
+    found: dict[str, Any] = {
+        name: median_where_known(tracks, name)
+        for name in ("lead_spread_db", "attack_ms", "pre_echo_db", "start_db", "recurrence")
+    }
+    first = [bar for bar in tracks.column("first_drum_bar") if bar is not None]
+    found["beat_within_two_bars"] = round(float(np.mean(np.array(first) <= 2)), 3)
+    found["width"] = {
+        band: [round(float(np.median([each["width"][band][at] for each in tracks.figures])), 3)
+               for at in range(2)]
+        for band in tracks.figures[0]["width"]
+    }  # fmt: skip
+    return found
+
+
 def of_each(sets: dict[str, Tracks], figure: Callable[[Tracks], float]) -> dict[str, float]:
     return {name: figure(tracks) for name, tracks in sets.items()}
 
@@ -129,6 +151,7 @@ def main() -> None:
         "nearest_training_window": {
             name: nearest_training(sets[name], known) for name in ("generated", "held_out")
         },
+        "first_minute": {name: first_minute(sets[name]) for name in ("generated", "held_out")},
         "health": {
             "loudest_peak": round(float(generated.column("peak").max()), 4),
             "largest_dc": float(f"{generated.column('dc').max():.1e}"),

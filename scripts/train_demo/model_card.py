@@ -84,6 +84,29 @@ def rows(results: dict[str, Any]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
+def first_minute_rows(results: dict[str, Any]) -> str:
+    """What a listener notices first, beside the band's own figures."""
+    made, played = (results["first_minute"][name] for name in ("generated", "held_out"))
+    figures = (
+        ("lead_spread_db", "level spread from bar to bar with a lead, dB", "≤ 1.5 × held out"),
+        ("attack_ms", "attack of hats and snares, ms", "≤ 3"),
+        ("pre_echo_db", "pre-echo of hats and snares, dB", "≤ −40"),
+        ("start_db", "first 60 ms against the next 0.3 s, dB", "≤ 3"),
+        ("recurrence", "largest autocorrelation of the highest bands from 0.7 s", ""),
+        ("beat_within_two_bars", "share of tracks with kick or snare within two bars", "≥ 0.95"),
+    )
+    lines = [
+        f"| {text} | {made[name]} | {played[name]} | {target} |" for name, text, target in figures
+    ]
+    lines += [
+        f"| sides, {band}: phase difference, correlation | {made['width'][band][0]}°, "
+        f"{made['width'][band][1]} | {played['width'][band][0]}°, {played['width'][band][1]} "
+        "| within a third of held out |"
+        for band in made["width"]
+    ]
+    return "\n".join(lines)
+
+
 def adherence_rows(results: dict[str, Any]) -> str:
     generated, real = results["adherence"]["generated"], results["adherence"]["held_out"]
     names = {
@@ -136,6 +159,7 @@ def main() -> None:
         seconds=results["seconds_each"],
         rows=rows(results),
         adherence=adherence_rows(results),
+        first_minute=first_minute_rows(results),
         form=form_rows(results),
         limits=arguments.limits.read_text().strip() if arguments.limits else "",
     )

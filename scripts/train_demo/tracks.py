@@ -16,16 +16,16 @@ import numpy as np
 import soxr
 import torch
 
-from lofi_daemon.backends.ace_step.bundle import Mastering
+from lofi_daemon.backends.ace_step.bundle import Mastering, read_manifest
 from lofi_daemon.backends.ace_step.mastering import master
 from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
-from lofi_daemon.backends.demo.backend import compose_score
+from lofi_daemon.backends.demo.backend import COMPOSERS
 from lofi_daemon.backends.demo.score import Score, latent_frames
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings
 
-from . import metrics
+from . import listening, metrics
 from .classifier import Classifier, judge, mono_bands
 from .codec import COMPONENTS, Codec
 from .prompts import Request, planned, requests
@@ -61,7 +61,8 @@ class Studio:
 
     def __init__(self, bundle: Path, threads: int) -> None:
         settings = SessionSettings(threads=threads)
-        self.pipeline = AceStepPipeline(bundle, settings, compose=compose_score)
+        compose = COMPOSERS[read_manifest(bundle).score or "lofi"]
+        self.pipeline = AceStepPipeline(bundle, settings, compose=compose)
 
     def make(self, kind: str, request: Request) -> Clip:
         duration = LONG_DURATION if kind == "long" else DURATION
@@ -114,6 +115,8 @@ def figures(clip: Clip, classifier: Classifier, voice: metrics.VoiceDetector) ->
     """Every figure of one 20 s clip."""
     audio, score = clip.audio, clip.score
     heard = judge(classifier, mono_bands(audio))
+    attack = listening.attacks(audio, listening.hit_times(score))
+    drums = [index for index, bar in enumerate(score.bars) if "drums" in bar.parts]
     return {
         "prompt": clip.request.prompt,
         "style": clip.request.style,
@@ -129,6 +132,15 @@ def figures(clip: Clip, classifier: Classifier, voice: metrics.VoiceDetector) ->
         "dc": float(np.abs(audio.mean(axis=1)).max()),
         "silence": metrics.longest_silence(audio),
         "voice": voice(audio),
+        "lead_spread_db": listening.lead_spread(audio, score),
+        "attack_ms": None if attack is None else attack[0],
+        "pre_echo_db": None if attack is None else attack[1],
+        "start_db": listening.start_level(audio),
+        "width": listening.width(audio),
+        "recurrence": listening.recurrence(
+            log_spectrum(torch.from_numpy(audio))[0, 84:106].numpy()
+        ),
+        "first_drum_bar": drums[0] if drums else None,
     }
 
 

@@ -13,14 +13,20 @@ from numpy.typing import NDArray
 
 from lofi_daemon.backends.ace_step.bundle import FILES, read_manifest
 from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
-from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
+from lofi_daemon.backends.demo.backend import BUNDLE, COMPOSERS, compose_score, demo_backend
 from lofi_daemon.backends.demo.plan import compose
 from lofi_daemon.backends.demo.prompt import Understanding
-from lofi_daemon.backends.demo.score import ATTRIBUTES
+from lofi_daemon.backends.demo.score import (
+    ATTRIBUTES,
+    NOTED_TOKENS_PER_BAR,
+    TOKENS_PER_BAR,
+    tokens_per_bar,
+)
 from lofi_daemon.backends.demo.words import PLAIN_WORDS
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.config import load_settings
 from lofi_daemon.sound.clip import AudioClip
 
 SECONDS = 8.0
@@ -147,6 +153,17 @@ def test_crackle_never_comes_round_again() -> None:
     assert again.max() < 0.1
     assert correlation(first[0], other[0]).max() < 0.12
     assert correlation(first[0], first[1]).max() < 0.6
+
+
+def test_the_backend_writes_the_score_that_its_bundle_asks_for() -> None:
+    request = GenerationRequest("lofi", 30.0, 4)
+    name = read_manifest(BUNDLE).score
+    assert name is not None
+    backend = demo_backend(load_settings({}))
+    assert backend._compose is COMPOSERS[name]
+    plain, noted = (COMPOSERS[each](request).ids[0].tolist() for each in ("lofi", "lofi-notes"))
+    assert tokens_per_bar(plain) == TOKENS_PER_BAR
+    assert tokens_per_bar(noted) == NOTED_TOKENS_PER_BAR
 
 
 def test_an_unknown_word_is_harmless(pipeline: AceStepPipeline) -> None:

@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lofi_daemon.backends.demo.plan import compose, lyric_tokens
-from lofi_daemon.backends.demo.score import BAR_FRAMES, QUALITIES, Score, latent_frames
+from lofi_daemon.backends.demo.plan import compose
+from lofi_daemon.backends.demo.score import BAR_FRAMES, QUALITIES, Score, encode, latent_frames
 
 SEEDS = range(40)
+
+
+def lyric_tokens(prompt: str, seed: int, seconds: float) -> list[int]:
+    return encode(compose(prompt, seed, seconds))
 
 
 def tempos(prompt: str) -> list[float]:
@@ -30,8 +34,9 @@ def test_a_seed_is_the_same_piece_always() -> None:
 
 def test_a_seed_is_the_same_piece_in_another_process() -> None:
     code = (
-        "from lofi_daemon.backends.demo.plan import lyric_tokens;"
-        "print(lyric_tokens('rainy night', 7, 60))"
+        "from lofi_daemon.backends.demo.plan import compose;"
+        "from lofi_daemon.backends.demo.score import encode;"
+        "print(encode(compose('rainy night', 7, 60)))"
     )
     printed = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True

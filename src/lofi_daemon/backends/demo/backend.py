@@ -11,6 +11,7 @@ from lofi_daemon.backends.protocol import BackendInfo, GenerationRequest, Unders
 
 if TYPE_CHECKING:
     from lofi_daemon.backends.ace_step.context import LyricIds
+    from lofi_daemon.backends.demo.score import Score
     from lofi_daemon.config import Settings
 
 BUNDLE = Path(__file__).parent / "bundle"
@@ -45,13 +46,30 @@ def _understood(prompt: str) -> Understood:
 
 def compose_score(request: GenerationRequest) -> LyricIds:
     """The planner's score as lyric tokens, and the sounds that were asked for in plain words."""
+    from lofi_daemon.backends.demo.plan import compose
+
+    return _written(compose(request.prompt, request.seed, request.duration_sec), request)
+
+
+def compose_noted_score(request: GenerationRequest) -> LyricIds:
+    """The same with every note written, for a bundle that plays from notes."""
+    from lofi_daemon.backends.demo.notes import with_notes
+    from lofi_daemon.backends.demo.plan import compose
+
+    score = compose(request.prompt, request.seed, request.duration_sec)
+    return _written(with_notes(score, request.seed), request)
+
+
+COMPOSERS = {"lofi": compose_score, "lofi-notes": compose_noted_score}
+"""By the name of the score that a bundle's manifest asks for."""
+
+
+def _written(score: Score, request: GenerationRequest) -> LyricIds:
     import numpy as np
 
     from lofi_daemon.backends.ace_step.context import LyricIds
-    from lofi_daemon.backends.demo.plan import lyric_tokens
     from lofi_daemon.backends.demo.prompt import understand
+    from lofi_daemon.backends.demo.score import encode
 
-    ids = np.array(
-        [lyric_tokens(request.prompt, request.seed, request.duration_sec)], dtype=np.int64
-    )
+    ids = np.array([encode(score)], dtype=np.int64)
     return LyricIds(ids, np.ones_like(ids), understand(request.prompt).canonical)

@@ -15,7 +15,6 @@ from .score import (
     Bar,
     Chord,
     Score,
-    encode,
     latent_frames,
     tempo_of,
 )
@@ -83,11 +82,6 @@ def compose(prompt: str, seed: int, duration_sec: float) -> Score:
     parts = _arrangement(sections, wishes, random)
     bars = tuple(Bar(*bar) for bar in zip(sections, parts, chords, strict=True))
     return Score(bar_frames, attributes, bars)
-
-
-def lyric_tokens(prompt: str, seed: int, duration_sec: float) -> list[int]:
-    """Token ids of the composed score, as the model's lyric input takes them."""
-    return encode(compose(prompt, seed, duration_sec))
 
 
 def _choose_attribute(name: str, wishes: Understanding, random: Random) -> str:

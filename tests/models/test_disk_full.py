@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.models.conftest import assert_installed, published_files
 from tests.models.hub_server import HubServer
+from tests.system import NAMESPACE, require_mounts
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,11 +34,12 @@ head -c 2500000 /dev/zero > disk/other
 
 def _on_small_disk(script: str, hub_server: HubServer, folder: Path) -> None:
     """Run a script in `folder`, where `disk` is a tmpfs of 3 MB."""
+    require_mounts()
     (folder / "disk").mkdir()
     download = f"{sys.executable} -m lofi_daemon.models ace_step disk/model"
     subprocess.run(
         [
-            *("unshare", "--map-root-user", "--mount", "bash", "-c"),
+            *(*NAMESPACE, "bash", "-c"),
             "mount -t tmpfs -o size=3m none disk;" + script.format(download=download),
         ],
         cwd=folder,

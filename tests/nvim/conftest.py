@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -15,6 +14,7 @@ import pynvim
 import pytest
 
 from tests.nvim.screen import Screen
+from tests.system import leave_out
 
 ROOT = Path(__file__).parents[2]
 FAKE_DAEMON = Path(__file__).with_name("fake_daemon.py")
@@ -58,10 +58,7 @@ def neovim(request: pytest.FixtureRequest) -> str:
     found = executable(request.param)
     if found:
         return str(found)
-    absent = f"Neovim {request.param} is not here; scripts/neovims fetches it"
-    if os.environ.get("CI"):
-        pytest.fail(absent)
-    pytest.skip(absent)
+    leave_out(f"Neovim {request.param}", "scripts/neovims")
 
 
 class Editor:

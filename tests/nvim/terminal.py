@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from tests.system import require
+
 
 class Terminal:
     """A tmux server of its own with one window, which runs one command."""
@@ -20,6 +22,7 @@ class Terminal:
         columns: int = 100,
         rows: int = 30,
     ) -> None:
+        require("tmux")
         self._socket = f"lofi-{uuid.uuid4().hex[:12]}"
         self._tmux(
             *("new-session", "-d", "-s", "lofi", "-x", str(columns), "-y", str(rows)),

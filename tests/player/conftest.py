@@ -4,15 +4,14 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.player.pulse import PARTS, PulseServer, installed
+from tests.player.pulse import PARTS, PulseServer
+from tests.system import require
 
 
 @pytest.fixture(scope="session")
 def pulse_server() -> Generator[PulseServer, None, None]:
     """A sound server whose sink runs at 44.1 kHz, with a listener, so that the sink is awake."""
-    assert installed(), (
-        f"these tests need {', '.join(PARTS)}: apt install pulseaudio pulseaudio-utils"
-    )
+    require(*PARTS)
     with PulseServer(44100) as server:
         awake = server.listen()
         yield server

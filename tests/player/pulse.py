@@ -25,10 +25,6 @@ def go_first(process_id: int = 0) -> None:
         os.sched_setscheduler(process_id, os.SCHED_RR, os.sched_param(4))
 
 
-def installed() -> bool:
-    return all(shutil.which(part) for part in PARTS)
-
-
 @dataclass
 class PulseServer:
     """`with PulseServer(44100) as server`: a private server with one null sink named lofi_test."""

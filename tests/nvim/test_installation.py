@@ -44,7 +44,12 @@ def clone(folder: Path) -> None:
 
 def as_repository(folder: Path) -> None:
     author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "all"]):
+    for arguments in (
+        ["init", "-q", "-b", "main"],
+        ["config", "uploadpack.allowFilter", "true"],
+        ["add", "-A"],
+        ["commit", "-q", "-m", "all"],
+    ):
         subprocess.run(["git", *author, *arguments], cwd=folder, check=True)
 
 
@@ -90,6 +95,8 @@ def home_with(tmp_path: Path, init: str) -> Path:
 
 
 def plays_after_one_question(editor: Editor, plugin: Path) -> None:
+    editor.until(lambda: editor.nvim.eval("exists(':Lofi')") == 2, 60)
+    editor.watched.traps.clear()  # what a plugin manager says of its own work
     editor.lua(ANSWER)
     editor.command("Lofi rainy night piano duration=5 steps=2")
     editor.until(lambda: "fetches" in editor.watched.text(), PATIENCE)
@@ -168,7 +175,7 @@ def test_mini_deps(editors: Callable[..., Editor], tmp_path: Path) -> None:
         f"""
         vim.opt.runtimepath:prepend("{mini}")
         require("mini.deps").setup()
-        MiniDeps.add({{ source = "{source}", name = "lofi.nvim" }})
+        MiniDeps.add({{ source = "file://{source}", name = "lofi.nvim" }})
         """,
     )
     editor = editors("home", arguments=(), **variables(home))
@@ -183,7 +190,7 @@ def test_vim_pack(editors: Callable[..., Editor], tmp_path: Path) -> None:
         tmp_path,
         f"""
         if vim.pack then
-          vim.pack.add({{ {{ src = "{source}", name = "lofi.nvim" }} }}, {{ confirm = false }})
+          vim.pack.add({{ {{ src = "file://{source}", name = "lofi.nvim" }} }}, {{ confirm = false }})
         end
         """,
     )

@@ -102,9 +102,9 @@ def test_the_window_and_its_keys(editor: Editor) -> None:
     listening(editor)
     editor.command("Lofi player")
     editor.until(lambda: "▶ radio track 1" in editor.watched.text())
+    editor.until(lambda: "volume 50%" in editor.watched.text())
     text = editor.watched.text()
     assert "0:0" in text
-    assert "volume 50%" in text
     assert "radio: study" in text
     assert "space pause  n next  p back" in text
     for keys, method, params in [

@@ -190,7 +190,8 @@ def test_vim_pack(editors: Callable[..., Editor], tmp_path: Path) -> None:
         tmp_path,
         f"""
         if vim.pack then
-          vim.pack.add({{ {{ src = "file://{source}", name = "lofi.nvim" }} }}, {{ confirm = false }})
+          local spec = {{ src = "file://{source}", name = "lofi.nvim" }}
+          vim.pack.add({{ spec }}, {{ confirm = false }})
         end
         """,
     )

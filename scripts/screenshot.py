@@ -3,9 +3,9 @@
     python -m scripts.screenshot docs [--plugin DIRECTORY …]
 
 Makes three short tracks with the bundled model, and writes what the terminal shows as SVG:
-neovim.svg (progress and statusline) and neovim-tracks.svg (the picker). Needs tmux. The picker is
-the one that is found among the plugins whose directories are given (snacks.nvim, telescope.nvim
-with plenary.nvim, fzf-lua), else Neovim's own.
+neovim.svg (progress and statusline), neovim-tracks.svg (the picker) and neovim-player.svg (the
+small window). Needs tmux. The picker is the one that is found among the plugins whose directories
+are given (snacks.nvim, telescope.nvim with plenary.nvim, fzf-lua), else Neovim's own.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ require("lofi").setup({{
   cmd = {{ "{python}", "-m", "lofi_daemon" }},
   env = {{ PYTHONPATH = "{root}/src", LOFI_AUDIO_DEVICE = "null", LOFI_BACKEND = "demo" }},
   status = {{ prompt_width = 40 }},
+  progress = {{ style = "float" }},
   autoplay = false,
 }})
 """
@@ -130,6 +131,12 @@ def photograph(terminal: Terminal, folder: Path) -> None:
     terminal.type(":Lofi tracks", "Enter")
     terminal.until("seed  ", 60)
     save(terminal, folder / "neovim-tracks.svg", ":Lofi tracks")
+    terminal.type("Escape", "Escape")
+    terminal.type(":Lofi player", "Enter")
+    terminal.until("space pause", 60)
+    terminal.until("volume 50%", 60)
+    terminal.type(":echo", "Enter")
+    save(terminal, folder / "neovim-player.svg", ":Lofi player")
 
 
 def main() -> None:

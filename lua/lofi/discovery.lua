@@ -18,7 +18,7 @@ local function as_list(command)
   return vim.fn.executable(command) == 1 and { command } or vim.split(vim.trim(command), "%s+")
 end
 
----Where the daemon is: the option, $LOFI_DAEMON, the virtual environment `make install` made,
+---Where the daemon is: the option, $LOFI_DAEMON, the virtual environment `:Lofi install` made,
 ---lofi-daemon on PATH, uvx.
 ---@return string[]? command
 ---@return string origin where the command comes from, or why there is none

@@ -48,7 +48,7 @@ local function check_daemon()
   local command, origin = require("lofi.discovery").find()
   if not command then
     vim.health.error("lofi-daemon is not installed: " .. origin, {
-      "Run `make install` in " .. require("lofi.discovery").plugin_root() .. ".",
+      ":Lofi install puts it into " .. require("lofi.discovery").plugin_root() .. ".",
       "Or install it elsewhere and set the option `cmd` or $LOFI_DAEMON.",
     })
     return nil
@@ -85,7 +85,7 @@ local function examine(command)
   local said = done and vim.trim(done.stderr or "") or tostring(process)
   vim.health.warn(
     ("`%s` told nothing%s"):format(table.concat(arguments, " "), said ~= "" and ": " .. said or ""),
-    "Update the daemon: `make install` in " .. require("lofi.discovery").plugin_root() .. "."
+    "Update the daemon: :Lofi install does it in " .. require("lofi.discovery").plugin_root() .. "."
   )
 end
 
@@ -93,7 +93,7 @@ end
 local function check_python(diagnosis)
   vim.health.ok(("Python %s (%s)"):format(diagnosis.python, diagnosis.executable))
   if diagnosis.problem then
-    vim.health.error(diagnosis.problem, "Run `make install` again.")
+    vim.health.error(diagnosis.problem, ":Lofi install again.")
   else
     vim.health.ok(
       ("onnxruntime %s computes on %s"):format(

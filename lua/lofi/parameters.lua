@@ -35,11 +35,30 @@ function M.parse(parameter, text)
   if parameter.name == "seed" then
     return text:match("^%d+$")
   elseif vim.list_contains(parameter.types, "number") then
-    return tonumber(text)
+    local number = tonumber(text)
+    -- LuaJIT reads "nan" and "inf" too
+    return number and number == number and math.abs(number) ~= math.huge and number or nil
   elseif vim.list_contains(parameter.types, "boolean") then
     return ({ ["true"] = true, ["false"] = false })[text]
   end
   return text
+end
+
+---What is wrong with a value that does not fit, and what would.
+---@param parameter lofi.Parameter
+---@param text string
+---@return string
+local function misfit(parameter, text)
+  local wrong
+  if parameter.name == "seed" then
+    wrong = text:match("^%-%d+$") and "is negative" or "is no whole number"
+    return ("%s=%s %s; a seed is one from 0 to 2^64 - 1"):format(parameter.key, text, wrong)
+  elseif parameter.choices then
+    wrong = "is not one of " .. table.concat(parameter.choices, ", ")
+  else
+    wrong = "is no number"
+  end
+  return ("%s=%s %s. %s"):format(parameter.key, text, wrong, parameter.help)
 end
 
 ---Splits "rainy night duration=60 steps=27" into the prompt and the parameters.
@@ -58,8 +77,10 @@ function M.from_words(words)
         return nil, ("unknown parameter %q; known are %s"):format(key, table.concat(M.keys(), ", "))
       end
       local value = M.parse(parameter, text)
-      if value == nil then
-        return nil, ("%s=%s: %s"):format(key, text, parameter.help)
+      -- which backends there are only the daemon knows
+      local known = parameter.choices and parameter.name ~= "backend" and parameter.choices
+      if value == nil or (known and not vim.list_contains(known, text)) then
+        return nil, misfit(parameter, text)
       end
       options[parameter.name] = value
     end

@@ -114,7 +114,7 @@ local function greet(daemon, pong)
           tostring(pong.protocol),
           PROTOCOL
         ),
-        "Update the older of the two (`make install` in the plugin's directory), then :Lofi restart."
+        "Update the older of the two: :Lofi install updates the daemon."
       )
     )
     return false
@@ -176,7 +176,7 @@ function M.start(daemon, handlers)
         daemon.origin,
         tostring(process):match("E%u+: [%w ]*%w") or tostring(process)
       ),
-      "Correct the path, or run `make install` in the plugin's directory; `:checkhealth lofi` has more."
+      "Correct the path, or leave it out and :Lofi install; `:checkhealth lofi` has more."
     )
     vim.schedule(function()
       handlers.ended(daemon, 0, 0)

@@ -48,7 +48,7 @@ def test_all_is_well(editor: Editor) -> None:
             "broken",
             [
                 "ERROR onnxruntime cannot be loaded: no such library",
-                "Run `make install` again.",
+                ":Lofi install again.",
                 "ERROR demo (Demo), licence MIT: vocoder.onnx is missing",
                 "ERROR no model is ready",
             ],
@@ -77,7 +77,7 @@ def test_no_daemon(editor: Editor) -> None:
     editor.lua("require('lofi.discovery').plugin_root = function() return '/nowhere' end")
     report = health(editor)
     assert "ERROR lofi-daemon is not installed: no option cmd" in report
-    assert "Run `make install` in /nowhere." in report
+    assert ":Lofi install puts it into /nowhere." in report
 
 
 def test_options_that_do_not_fit(editor: Editor) -> None:

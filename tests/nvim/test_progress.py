@@ -290,3 +290,76 @@ def test_a_tiny_screen(editors, size: tuple[int, int]) -> None:
     editor.command("Lofi status")
     editor.until_requested("status")
     assert editor.nvim.command_output("messages") == ""
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 10)])
+def test_a_command_longer_than_the_line_waits_for_no_enter(editors, size: tuple[int, int]) -> None:
+    """The fixture fails a test whose screen showed a prompt."""
+    editor = editors(columns=size[0], lines=size[1])
+    editor.fake()
+    for command in (f"Lofi {LONG}", f"Lofi pause {LONG}", f"Lofi soft keys tempo={LONG}"):
+        editor.nvim.input(f":{command}<CR>")
+        editor.until(lambda: editor.nvim.eval("mode()") == "n")
+    editor.until_noticed("`:Lofi pause` takes no more words")
+    editor.until_noticed('unknown parameter "tempo"')
+    assert editor.until_requested("generate")["prompt"] == LONG
+    editor.lua("vim.wait(200)")
+
+
+TELL = """
+    local module, name, params = ...
+    require(module).notifications[name](params)
+"""
+STARTED = {"track_id": "a" * 16, "prompt": "rain", "position_sec": 0, "duration_sec": 60}
+
+
+def made(letter: str, percent: int) -> dict[str, object]:
+    """Progress of a track of the radio."""
+    return {"track_id": letter * 16, "percent": percent, "phase": "diffusing", "prompt": letter}
+
+
+def test_what_the_radio_makes_goes_on_unseen_once_music_plays(editor: Editor) -> None:
+    editor.fake("late_radio", progress={"style": "float"})
+    editor.listen("radio_waiting")
+    editor.command("Lofi radio")
+    editor.until_heard("radio_waiting")
+    editor.lua(TELL, "lofi.jobs", "generation_progress", made("b", 40))
+    screen_with(editor, " 40% b: diffusing")
+    editor.lua(TELL, "lofi.player", "playback_started", STARTED)
+    assert editor.lua("return require('lofi.corner').items()") == []
+    editor.lua(TELL, "lofi.jobs", "generation_progress", made("b", 50))
+    assert editor.lua("return require('lofi.corner').items()") == []
+
+
+def test_the_track_after_one_that_is_ready_is_not_waited_for(editor: Editor) -> None:
+    """Its first event comes a moment before the ready one starts."""
+    editor.fake("late_radio", progress={"style": "float"})
+    editor.listen("radio_waiting")
+    editor.command("Lofi radio")
+    editor.until_heard("radio_waiting")
+    complete = {**STARTED, "path": "/a.wav", "backend": "demo", "generation_time_sec": 3}
+    editor.lua(TELL, "lofi.jobs", "generation_complete", complete)
+    editor.lua(TELL, "lofi.jobs", "generation_progress", made("b", 1))
+    names = "return vim.tbl_map(function(i) return i.title end, require('lofi.corner').items())"
+    assert editor.lua(names) == ["rain"]
+
+
+def test_neovims_own_progress_ends_when_music_plays(editor: Editor) -> None:
+    if not editor.nvim.eval("has('nvim-0.12')"):
+        pytest.skip("only 0.12 has it")
+    editor.lua(
+        """
+        _G.told = {}
+        vim.api.nvim_create_autocmd("Progress", { callback = function(event)
+          table.insert(told, event.data.status)
+        end })
+        """
+    )
+    editor.fake("late_radio")
+    editor.listen("radio_waiting")
+    editor.command("Lofi radio")
+    editor.until_heard("radio_waiting")
+    editor.lua(TELL, "lofi.jobs", "generation_progress", made("b", 40))
+    editor.lua(TELL, "lofi.player", "playback_started", STARTED)
+    editor.lua(TELL, "lofi.jobs", "generation_progress", made("b", 50))
+    assert editor.lua("return told") == ["running", "running", "success"]

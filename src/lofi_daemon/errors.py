@@ -26,6 +26,7 @@ LofiError                        code    name
 │   └── CacheWriteFailed         -32014  CACHE_WRITE_FAILED
 ├── AudioDeviceError             -32015  AUDIO_DEVICE_ERROR
 ├── AudioPlaybackError           -32016  AUDIO_PLAYBACK_ERROR
+├── ShuttingDown                 -32018  SHUTTING_DOWN
 ├── OutputFailed                 one line on stderr and exit status 1; never on the wire
 └── ConfigurationError           one line on stderr and exit status 2; never on the wire
 
@@ -196,6 +197,12 @@ class AudioPlaybackError(LofiError):
     default_hint = (
         "Give a WAV, FLAC, OGG or MP3 file; a track of the cache can be deleted and made again."
     )
+
+
+class ShuttingDown(LofiError):
+    code = -32018
+    name = "SHUTTING_DOWN"
+    default_hint = "Start the daemon again and send the request to the new one."
 
 
 class OutputFailed(LofiError):

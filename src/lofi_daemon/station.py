@@ -14,7 +14,8 @@ from typing import Any
 
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.errors import LofiError, TrackAlreadyComplete
-from lofi_daemon.jobs.job import Cancelled, Completed, Event, Failed, Priority
+from lofi_daemon.jobs.events import JobCompleted, JobEvent, LastWord
+from lofi_daemon.jobs.job import Priority
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters, SoundParameters, parse
 from lofi_daemon.player.playback import Playback
@@ -181,12 +182,12 @@ class Station:
 
     # -- events --------------------------------------------------------------------------------
 
-    def _on_job_event(self, event: Event) -> None:
+    def _on_job_event(self, event: JobEvent) -> None:
         state = self._state
-        if state is None or not isinstance(event, Completed | Failed | Cancelled):
+        if state is None or not isinstance(event, LastWord):
             return
         if event.track_id == state.making:
-            if isinstance(event, Completed):
+            if isinstance(event, JobCompleted):
                 state.finished(event.track_id, filler=self._making_filler)
             else:
                 state.failed(time.time())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from lofi_daemon.backends.protocol import Phase, PhaseProgress
-from lofi_daemon.jobs.progress import JobProgress, ProgressSnapshot
+from lofi_daemon.jobs.estimate import Estimate, Estimator
 from lofi_daemon.jobs.timings import Timings
 
 
@@ -42,18 +42,17 @@ def run_job(
     *,
     samples: int = 400,
     learn: bool = True,
-) -> Iterator[tuple[float, ProgressSnapshot]]:
+) -> Iterator[tuple[float, Estimate]]:
     """(true percent, what was claimed) at `samples` moments and after every piece."""
     clock = SimulatedClock()
     steps = truth[Phase.DIFFUSING].pieces if Phase.DIFFUSING in truth else 0
-    progress = JobProgress(timings.forecast("tone", "1", workload), steps, clock)
-    progress.start()
+    progress = Estimator(timings.forecast("tone", "1", workload), steps, clock)
     begin = clock.now
     total = sum(phase.seconds for phase in truth.values())
     tick = total / samples
 
-    def claim() -> tuple[float, ProgressSnapshot]:
-        return 100.0 * (clock.now - begin) / total, progress.snapshot()
+    def claim() -> tuple[float, Estimate]:
+        return 100.0 * (clock.now - begin) / total, progress.estimate()
 
     for phase, true in truth.items():
         pieces = true.pieces_sec()
@@ -75,6 +74,6 @@ def run_job(
         timings.learn("tone", "1", workload, progress.measured)
 
 
-def worst_claim(claims: Iterator[tuple[float, ProgressSnapshot]]) -> tuple[float, float, int]:
+def worst_claim(claims: Iterator[tuple[float, Estimate]]) -> tuple[float, float, int]:
     """(points off, true percent, claimed percent) where the claim was furthest from the truth."""
     return max((abs(truth - claimed.percent), truth, claimed.percent) for truth, claimed in claims)

@@ -11,7 +11,7 @@ import pytest
 from lofi_daemon.backends.protocol import Phase
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
-from lofi_daemon.jobs.job import Completed, Event, FinalEvent
+from lofi_daemon.jobs.events import JobCompleted, JobEvent, LastWord
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters
 from lofi_daemon.tracks import TrackCache
@@ -32,16 +32,16 @@ class House:
         factories = {backend.type: lambda _, backend=backend: backend for backend in backends}
         self.tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
         self.jobs = Jobs(settings, Registry(settings, factories), self.tracks)
-        self.ends: list[FinalEvent] = []
+        self.ends: list[LastWord] = []
         self._changed = asyncio.Event()
         self.jobs.subscribe(self._listen)
 
-    def _listen(self, event: Event) -> None:
+    def _listen(self, event: JobEvent) -> None:
         if not hasattr(event, "percent"):
             self.ends.append(event)  # pyright: ignore[reportArgumentType]
             self._changed.set()
 
-    async def until(self, count: int) -> list[FinalEvent]:
+    async def until(self, count: int) -> list[LastWord]:
         while len(self.ends) < count:
             self._changed.clear()
             await asyncio.wait_for(self._changed.wait(), 30)
@@ -64,8 +64,8 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
-def prompts(ends: list[FinalEvent]) -> list[str]:
-    return [end.track.prompt for end in ends if isinstance(end, Completed)]
+def prompts(ends: list[LastWord]) -> list[str]:
+    return [end.track.prompt for end in ends if isinstance(end, JobCompleted)]
 
 
 def test_every_request_overtakes_the_radio(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_listener_hears_of_a_cached_track_after_the_ticket(tmp_path: Path) -> 
         assert (again.status, again.track_id) == ("cached", ticket.track_id)
         assert len(house.ends) == 1
         end = (await house.until(2))[1]
-        assert isinstance(end, Completed)
+        assert isinstance(end, JobCompleted)
         assert end.generation_time_sec == 0.0
         assert end.path == house.tracks.path(end.track)
 

@@ -6,8 +6,8 @@ import pytest
 
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.errors import QueueFull
+from lofi_daemon.jobs.estimate import Estimator
 from lofi_daemon.jobs.job import Job, Priority
-from lofi_daemon.jobs.progress import JobProgress
 from lofi_daemon.jobs.queue import MAX_WAITING, JobQueue
 from tests.tone_backend import ToneBackend
 
@@ -16,7 +16,7 @@ HIGH, NORMAL, PREFETCH = Priority.HIGH, Priority.NORMAL, Priority.PREFETCH
 
 def job(name: str, priority: Priority = NORMAL) -> Job:
     return Job(
-        name, ToneBackend(), "1", GenerationRequest(name, 30.0, 0), priority, {}, JobProgress({}, 0)
+        name, ToneBackend(), "1", GenerationRequest(name, 30.0, 0), priority, {}, Estimator({}, 0)
     )
 
 

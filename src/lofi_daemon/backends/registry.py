@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from lofi_daemon.backends.ace_step.backend import ace_step_backend
 from lofi_daemon.backends.demo.backend import demo_backend
 from lofi_daemon.backends.musicgen.backend import musicgen_backend
 from lofi_daemon.backends.options import SoundT, with_backends
-from lofi_daemon.backends.protocol import Backend
+from lofi_daemon.backends.protocol import Availability, Backend
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import (
     BackendNotInstalled,
@@ -24,6 +25,26 @@ FACTORIES: Mapping[str, Callable[[Settings], Backend]] = {
     "musicgen": musicgen_backend,
     "demo": demo_backend,
 }
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backend and what it said of itself when it was asked, once."""
+
+    backend: Backend
+    availability: Availability
+
+    @property
+    def usable(self) -> bool:
+        return self.availability.installed and self.availability.error is None
+
+    def raise_if_unusable(self) -> None:
+        """Raises BackendNotInstalled, ModelLoadFailed."""
+        if self.availability.error is not None:
+            raise ModelLoadFailed(self.availability.error)
+        if not self.availability.installed:
+            info = self.backend.info
+            raise BackendNotInstalled(f"{info.name} is not installed.", backend=info.type)
 
 
 class Registry:
@@ -70,31 +91,40 @@ class Registry:
             self._models[model] = with_backends(model, [backend.info for backend in self])
         return cast("type[SoundT]", self._models[model])
 
-    def default(self) -> Backend:
-        """The configured backend, else the best installed full model, else the bundled one."""
-        if self._settings.backend is not None:
-            return self.get(self._settings.backend)
-        backends = list(self)
-        for backend in backends:
-            available = backend.availability()
-            if backend.info.full_model and available.installed and available.error is None:
-                return backend
-        return next((backend for backend in backends if not backend.info.full_model), backends[0])
+    def survey(self) -> list[Choice]:
+        """Every backend, each asked once."""
+        return [_asked(backend) for backend in self]
 
-    def choose(self, name: str | None) -> Backend:
-        """The backend a request gets. One that was named, or configured, is never replaced.
+    def default(self, survey: Iterable[Choice] | None = None) -> Choice:
+        """The configured backend, else the best installed full model, else the bundled one.
 
-        Raises InvalidBackend, BackendNotInstalled, ModelLoadFailed.
+        Where a survey was made already, nobody is asked again.
         """
-        backend = self.default() if name is None else self.get(name)
-        available = backend.availability()
-        if available.error is not None:
-            raise ModelLoadFailed(available.error)
-        if not available.installed:
-            raise BackendNotInstalled(
-                f"{backend.info.name} is not installed.", backend=backend.info.type
-            )
-        return backend
+        choices = survey or map(_asked, self)
+        configured = self._settings.backend
+        if configured is not None:
+            if survey is None:
+                return _asked(self.get(configured))
+            return next(each for each in choices if each.backend.info.type == configured)
+        last_resort: Choice | None = None
+        for choice in choices:
+            if choice.backend.info.full_model and choice.usable:
+                return choice
+            if last_resort is None or last_resort.backend.info.full_model:
+                last_resort = choice
+        assert last_resort is not None, "a registry has backends"
+        return last_resort
+
+    def choose(self, name: str | None) -> Choice:
+        """The backend a request gets, usable or not. One that was named is never replaced.
+
+        Raises InvalidBackend.
+        """
+        return self.default() if name is None else _asked(self.get(name))
+
+    def forget(self, backend: Backend) -> None:
+        """Make this backend anew when it is next asked for: a call hangs in the one there is."""
+        self._made = {name: made for name, made in self._made.items() if made is not backend}
 
     def unload_all(self) -> None:
         """Give back the memory of every model."""
@@ -106,3 +136,7 @@ class Registry:
         for other in self._made.values():
             if other is not backend:
                 other.unload()
+
+
+def _asked(backend: Backend) -> Choice:
+    return Choice(backend, backend.availability())

@@ -18,7 +18,7 @@ from lofi_daemon.commands.flags import given_parameters
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import ConfigurationError, OutputFailed, TrackError
 from lofi_daemon.files.temporary import replace_file, temporary_file
-from lofi_daemon.jobs.job import Completed, Event, Failed, FinalEvent, Progress
+from lofi_daemon.jobs.events import JobAdvanced, JobCompleted, JobEvent, JobFailed, LastWord
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters, parse
 from lofi_daemon.sound.clip import AudioClip
@@ -26,7 +26,7 @@ from lofi_daemon.terminal.streams import can_draw, has_blocks
 from lofi_daemon.text import say
 from lofi_daemon.tracks import TrackCache
 
-ShowProgress = Callable[[Progress], None]
+ShowProgress = Callable[[JobAdvanced], None]
 
 
 def generate(settings: Settings, options: argparse.Namespace) -> int:
@@ -51,11 +51,11 @@ async def _generate(
     tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
     tracks.prepare()
     jobs = Jobs(settings, registry, tracks, in_background=False)
-    end: asyncio.Future[FinalEvent] = asyncio.get_running_loop().create_future()
+    end: asyncio.Future[LastWord] = asyncio.get_running_loop().create_future()
     with _progress_display() as show:
 
-        def listen(event: Event) -> None:
-            if isinstance(event, Progress):
+        def listen(event: JobEvent) -> None:
+            if isinstance(event, JobAdvanced):
                 show(event)
             elif not end.done():
                 end.set_result(event)
@@ -65,9 +65,9 @@ async def _generate(
         _cancel_on_interrupt(jobs, ticket.track_id)
         event = await end
     await jobs.close(timeout_sec=1.0)
-    if isinstance(event, Failed):
+    if isinstance(event, JobFailed):
         raise event.error
-    if not isinstance(event, Completed):
+    if not isinstance(event, JobCompleted):
         return 130
     path = event.path
     if output is not None:
@@ -83,7 +83,7 @@ async def _generate(
     return 0
 
 
-def _report(event: Completed, registry: Registry, path: Path, *, named: bool) -> None:
+def _report(event: JobCompleted, registry: Registry, path: Path, *, named: bool) -> None:
     track = event.track
     say(f"backend: {track.backend}   seed: {track.seed}   {track.duration_sec:g} s", end="")
     say(f", made in {event.generation_time_sec:.1f} s" if event.generation_time_sec else ", cached")
@@ -178,7 +178,7 @@ def _progress_display() -> AbstractContextManager[ShowProgress]:
 def _plain_lines() -> ShowProgress:
     told = -1
 
-    def show(progress: Progress) -> None:
+    def show(progress: JobAdvanced) -> None:
         nonlocal told
         if progress.percent // 10 > told:
             told = progress.percent // 10
@@ -214,14 +214,14 @@ class _Bar:
     ) -> None:
         self._bar.stop()
 
-    def _show(self, progress: Progress) -> None:
+    def _show(self, progress: JobAdvanced) -> None:
         left = f"{progress.eta_sec:.0f} s left"
         self._bar.update(
             self._task, completed=progress.percent, description=f"{_phase(progress)}, {left}"
         )
 
 
-def _phase(progress: Progress) -> str:
+def _phase(progress: JobAdvanced) -> str:
     phase = progress.phase.value.replace("_", " ")
     if progress.total_steps and 0 < progress.step < progress.total_steps:
         return f"{phase}, step {progress.step} of {progress.total_steps}"

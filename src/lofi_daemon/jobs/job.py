@@ -1,18 +1,15 @@
-"""A piece of work, and the events that tell of it."""
+"""A piece of work and the one thing that is true of it: its state."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
-from pathlib import Path
+from enum import Enum, IntEnum
 
-from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase, Understood
+from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import LofiError
-from lofi_daemon.jobs.progress import JobProgress
-from lofi_daemon.tracks import Track
+from lofi_daemon.jobs.estimate import Estimator
 
 
 class Priority(IntEnum):
@@ -23,11 +20,33 @@ class Priority(IntEnum):
     PREFETCH = 2
 
 
+class State(Enum):
+    """A job's life, in this order; it may be over from anywhere.
+
+    WAITING in the queue; STARTING: its turn has come; RUNNING in the worker's thread; COMMITTING:
+    its track is being put into the folder, and it cannot be cancelled any more; OVER: its last word
+    has been said.
+    """
+
+    WAITING = "waiting"
+    STARTING = "starting"
+    RUNNING = "running"
+    COMMITTING = "committing"
+    OVER = "over"
+
+
+_NEXT = {
+    State.WAITING: State.STARTING,
+    State.STARTING: State.RUNNING,
+    State.RUNNING: State.COMMITTING,
+}
+
+
 @dataclass(eq=False)
 class Job:
     """One track being waited for.
 
-    The request is resolved. `workload` and `progress` are a forecast while the job waits, and
+    The request is resolved. `workload` and `estimator` are a forecast while the job waits, and
     are made anew when it starts.
     """
 
@@ -37,74 +56,39 @@ class Job:
     request: GenerationRequest
     priority: Priority
     workload: Mapping[Phase, float]
-    progress: JobProgress
+    estimator: Estimator
     token: CancelToken = field(default_factory=CancelToken)
-    finished: bool = False
-    _committing: bool = False
+    _state: State = State.WAITING
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def cancel(self) -> bool:
-        """Ask the job to stop; False when its track is being put into the folder already."""
-        with self._lock:
-            if self._committing:
-                return False
-        self.token.cancel()
-        return True
-
-    def begin_commit(self) -> None:
-        """From here on the job cannot be cancelled. Raises Cancelled when it was before."""
-        with self._lock:
-            self.token.raise_if_cancelled()
-            self._committing = True
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a running job stands: percent of its time from 0 to 99, eta in seconds.
-
-    step and total_steps count solver iterations (tokens, for a model that decodes tokens).
-    """
-
-    track_id: str
-    percent: int
-    step: int
-    total_steps: int
-    eta_sec: float
-    phase: Phase
-    counts_tokens: bool = False
-
-
-@dataclass(frozen=True)
-class Completed:
-    """The track is at `path`. generation_time_sec is 0 when it was there before.
-
-    understood: what the backend read from the prompt, where it says so. warning: why the path is
-    not in the folder of tracks, where it is not.
-    """
-
-    track: Track
-    path: Path
-    generation_time_sec: float
-    understood: Understood | None = None
-    warning: str | None = None
+    @property
+    def state(self) -> State:
+        return self._state
 
     @property
-    def track_id(self) -> str:
-        return self.track.track_id
+    def is_over(self) -> bool:
+        return self._state is State.OVER
 
+    def move(self, to: State) -> bool:
+        """Go on to the next state, or to the end; False, and nothing changes, where that is no way.
 
-@dataclass(frozen=True)
-class Failed:
-    track_id: str
-    error: LofiError
+        A job that was cancelled is not committed, and one that is over stays so: of all who would
+        say a last word the one whose move succeeds says it. May be called from any thread.
+        """
+        with self._lock:
+            if self._state is State.OVER:
+                return False
+            if to is not State.OVER and _NEXT.get(self._state) is not to:
+                return False
+            if to is State.COMMITTING and self.token.cancelled:
+                return False
+            self._state = to
+            return True
 
-
-@dataclass(frozen=True)
-class Cancelled:
-    track_id: str
-    step: int
-    total_steps: int
-
-
-FinalEvent = Completed | Failed | Cancelled
-Event = Progress | FinalEvent
+    def cancel(self) -> bool:
+        """Ask the job to stop; False where it is too late. After True it never commits."""
+        with self._lock:
+            if self._state in (State.COMMITTING, State.OVER):
+                return False
+            self.token.cancel()
+            return True

@@ -4,55 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-import time
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from lofi_daemon.backends.checks import check_duration
-from lofi_daemon.backends.options import given_options
-from lofi_daemon.backends.protocol import (
-    Backend,
-    GenerationRequest,
-    Phase,
-    Understood,
-    parse_options,
-)
+from lofi_daemon.aside import aside
+from lofi_daemon.backends.protocol import Understood
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import (
+    CacheWriteFailed,
     LofiError,
+    ModelInferenceFailed,
+    ShuttingDown,
     TrackAlreadyComplete,
     TrackNotFound,
 )
-from lofi_daemon.jobs.job import (
-    Cancelled,
-    Completed,
-    Event,
-    FinalEvent,
-    Job,
-    Priority,
-    Progress,
+from lofi_daemon.jobs.estimate import Estimate, Estimator
+from lofi_daemon.jobs.events import (
+    JobAdvanced,
+    JobCancelled,
+    JobCompleted,
+    JobEvent,
+    JobFailed,
+    LastWord,
 )
-from lofi_daemon.jobs.progress import JobProgress, ProgressSnapshot
+from lofi_daemon.jobs.job import Job, Priority, State
 from lofi_daemon.jobs.queue import JobQueue
+from lofi_daemon.jobs.reporting import SHORTEST_GAP_SEC, Reporting, patience_sec, position_of
+from lofi_daemon.jobs.requests import Resolved, resolve
 from lofi_daemon.jobs.timings import Timings
 from lofi_daemon.jobs.worker import Worker
 from lofi_daemon.parameters import GenerationParameters
-from lofi_daemon.tracks import TrackCache, track_id
+from lofi_daemon.tracks import TrackCache
 
 log = logging.getLogger(__name__)
 
-TICK_SEC = 0.1
 # A model call usually stops at its next operator. Making a session cannot be stopped at all: the
 # job is reported cancelled, and its thread comes back when it can.
 GIVE_UP_SEC = 0.15
 # The answer and the first progress go out before the interpreter is busy loading libraries.
 START_AFTER_SEC = 0.01
-_WRITING_SEC_PER_TRACK_SEC = 0.006
+# What a daemon that ends waits for files that are being removed.
+ABANDON_SEC = 0.2
+# Each model call that hangs keeps its memory, and perhaps a processor, until the daemon ends.
+MAX_HUNG = 3
 
 
 @dataclass(frozen=True)
@@ -70,23 +68,10 @@ class Ticket:
     understood: Understood | None = None
 
 
-@dataclass(frozen=True)
-class Resolved:
-    """A request as a backend will carry it out."""
-
-    backend: Backend
-    model_version: str | None
-    request: GenerationRequest
-
-    @property
-    def track_id(self) -> str:
-        return track_id(self.backend.info.type, self.model_version, self.request)
-
-
 class Jobs:
     """Lives in the event loop, on whose thread every method must be called.
 
-    For every ticket that is not `cached` exactly one of Completed, Failed and Cancelled is
+    For every ticket that is not `cached` exactly one of JobCompleted, JobFailed and JobCancelled is
     published, and nothing of that track after it.
     """
 
@@ -100,28 +85,23 @@ class Jobs:
     ) -> None:
         """in_background: generating lets everything else on the machine go first."""
         self._loop = asyncio.get_running_loop()
+        self._settings = settings
         self._registry = registry
         self._tracks = tracks
+        self._in_background = in_background
         self._queue = JobQueue()
         self._timings = Timings(settings.cache_folder / "timings.json")
         self._current: Job | None = None
-        self._last_progress = Progress("", 0, 0, 0, 0.0, Phase.LOADING)
-        self._last_progress_at = 0.0
-        self._listeners: list[Callable[[Event], None]] = []
+        self._reporting = Reporting()
+        # Cancelled before their turn; their last word follows the answer that cancelled them.
+        self._leaving: list[Job] = []
+        self._closing = False
+        self._hung = 0
+        self._listeners: list[Callable[[JobEvent], None]] = []
         self._protected: Callable[[], AbstractSet[str]] = frozenset
-        self._worker = Worker(
-            registry,
-            tracks,
-            self._timings,
-            settings.track_format,
-            in_background=in_background,
-            unload_after_sec=settings.unload_after_sec,
-            protected=lambda: self._protected(),
-            on_step=self._step_done,
-            on_end=self._job_ended,
-        )
+        self._worker = self._new_worker()
 
-    def subscribe(self, listener: Callable[[Event], None]) -> None:
+    def subscribe(self, listener: Callable[[JobEvent], None]) -> None:
         """Call `listener` with every event, in the event loop."""
         self._listeners.append(listener)
 
@@ -130,12 +110,12 @@ class Jobs:
         self._protected = protected
 
     @property
-    def current(self) -> tuple[Job, ProgressSnapshot] | None:
+    def current(self) -> tuple[Job, Estimate] | None:
         """The running job and how far it is."""
         job = self._current
-        if job is None or job.finished:
+        if job is None or job.is_over:
             return None
-        return job, job.progress.snapshot()
+        return job, job.estimator.estimate()
 
     @property
     def waiting(self) -> list[Job]:
@@ -144,47 +124,42 @@ class Jobs:
 
     def find(self, track_id: str) -> Job | None:
         """The job that makes this track, running or waiting."""
-        if self._current is not None and self._is_alive(self._current, track_id):
-            return self._current
+        job = self._current
+        if job is not None and job.track_id == track_id and not job.is_over:
+            return job
         return self._queue.find(track_id)
 
     def resolve(self, parameters: GenerationParameters) -> Resolved:
-        """Choose the backend, fill in its defaults, draw a seed; raises what is wrong with it.
+        """What a request would be carried out as; raises what is wrong with it.
 
         Raises InvalidBackend, BackendNotInstalled, ModelLoadFailed, InvalidDuration,
         InvalidParams.
         """
-        info = (
-            self._registry.default()
-            if parameters.backend is None
-            else self._registry.get(parameters.backend)
-        ).info
-        check_duration(info, parameters.duration_sec)
-        backend = self._registry.choose(parameters.backend)
-        # 32 bits: easily typed again, and exact in every client's numbers.
-        seed = secrets.randbits(32) if parameters.seed is None else parameters.seed
-        options = parse_options(info.options, given_options(parameters), info.name)
-        request = GenerationRequest(parameters.prompt, parameters.duration_sec, seed, options)
-        return Resolved(backend, backend.availability().model_version, backend.resolve(request))
+        return resolve(self._registry, parameters)
 
     def submit(self, parameters: GenerationParameters, *, prefetch: bool = False) -> Ticket:
-        """Have a track made. Raises what `resolve` raises, and QueueFull.
+        """Have a track made. Raises what `resolve` raises, QueueFull and ShuttingDown.
 
         `prefetch` is for the radio's work ahead, which every other request overtakes.
         """
+        if self._closing:
+            raise ShuttingDown("The daemon ends; no track is begun.")
         resolved = self.resolve(parameters)
         identity = resolved.track_id
         priority = Priority[parameters.priority.upper()] if not prefetch else Priority.PREFETCH
-        job = self._shared(identity)
+        self._say_farewell(identity)
+        job = self.find(identity)
         if job is not None:
             return self._ticket(job, self._wanted_again(job, priority))
         track = self._tracks.find(identity)
         if track is not None:
             understood = resolved.backend.info.understood(track.prompt)
-            cached = Completed(track, self._tracks.path(track), 0.0, understood)
+            cached = JobCompleted(track, self._tracks.path(track), 0.0, understood)
             self._loop.call_soon(self._publish, cached)
             return Ticket(identity, "cached", 0, track.seed, track.backend, understood)
-        workload = _workload(resolved)
+        if self._hung >= MAX_HUNG:
+            raise _too_many_hung()
+        workload = resolved.workload()
         job = Job(
             identity,
             resolved.backend,
@@ -205,60 +180,56 @@ class Jobs:
 
         Raises TrackNotFound, and TrackAlreadyComplete when it is too late.
         """
-        job = self._current
-        if job is not None and self._is_alive(job, track_id):
-            if not job.cancel():
+        job = self.find(track_id)
+        if job is None:
+            if self._tracks.find(track_id) is not None:
                 raise TrackAlreadyComplete(f"Track '{track_id}' is finished.")
-            self._loop.call_later(GIVE_UP_SEC, self._give_up, job)
-            return True
-        job = self._queue.find(track_id)
-        if job is not None:
+            raise TrackNotFound(f"There is no track '{track_id[:64]}'.")
+        if job.state is State.WAITING:
             self._queue.remove(job)
-            self._loop.call_soon(self._give_up, job)
+            self._leave(job)
             return False
-        if self._tracks.find(track_id) is not None:
+        if not job.cancel():
             raise TrackAlreadyComplete(f"Track '{track_id}' is finished.")
-        raise TrackNotFound(f"There is no track '{track_id[:64]}'.")
+        self._loop.call_later(GIVE_UP_SEC, self._say_cancelled, job)
+        return True
 
     def clear(self) -> list[str]:
         """Forget the jobs that wait; their tracks. The running one goes on."""
         jobs = self._queue.clear()
         for job in jobs:
-            self._loop.call_soon(self._give_up, job)
+            self._leave(job)
         return [job.track_id for job in jobs]
 
     def estimated_wait_sec(self) -> float:
         """Until everything that runs and waits now is done."""
         current = self.current
         running = current[1].eta_sec if current is not None else 0.0
-        return running + sum(job.progress.total_forecast_sec for job in self._queue)
+        return running + sum(job.estimator.total_forecast_sec for job in self._queue)
+
+    def stop_accepting(self) -> None:
+        """From here on every request is refused and nothing starts; who waits is told at once."""
+        self._closing = True
+        self.clear()
 
     async def close(self, timeout_sec: float) -> bool:
         """Cancel everything and end the thread; whether it ended in time.
 
-        What it was writing is removed either way.
+        What it was writing is removed either way, and every job has its last word.
         """
-        self.clear()
+        self.stop_accepting()
         job = self._current
-        if job is not None and not job.finished and job.cancel():
-            self._loop.call_later(GIVE_UP_SEC, self._give_up, job)
+        if job is not None and job.cancel():
+            self._loop.call_later(GIVE_UP_SEC, self._say_cancelled, job)
         self._worker.stop()
-        ended = await asyncio.to_thread(self._worker.join, timeout_sec)
+        ended = await aside(self._worker.join, timeout_sec)
         await asyncio.sleep(0)  # the thread's last event is behind this one in the loop
-        if job is not None and job.token.cancelled:
-            self._give_up(job)
-        self._tracks.abandon()
+        if job is not None and not ended:
+            self._say_without_thread(job)
+        await aside(self._tracks.abandon, ABANDON_SEC)
         return ended
 
     # A job's life
-
-    def _shared(self, track_id: str) -> Job | None:
-        """The job that an equal request can share."""
-        job = self._current
-        if job is not None and self._is_alive(job, track_id) and job.token.cancelled:
-            self._give_up(job)  # its end is told before the new request is answered
-            job = None
-        return self.find(track_id)
 
     def _wanted_again(self, job: Job, priority: Priority) -> int:
         if job is self._current:
@@ -276,98 +247,158 @@ class Jobs:
         self._current = job
         if job is None:
             return
+        job.move(State.STARTING)
         resolved = Resolved(job.backend, job.model_version, job.request)
         try:
             # Meanwhile the model may have been loaded, or unloaded.
-            job.workload = _workload(resolved)
+            job.workload = resolved.workload()
         except LofiError as error:  # its files vanished while it waited; loading says so best
             log.info("Track %s starts with an old forecast: %s", job.track_id, error)
-        job.progress = self._forecast(resolved, job.workload)
-        self._last_progress = Progress(job.track_id, -1, 0, 0, 0.0, Phase.LOADING)
+        job.estimator = self._forecast(resolved, job.workload)
+        self._reporting = Reporting()
         self._loop.call_soon(self._tick, job)
         self._loop.call_later(START_AFTER_SEC, self._run, job)
 
     def _run(self, job: Job) -> None:
-        if job.finished:  # given up before it began
+        if job.is_over:  # it was cancelled before it began
             self._start_next()
         else:
             self._worker.run(job)
 
-    def _give_up(self, job: Job) -> None:
+    def _ended(self, job: Job, word: LastWord) -> None:
+        """The thread is done with a job. One that was cancelled is so, however the model put it."""
+        if job.token.cancelled and not isinstance(word, JobCompleted):
+            self._say_cancelled(job)
+        self._say(job, word)
+        if job is self._current:
+            self._start_next()
+
+    def _leave(self, job: Job) -> None:
+        self._leaving.append(job)
+        self._loop.call_soon(self._say_farewell)
+
+    def _say_farewell(self, track_id: str | None = None) -> None:
+        """Tell what is owed: that a track was cancelled comes before it is asked for again."""
+        job = self._current
+        if job is not None and job.track_id == track_id and job.token.cancelled:
+            self._say_cancelled(job)
+        leaving, self._leaving = self._leaving, []
+        for each in leaving:
+            self._say_cancelled(each)
+
+    def _say_cancelled(self, job: Job) -> None:
         """Report a job as cancelled, whatever its thread is still doing."""
-        state = job.progress.snapshot()
-        self._finish(job, Cancelled(job.track_id, state.step, state.total_steps))
+        estimate = job.estimator.estimate()
+        self._say(job, JobCancelled(job.track_id, estimate.step, estimate.total_steps))
 
-    def _finish(self, job: Job, event: FinalEvent) -> None:
-        if job.finished:
-            return
-        job.finished = True
-        self._publish(event)
+    def _say(self, job: Job, word: LastWord) -> None:
+        if job.move(State.OVER):
+            self._publish(word)
 
-    def _publish(self, event: Event) -> None:
+    def _publish(self, event: JobEvent) -> None:
         for listener in self._listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception:
+                log.exception("A listener failed over %s", type(event).__name__)
 
-    def _is_alive(self, job: Job, track_id: str) -> bool:
-        return job.track_id == track_id and not job.finished
-
-    def _forecast(self, resolved: Resolved, workload: Mapping[Phase, float]) -> JobProgress:
+    def _forecast(self, resolved: Resolved, workload: Mapping[Phase, float]) -> Estimator:
         forecast = self._timings.forecast(
             resolved.backend.info.type, resolved.model_version, workload
         )
-        return JobProgress(forecast, resolved.request.options.expected_steps, time.monotonic)
+        return Estimator(forecast, resolved.request.options.expected_steps, self._loop.time)
 
-    # Progress
+    # Progress, and work that gives no sign any more
 
     def _tick(self, job: Job) -> None:
-        if job is self._current and not job.finished:
-            self._emit(job, _progress(job), forced=False)
-            self._loop.call_later(TICK_SEC, self._tick, job)
-
-    def _emit(self, job: Job, progress: Progress, *, forced: bool) -> None:
-        if job.finished:
+        if job is not self._current:
             return
-        last = self._last_progress
-        progress = replace(progress, percent=max(progress.percent, last.percent))
-        now = self._loop.time()
-        waited = now - self._last_progress_at
-        news = progress.percent > last.percent or progress.phase is not last.phase or waited >= 1.0
-        if forced or (news and waited >= TICK_SEC * 0.99):
-            self._last_progress = progress
-            self._last_progress_at = now
-            self._publish(progress)
+        if not job.is_over:
+            event = self._reporting.look(position_of(job), self._loop.time())
+            if event is not None:
+                self._publish(event)
+        estimate = job.estimator.estimate()
+        if estimate.silent_sec > patience_sec(estimate, cancelled=job.token.cancelled):
+            self._go_on_without(job, estimate)
+        else:
+            self._loop.call_later(SHORTEST_GAP_SEC, self._tick, job)
 
-    # Called in the worker's thread
+    def _step_done(self, job: Job, event: JobAdvanced) -> None:
+        if job is self._current and not job.is_over:
+            self._publish(self._reporting.step(event, self._loop.time()))
 
-    def _step_done(self, job: Job) -> None:
-        progress = _progress(job)
-        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            self._loop.call_soon_threadsafe(lambda: self._emit(job, progress, forced=True))
-
-    def _job_ended(self, job: Job, event: FinalEvent) -> None:
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._end, job, event)
-
-    def _end(self, job: Job, event: FinalEvent) -> None:
-        if job.token.cancelled and not isinstance(event, Completed):
-            self._give_up(job)  # however the model put it
-        self._finish(job, event)
+    def _go_on_without(self, job: Job, estimate: Estimate) -> None:
+        """Nothing ends a thread that hangs in a library: the next job gets another one."""
+        log.error(
+            "Track %s gave no sign for %.0f s (%s); its thread is left alone, and the model is "
+            "loaded anew for the next track. Restart the daemon to get its memory back.",
+            job.track_id,
+            estimate.silent_sec,
+            estimate.phase.value,
+        )
+        was_cancelled = job.token.cancelled
+        self._hung += 1
+        self._worker.stop()
+        self._worker = self._new_worker()
+        self._registry.forget(job.backend)
+        for waiting in self._queue:
+            if waiting.backend is job.backend:
+                waiting.backend = self._registry.get(job.backend.info.type)
+        if not was_cancelled and job.cancel():
+            self._say(job, JobFailed(job.track_id, _hung_in(job, estimate)))
+        self._say_without_thread(job)
+        if self._hung >= MAX_HUNG:
+            for waiting in self._queue.clear():
+                self._say(waiting, JobFailed(waiting.track_id, _too_many_hung()))
         self._start_next()
 
+    def _say_without_thread(self, job: Job) -> None:
+        """The last word on a job that was told to stop, or that the folder does not let go."""
+        if job.state is State.COMMITTING:
+            self._say(job, JobFailed(job.track_id, _folder_is_silent(self._tracks)))
+        else:
+            self._say_cancelled(job)
 
-def _workload(resolved: Resolved) -> dict[Phase, float]:
-    writing = resolved.request.duration_sec * _WRITING_SEC_PER_TRACK_SEC
-    return {Phase.WRITING: writing, **resolved.backend.workload(resolved.request)}
+    # The worker
+
+    def _new_worker(self) -> Worker:
+        """Its callbacks come in its own thread."""
+        return Worker(
+            self._registry,
+            self._tracks,
+            self._timings,
+            self._settings.track_format,
+            in_background=self._in_background,
+            unload_after_sec=self._settings.unload_after_sec,
+            protected=lambda: self._protected(),
+            on_step=lambda job: self._from_thread(self._step_done, job, position_of(job)),
+            on_end=lambda job, word: self._from_thread(self._ended, job, word),
+        )
+
+    def _from_thread(self, call: Callable[..., None], *arguments: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            self._loop.call_soon_threadsafe(call, *arguments)
 
 
-def _progress(job: Job) -> Progress:
-    state = job.progress.snapshot()
-    return Progress(
-        job.track_id,
-        state.percent,
-        state.step,
-        state.total_steps,
-        state.eta_sec,
-        state.phase,
-        counts_tokens=Phase.DECODING_TOKENS in job.workload,
+def _hung_in(job: Job, estimate: Estimate) -> LofiError:
+    return ModelInferenceFailed(
+        f"{job.backend.info.name} gave no sign for {estimate.silent_sec:.0f} s "
+        f"({estimate.phase.value.replace('_', ' ')}) and was given up.",
+        hint="Ask in other words or for a shorter track; restarting the daemon gives its memory "
+        "back (:Lofi restart).",
+    )
+
+
+def _too_many_hung() -> LofiError:
+    return ModelInferenceFailed(
+        f"{MAX_HUNG} model calls have hung since the daemon started, and none is begun any more.",
+        hint="Restart the daemon (:Lofi restart).",
+    )
+
+
+def _folder_is_silent(tracks: TrackCache) -> LofiError:
+    return CacheWriteFailed(
+        f"The track folder {tracks.folder} does not answer while a track is put into it.",
+        hint="Look at the disk or the network that it lies on; the track may be there afterwards.",
+        path=str(tracks.folder),
     )

@@ -16,7 +16,8 @@ from lofi_daemon.backends.protocol import Phase, PhaseProgress
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import TrackFormat
 from lofi_daemon.errors import InternalError, LofiError, ModelInferenceFailed, ModelLoadFailed
-from lofi_daemon.jobs.job import Cancelled, Completed, Failed, FinalEvent, Job
+from lofi_daemon.jobs.events import JobCancelled, JobCompleted, JobFailed, LastWord
+from lofi_daemon.jobs.job import Job, State
 from lofi_daemon.jobs.timings import Timings
 from lofi_daemon.memory import give_back_freed_memory
 from lofi_daemon.tracks import Track, TrackCache
@@ -41,7 +42,7 @@ class Worker:
         unload_after_sec: float | None = None,
         protected: Callable[[], AbstractSet[str]] = frozenset,
         on_step: Callable[[Job], None],
-        on_end: Callable[[Job, FinalEvent], None],
+        on_end: Callable[[Job, LastWord], None],
     ) -> None:
         self._registry = registry
         self._tracks = tracks
@@ -65,10 +66,9 @@ class Worker:
         """End the thread after the job it runs."""
         self._inbox.put(None)
 
-    def join(self, timeout_sec: float) -> bool:
-        """Whether the thread ended in time."""
-        self._thread.join(timeout_sec)
-        return not self._thread.is_alive()
+    def join(self) -> None:
+        """Wait until the thread has ended; for ever, where a model call hangs."""
+        self._thread.join()
 
     def _work(self) -> None:
         if self._in_background:
@@ -82,31 +82,36 @@ class Worker:
         try:
             return self._inbox.get(timeout=self._unload_after_sec)
         except queue.Empty:
+            pass
+        try:
             self._registry.unload_all()
-            give_back_freed_memory()
-            return self._inbox.get()
+        except Exception:
+            log.exception("The models' memory could not be given back")
+        give_back_freed_memory()
+        return self._inbox.get()
 
-    def _outcome(self, job: Job) -> FinalEvent:
+    def _outcome(self, job: Job) -> LastWord:
         """Run the job. The boundary: whatever is raised in there becomes an event here."""
         try:
             track = self._make(job)
         except cancellation.Cancelled:
-            state = job.progress.snapshot()
-            return Cancelled(job.track_id, state.step, state.total_steps)
+            estimate = job.estimator.estimate()
+            return JobCancelled(job.track_id, estimate.step, estimate.total_steps)
         except LofiError as error:
-            return Failed(job.track_id, error)
+            return JobFailed(job.track_id, error)
         except MemoryError:
-            return Failed(
+            return JobFailed(
                 job.track_id,
                 ModelInferenceFailed(
                     f"There is not enough memory to make this track with {job.backend.info.name}.",
                     hint="Close other programs, or ask for a shorter track.",
                 ),
             )
-        except Exception as error:
+        # A panic of a library that is written in Rust is no Exception; it must not end the thread.
+        except BaseException as error:
             log.exception("Track %s failed", job.track_id)
-            return Failed(job.track_id, InternalError(f"{type(error).__name__}: {error}"))
-        return Completed(
+            return JobFailed(job.track_id, InternalError(f"{type(error).__name__}: {error}"))
+        return JobCompleted(
             track,
             self._tracks.path(track),
             track.generation_time_sec,
@@ -115,8 +120,9 @@ class Worker:
         )
 
     def _make(self, job: Job) -> Track:
-        backend, token, progress = job.backend, job.token, job.progress
+        backend, token, estimator = job.backend, job.token, job.estimator
         report = self._reporter(job)
+        _move(job, State.RUNNING)
         token.raise_if_cancelled()
         # numpy and its kin come in with the model, not when the music is made and only waits.
         from lofi_daemon.tracks.writing import write_track
@@ -140,27 +146,37 @@ class Worker:
             backend=backend.info.type,
             model_version=job.model_version,
             track_format=self._track_format,
-            elapsed_sec=progress.elapsed_sec,
+            elapsed_sec=estimator.elapsed_sec,
             cancel=token,
-            before_commit=job.begin_commit,
+            before_commit=lambda: _move(job, State.COMMITTING),
             protected=self._protected,
         )
-        progress.finish()
-        self._timings.learn(
-            backend.info.type,
-            job.model_version,
-            job.workload,
-            progress.measured,
-        )
+        estimator.finish()
+        self._learn(job)
         return track
+
+    def _learn(self, job: Job) -> None:
+        """What goes wrong here cannot harm a track that is there already."""
+        try:
+            self._timings.learn(
+                job.backend.info.type, job.model_version, job.workload, job.estimator.measured
+            )
+        except Exception:
+            log.exception("The times of track %s are not remembered", job.track_id)
 
     def _reporter(self, job: Job) -> Callable[[PhaseProgress], None]:
         def report(progress: PhaseProgress) -> None:
-            job.progress.update(progress)
+            job.estimator.update(progress)
             if progress.phase is Phase.DIFFUSING and progress.done > 0:
                 self._on_step(job)
 
         return report
+
+
+def _move(job: Job, to: State) -> None:
+    """Raises Cancelled where the job was told to stop, or given up, before."""
+    if not job.move(to):
+        raise cancellation.Cancelled
 
 
 def lower_priority() -> None:

@@ -7,7 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lofi_daemon.jobs.job import Cancelled, Completed, Event, Failed, Progress
+from lofi_daemon.jobs.events import (
+    JobAdvanced,
+    JobCancelled,
+    JobCompleted,
+    JobEvent,
+    JobFailed,
+)
 from lofi_daemon.rpc.messages import (
     GenerationCancelled,
     GenerationComplete,
@@ -46,14 +52,14 @@ class Notifier:
             for send in held:
                 send()
 
-    def tell_of_job(self, event: Event) -> None:
+    def tell_of_job(self, event: JobEvent) -> None:
         """The notification of a job's event."""
-        if isinstance(event, Progress):
+        if isinstance(event, JobAdvanced):
             params = _progress(event)
             self.notify("generation_progress", params, replaces=f"progress {event.track_id}")
-        elif isinstance(event, Completed):
+        elif isinstance(event, JobCompleted):
             self.notify("generation_complete", _complete(event))
-        elif isinstance(event, Failed):
+        elif isinstance(event, JobFailed):
             error = event.error
             self.notify(
                 "generation_error",
@@ -68,7 +74,7 @@ class Notifier:
             self.notify("generation_cancelled", _cancelled(event))
 
 
-def _progress(event: Progress) -> GenerationProgress:
+def _progress(event: JobAdvanced) -> GenerationProgress:
     tokens = (
         {"tokens_generated": event.step, "tokens_estimated": event.total_steps}
         if event.counts_tokens
@@ -85,7 +91,7 @@ def _progress(event: Progress) -> GenerationProgress:
     )
 
 
-def _complete(event: Completed) -> GenerationComplete:
+def _complete(event: JobCompleted) -> GenerationComplete:
     track = event.track
     beside = {"understood": UnderstoodPrompt.of(event.understood), "warning": event.warning}
     told: dict[str, Any] = {name: value for name, value in beside.items() if value is not None}
@@ -103,7 +109,7 @@ def _complete(event: Completed) -> GenerationComplete:
     )
 
 
-def _cancelled(event: Cancelled) -> GenerationCancelled:
+def _cancelled(event: JobCancelled) -> GenerationCancelled:
     return GenerationCancelled(
         track_id=event.track_id, at_step=event.step, total_steps=event.total_steps
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from lofi_daemon.backends.options import declared
 from lofi_daemon.backends.protocol import Availability, Backend, GenerationRequest, Phase
+from lofi_daemon.backends.registry import Choice
 from lofi_daemon.errors import LofiError
 from lofi_daemon.parameters import GenerationParameters
 from lofi_daemon.rpc.daemon import Daemon
@@ -48,14 +49,16 @@ def queue_clear(daemon: Daemon, params: NoParameters) -> QueueClearResult:
 
 
 def get_backends(daemon: Daemon, params: NoParameters) -> BackendsResult:
+    survey = daemon.registry.survey()
     return BackendsResult(
-        backends=[_backend_status(daemon, backend) for backend in daemon.registry],
-        default_backend=daemon.registry.default().info.type,
+        backends=[_backend_status(daemon, choice) for choice in survey],
+        default_backend=daemon.registry.default(survey).backend.info.type,
     )
 
 
-def _backend_status(daemon: Daemon, backend: Backend) -> BackendStatus:
-    info, available = backend.info, backend.availability()
+def _backend_status(daemon: Daemon, choice: Choice) -> BackendStatus:
+    backend, available = choice.backend, choice.availability
+    info = backend.info
     current = daemon.jobs.current
     if daemon.downloads.is_running(info.type):
         status = "downloading"

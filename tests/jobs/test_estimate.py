@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lofi_daemon.backends.protocol import Phase, PhaseProgress
-from lofi_daemon.jobs.progress import JobProgress
+from lofi_daemon.jobs.estimate import Estimator
 from lofi_daemon.jobs.timings import Forecast, Timings
 from tests.jobs.simulation import SimulatedClock, TruePhase, run_job, worst_claim
 
@@ -112,11 +112,10 @@ def test_a_phase_reported_in_percent_but_done_in_few_windows(
 
 def test_a_phase_that_takes_far_longer_than_forecast_never_seems_done() -> None:
     clock = SimulatedClock()
-    progress = JobProgress({Phase.DECODING: Forecast(1.0, learnt=True)}, 0, clock)
-    progress.start()
+    progress = Estimator({Phase.DECODING: Forecast(1.0, learnt=True)}, 0, clock)
     progress.update(PhaseProgress(Phase.DECODING, 0, 1, 0.0))
     clock.now += 100.0
-    state = progress.snapshot()
+    state = progress.estimate()
     assert state.percent < 90
     assert state.eta_sec > 10.0
 

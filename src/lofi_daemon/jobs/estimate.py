@@ -42,14 +42,20 @@ _ORDER = {phase: index for index, phase in enumerate(Phase)}
 
 
 @dataclass(frozen=True)
-class ProgressSnapshot:
-    """percent 0–99, never falling; eta in seconds; step of total_steps in the counted phase."""
+class Estimate:
+    """percent 0–99, never falling; eta in seconds; step of total_steps in the counted phase.
+
+    silent_sec: since the work last reported anything; piece_sec: what the piece that is being
+    worked on is expected to take.
+    """
 
     phase: Phase
     percent: int
     eta_sec: float
     step: int
     total_steps: int
+    silent_sec: float
+    piece_sec: float
 
 
 @dataclass
@@ -61,7 +67,7 @@ class _RunningPhase:
     piece: float = 1.0  # how much of the phase may be done by the next report
 
 
-class JobProgress:
+class Estimator:
     """Fed by the working thread, read by any. Times are read from `clock`, in seconds."""
 
     def __init__(
@@ -73,7 +79,7 @@ class JobProgress:
         self._forecast = {p: forecast[p] for p in sorted(forecast, key=_ORDER.__getitem__)}
         self._clock = clock
         self._lock = threading.Lock()
-        self._started = clock()
+        self._started = self._reported = clock()
         first = Phase.LOADING if Phase.LOADING in forecast else Phase.ENCODING
         self._phase = _RunningPhase(first, self._started)
         self._finished: dict[Phase, float] = {}
@@ -93,18 +99,13 @@ class JobProgress:
         with self._lock:
             return dict(self._finished)
 
-    def start(self) -> None:
-        """The job begins now."""
-        with self._lock:
-            self._started = self._phase.started = self._clock()
-
     def elapsed_sec(self) -> float:
         return self._clock() - self._started
 
     def update(self, progress: PhaseProgress) -> None:
         """A piece of a phase is done, or a phase begins (done = 0)."""
         with self._lock:
-            now = self._clock()
+            now = self._reported = self._clock()
             if progress.phase is not self._phase.phase:
                 self._end_phase(now)
                 self._phase = _RunningPhase(progress.phase, now)
@@ -124,7 +125,7 @@ class JobProgress:
         with self._lock:
             self._end_phase(self._clock())
 
-    def snapshot(self) -> ProgressSnapshot:
+    def estimate(self) -> Estimate:
         with self._lock:
             now = self._clock()
             elapsed = max(0.0, now - self._started)
@@ -132,12 +133,14 @@ class JobProgress:
             share = elapsed / (elapsed + remaining) if elapsed + remaining > 0.0 else 0.0
             percent = min(99.0, 100.0 * share, self._ceiling())
             self._percent = max(self._percent, math.floor(percent))
-            return ProgressSnapshot(
+            return Estimate(
                 self._phase.phase,
                 self._percent,
                 round(remaining, 1),
                 self._step,
                 self._total_steps,
+                silent_sec=now - self._reported,
+                piece_sec=self._phase.piece * self._expected(self._phase),
             )
 
     def _end_phase(self, now: float) -> None:

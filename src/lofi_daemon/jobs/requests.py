@@ -1,0 +1,49 @@
+"""What was asked for, as a backend will carry it out."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from lofi_daemon.backends.checks import check_duration
+from lofi_daemon.backends.options import given_options
+from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase, parse_options
+from lofi_daemon.backends.registry import Registry
+from lofi_daemon.parameters import GenerationParameters
+from lofi_daemon.tracks import track_id
+
+_WRITING_SEC_PER_TRACK_SEC = 0.006
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A request that leaves nothing open, and who carries it out."""
+
+    backend: Backend
+    model_version: str | None
+    request: GenerationRequest
+
+    @property
+    def track_id(self) -> str:
+        return track_id(self.backend.info.type, self.model_version, self.request)
+
+    def workload(self) -> dict[Phase, float]:
+        """Expected seconds of each phase at reference speed. Raises what the backend raises."""
+        writing = self.request.duration_sec * _WRITING_SEC_PER_TRACK_SEC
+        return {Phase.WRITING: writing, **self.backend.workload(self.request)}
+
+
+def resolve(registry: Registry, parameters: GenerationParameters) -> Resolved:
+    """Choose the backend, fill in its defaults, draw a seed; raises what is wrong with it.
+
+    Raises InvalidBackend, BackendNotInstalled, ModelLoadFailed, InvalidDuration, InvalidParams.
+    """
+    choice = registry.choose(parameters.backend)
+    backend = choice.backend
+    check_duration(backend.info, parameters.duration_sec)
+    choice.raise_if_unusable()
+    # 32 bits: easily typed again, and exact in every client's numbers.
+    seed = secrets.randbits(32) if parameters.seed is None else parameters.seed
+    options = parse_options(backend.info.options, given_options(parameters), backend.info.name)
+    request = GenerationRequest(parameters.prompt, parameters.duration_sec, seed, options)
+    return Resolved(backend, choice.availability.model_version, backend.resolve(request))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lofi_daemon.aside import aside
-from lofi_daemon.backends.protocol import Understood
+from lofi_daemon.backends.protocol import Phase, Understood
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import (

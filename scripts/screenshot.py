@@ -128,15 +128,14 @@ def photograph(terminal: Terminal, folder: Path) -> None:
     terminal.until("███░░░░░", 300)
     terminal.type(":echo", "Enter")
     save(terminal, folder / "neovim.svg", ":Lofi rainy night, rhodes, vinyl crackle")
-    terminal.type(":Lofi tracks", "Enter")
-    terminal.until("seed  ", 60)
-    save(terminal, folder / "neovim-tracks.svg", ":Lofi tracks")
-    terminal.type("Escape", "Escape")
     terminal.type(":Lofi player", "Enter")
     terminal.until("space pause", 60)
     terminal.until("volume 50%", 60)
-    terminal.type(":echo", "Enter")
     save(terminal, folder / "neovim-player.svg", ":Lofi player")
+    terminal.type("q")
+    terminal.type(":Lofi tracks", "Enter")
+    terminal.until("seed  ", 60)
+    save(terminal, folder / "neovim-tracks.svg", ":Lofi tracks")
 
 
 def main() -> None:

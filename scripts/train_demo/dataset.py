@@ -25,7 +25,10 @@ SONGS_PER_SHARD = 12
 HELD_OUT_SEED = 10_000_000
 MOODS = ("", "slow", "fast", "sad", "happy", "jazzy", "dreamy", "slow sad", "jazzy fast", "melody")
 # Some songs leave players out, as prompts do.
-REFUSALS = ("no drums", "no bass", "just chords", "just drums and bass", "just chords and a pad")
+REFUSALS = (
+    "no drums", "no bass", "no music", "just chords", "just drums and bass",
+    "just chords and a pad",
+)  # fmt: skip
 REFUSED_SHARE = 0.2
 FRAME_SAMPLES = 4096
 

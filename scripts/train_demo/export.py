@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import inspect
 import json
 import shutil
 import warnings
@@ -59,7 +60,7 @@ def export_graph(
             tuple(inputs.values()),
             input_names=list(inputs),
             output_names=outputs,
-            dynamic_shapes=tuple(axes.get(name, {}) for name in inputs),
+            dynamic_shapes=nested_axes(model, [axes.get(name, {}) for name in inputs]),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -72,6 +73,15 @@ def export_graph(
         node.doc_string = ""
     onnx.checker.check_model(graph)
     onnx.save(graph, path)
+
+
+def nested_axes(model: nn.Module, axes: list[dict[int, Dim]]) -> tuple[object, ...]:
+    """The free axes in the form of the model's parameters: those of a `*rest` in a tuple."""
+    kinds = [each.kind for each in inspect.signature(model.forward).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL not in kinds:
+        return tuple(axes)
+    named = kinds.index(inspect.Parameter.VAR_POSITIONAL)
+    return (*axes[:named], tuple(axes[named:]))
 
 
 def store_half_precision(model: onnx.ModelProto) -> None:

@@ -223,7 +223,9 @@ def perform(score: Score, seconds: float, seed: int) -> np.ndarray:
 
 
 def master(audio: np.ndarray) -> np.ndarray:
-    """Loudness to -16 LUFS, peaks held at -1 dB."""
+    """Loudness to -16 LUFS, peaks held at -1 dB; silence stays silence."""
+    if not audio.any():
+        return audio
     measured = pyloudnorm.Meter(SAMPLE_RATE).integrated_loudness(audio.T)
     gain = 10 ** ((LOUDNESS_LUFS - measured) / 20)
     limiter = pedalboard.Limiter(threshold_db=-1.0, release_ms=80)

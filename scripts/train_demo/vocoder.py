@@ -168,7 +168,8 @@ class PseudoInverse(nn.Module):
         super().__init__()
         self.front_end = front_end
         for each in front_end:
-            inverse = np.linalg.pinv(each.matrix)[list(each.bins)]
+            # The lowest bands are closer than the bins: what they cannot tell apart stays out.
+            inverse = np.linalg.pinv(each.matrix, rcond=1e-2)[list(each.bins)]
             self.register_buffer(each.name, torch.tensor(inverse, dtype=torch.float32))
 
     def forward(self, mel: torch.Tensor) -> list[torch.Tensor]:

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from scripts.train_demo.seams import held_chord, partial_levels
-from scripts.train_demo.spectrum import HOP, SAMPLE_RATE, SECOND, log_spectrum
+from scripts.train_demo.spectrum import FIRST, HOP, SAMPLE_RATE, SECOND, FrontEnd, log_spectrum
 from scripts.train_demo.vocoder import (
     PAST_FRAMES,
+    PseudoInverse,
     Sharpener,
     Vocoder,
     crossover,
@@ -86,6 +87,12 @@ def test_ranges_hand_over_completely() -> None:
                 for which, each in ((index, below), (index + 1, above))
             ]
             assert sum(parts) == pytest.approx(1, abs=0.25)
+
+
+@pytest.mark.parametrize("front_end", [FIRST, SECOND])
+def test_the_inverse_of_the_bands_fits_half_precision(front_end: FrontEnd) -> None:
+    for weights in PseudoInverse(front_end).state_dict().values():
+        assert weights.abs().max() < 100
 
 
 def test_stacking_is_undone() -> None:

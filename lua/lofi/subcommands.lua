@@ -1,12 +1,12 @@
 ---The subcommands of `:Lofi`, declared in one table: how they run, complete and are documented.
 
+local actions = require("lofi.actions")
 local announce = require("lofi.announce")
 local complete = require("lofi.complete")
 local failure = require("lofi.failure")
 local lofi = require("lofi")
 local message = require("lofi.message")
 local pages = require("lofi.pages")
-local parameters = require("lofi.parameters")
 
 ---@class lofi.Subcommand
 ---@field name string
@@ -19,178 +19,6 @@ local parameters = require("lofi.parameters")
 
 local M = {}
 
----@param words string[] a prompt and parameters
-function M.generate(words)
-  local options, problem = parameters.from_words(words)
-  if not options then
-    return message.complain(problem)
-  elseif options.prompt == "" then
-    return M.ask_for_prompt(words)
-  end
-  options.play = require("lofi.config").get().autoplay
-  lofi.generate(options)
-end
-
----@param words string[] parameters that were given already
-function M.ask_for_prompt(words)
-  vim.ui.input({ prompt = "lofi prompt: " }, function(text)
-    if text and vim.trim(text) ~= "" then
-      M.generate(vim.list_extend(vim.deepcopy(words), vim.split(vim.trim(text), "%s+")))
-    end
-  end)
-end
-
----Shows the problem, or says what was done.
----@param done fun(result: any)
----@return fun(problem?: lofi.Failure, result?: any)
-local function then_say(done)
-  return function(problem, result)
-    if problem then
-      failure.show(problem)
-    else
-      done(result)
-    end
-  end
-end
-
----@param options lofi.GenerateOptions|lofi.RadioOptions|nil
-local function start_radio(options)
-  local before = vim.deepcopy(require("lofi.player").state())
-  lofi.radio(
-    options,
-    then_say(function(radio)
-      announce.radio(radio, before)
-    end)
-  )
-end
-
----@param options lofi.GenerateOptions with a prompt that is nearly a preset's name
----@param near string
-local function ask_which_radio(options, near)
-  announce.ask(("radio: %q?"):format(options.prompt), {
-    {
-      label = ("the preset %q"):format(near),
-      run = function()
-        options.prompt = near
-        start_radio(options)
-      end,
-    },
-    {
-      label = ("a radio of this prompt: %q"):format(options.prompt),
-      run = function()
-        start_radio(options)
-      end,
-    },
-  })
-end
-
----@param words string[]
----@param text string
-local function radio(words, text)
-  if text == "off" then
-    return lofi.radio_stop(then_say(function()
-      announce.said("the radio makes no more tracks")
-    end))
-  elseif text == "kept" or text == "all" then
-    return start_radio({ library = text })
-  elseif text == "?" then
-    return pages.choose_preset(function(preset)
-      start_radio({ preset = preset.name })
-    end)
-  end
-  local options, problem = parameters.from_words(words)
-  if not options then
-    return message.complain(problem)
-  end
-  if options.prompt == "" then
-    return start_radio(options)
-  end
-  local presets = require("lofi.presets")
-  presets.find(
-    options.prompt,
-    then_say(function(preset)
-      local near = not preset and announce.near(options.prompt, presets.names())
-      if near then
-        ask_which_radio(options, near)
-      else
-        start_radio(options)
-      end
-    end)
-  )
-end
-
----@param text string such as "in 25m", "in 1h30m", "in 90s", "in 25", "in off"
-local function stop_later(text)
-  local time = text:match("^in%s+(%S+)$") or text
-  local fits = time:match("^%d+$") or time:gsub("%d+[hms]", "") == ""
-  local parts = {
-    h = time:match("(%d+)h"),
-    m = time:match("(%d+)m") or time:match("^(%d+)$"),
-    s = time:match("(%d+)s"),
-  }
-  local total = (parts.h or 0) * 3600 + (parts.m or 0) * 60 + (parts.s or 0)
-  if time ~= "off" and (total == 0 or not fits or total > 86400) then
-    return message.complain(
-      ("%q is no time within a day"):format(time),
-      "`:Lofi stop in 25m`, `in 90s`, `in 1h30m`, `in off`."
-    )
-  end
-  lofi.player_set(
-    { stops_in_sec = time == "off" and vim.NIL or total },
-    then_say(function()
-      announce.said(
-        time == "off" and "goes on"
-          or ("fades out in %s; :Lofi stop in off takes that back"):format(
-            require("lofi.text").clock(total)
-          )
-      )
-    end)
-  )
-end
-
----@param text string
-local function seek(text)
-  local player = require("lofi.player")
-  local sign, number = text:match("^([+-]?)(%d+)s?$")
-  local minutes, seconds = text:match("^(%d+):(%d%d)$")
-  local position
-  if minutes then
-    position = minutes * 60 + seconds
-  elseif number then
-    position = sign == "" and tonumber(number) or player.position() + tonumber(sign .. number)
-  else
-    return message.complain(
-      ("%q is no place in a track"):format(text),
-      "`:Lofi seek 1:30`, `:Lofi seek +10`, `:Lofi seek -10`."
-    )
-  end
-  if player.state().state == "stopped" then
-    return announce.said("nothing plays")
-  end
-  lofi.player_set(
-    { position_sec = math.max(0, math.min(position, player.state().duration_sec)) },
-    then_say(function(state)
-      local clock = require("lofi.text").clock
-      announce.said(("%s/%s"):format(clock(state.position_sec), clock(state.duration_sec)))
-    end)
-  )
-end
-
----@param text string
-local function volume(text)
-  local sign, number = text:match("^([+-]?)(%d+)%%?$")
-  if text ~= "" and not (number and tonumber(number) <= 100) then
-    return message.complain(("volume is a percentage from 0 to 100, not %q"):format(text))
-  end
-  local wanted = number and tonumber(number) / 100 or nil
-  lofi.volume(
-    sign and sign ~= "" and sign .. wanted or wanted,
-    then_say(function(level)
-      message.say(("volume %d%%"):format(math.floor(level * 100 + 0.5)))
-    end)
-  )
-end
-
 ---@type lofi.Subcommand[]
 M.list = {
   {
@@ -199,7 +27,7 @@ M.list = {
     also = { "make", "create", "new" },
     help = "Makes a track and plays it (see the option `autoplay`). The parameters may stand "
       .. "anywhere; |lofi-parameters| has them all. Without a prompt asks for it.",
-    run = M.generate,
+    run = actions.generate,
     complete = complete.parameters,
   },
   {
@@ -209,7 +37,7 @@ M.list = {
       .. "yours, or the option `radio`. `:Lofi radio kept` makes nothing and plays the kept tracks, "
       .. "`:Lofi radio all` all that there are. `:Lofi radio ?` lets you choose a preset, "
       .. "`:Lofi radio off` makes no more.",
-    run = radio,
+    run = actions.radio,
     complete = function(words, lead)
       return complete.phrases(complete.stations(), words, lead)
     end,
@@ -220,7 +48,7 @@ M.list = {
     help = "Plays a track: its id, or words of its prompt. Without either goes on, or plays the "
       .. "newest.",
     run = function(_, text)
-      lofi.play(text, then_say(announce.plays))
+      lofi.play(text, actions.then_say(announce.plays))
     end,
     complete = complete.tracks,
   },
@@ -228,7 +56,7 @@ M.list = {
     name = "pause",
     help = "Pauses.",
     run = function()
-      lofi.pause(then_say(function(state)
+      lofi.pause(actions.then_say(function(state)
         announce.state(state, "paused", "paused")
       end))
     end,
@@ -238,7 +66,7 @@ M.list = {
     also = { "continue", "unpause" },
     help = "Goes on where it was paused.",
     run = function()
-      lofi.resume(then_say(function(state)
+      lofi.resume(actions.then_say(function(state)
         announce.state(state, "playing", "goes on")
       end))
     end,
@@ -264,11 +92,11 @@ M.list = {
       .. "25m` (90s, 1h30m) fades out then; `:Lofi stop in off` takes that back.",
     run = function(_, text)
       if text ~= "" then
-        return stop_later(text)
+        return actions.stop_later(text)
       end
       local before = require("lofi.player").state().state
-      lofi.radio_stop(then_say(function()
-        lofi.stop_playback(then_say(function()
+      lofi.radio_stop(actions.then_say(function()
+        lofi.stop_playback(actions.then_say(function()
           announce.said(before == "stopped" and "nothing plays" or "stopped")
         end))
       end))
@@ -284,7 +112,7 @@ M.list = {
     help = "Goes over to the next track.",
     run = function()
       local before = vim.deepcopy(require("lofi.player").state())
-      lofi.skip(then_say(function(state)
+      lofi.skip(actions.then_say(function(state)
         announce.skipped(before, state)
       end))
     end,
@@ -294,7 +122,7 @@ M.list = {
     also = { "prev", "back", "last" },
     help = "Goes back to the track before.",
     run = function()
-      lofi.previous(then_say(function(state)
+      lofi.previous(actions.then_say(function(state)
         announce.state(state, "playing", "back to " .. announce.title(state.prompt))
       end))
     end,
@@ -305,7 +133,7 @@ M.list = {
     also = { "jump", "goto" },
     help = "Goes to a place in the track, or so many seconds on or back.",
     run = function(_, text)
-      seek(text)
+      actions.seek(text)
     end,
     complete = function(words, lead)
       return #words == 0 and complete.matching({ "+10", "-10", "0:00" }, lead) or {}
@@ -319,7 +147,7 @@ M.list = {
       local muted = not require("lofi.player").state().muted
       lofi.player_set(
         { muted = muted },
-        then_say(function()
+        actions.then_say(function()
           announce.said(muted and "muted; :Lofi mute again" or "heard again")
         end)
       )
@@ -334,7 +162,7 @@ M.list = {
       local loop = words[1] or (require("lofi.player").state().loop == "track" and "off" or "track")
       lofi.player_set(
         { loop = loop },
-        then_say(function(state)
+        actions.then_say(function(state)
           announce.said("loop " .. (state.loop or loop))
         end)
       )
@@ -357,7 +185,7 @@ M.list = {
     also = { "vol", "louder", "softer" },
     help = "Sets the volume in percent, or changes it; without a number says what it is.",
     run = function(_, text)
-      volume(text)
+      actions.volume(text)
     end,
     complete = function(words, lead)
       return #words == 0 and complete.matching({ "25", "50", "75", "100", "+5", "-5" }, lead) or {}
@@ -391,7 +219,7 @@ M.list = {
       lofi.keep(
         text ~= "" and text or nil,
         true,
-        then_say(function()
+        actions.then_say(function()
           message.say("kept " .. name)
         end)
       )
@@ -418,7 +246,7 @@ M.list = {
     name = "prompt",
     args = "[duration=… …]",
     help = "Asks for a prompt and makes the track.",
-    run = M.ask_for_prompt,
+    run = actions.ask_for_prompt,
     complete = complete.parameters,
   },
   {
@@ -446,7 +274,7 @@ M.list = {
         return require("lofi.daemon").request(
           "queue_clear",
           nil,
-          then_say(function(result)
+          actions.then_say(function(result)
             message.say(("%d cancelled"):format(#result.cancelled))
           end)
         )
@@ -483,7 +311,7 @@ M.list = {
       end
       lofi.download_backend(
         words[1],
-        then_say(function(result)
+        actions.then_say(function(result)
           if result.already_installed then
             message.say(words[1] .. " is installed already")
           end
@@ -516,7 +344,7 @@ M.list = {
     name = "restart",
     help = "Ends the daemon and starts it again.",
     run = function()
-      require("lofi.daemon").restart(then_say(function(result)
+      require("lofi.daemon").restart(actions.then_say(function(result)
         message.say("daemon " .. result.version .. " runs")
       end))
     end,

@@ -79,7 +79,7 @@ def test_progress_tells_every_step_and_never_falls(start_daemon: StartDaemon) ->
     phases = list(dict.fromkeys(p["phase"] for p in progress))
     assert phases[-3:-1] == ["diffusing", "decoding"] or phases[-2:] == ["diffusing", "decoding"]
     assert set(progress[0]) == {
-        "track_id", "percent", "current_step", "total_steps", "eta_sec", "phase",
+        "track_id", "prompt", "percent", "current_step", "total_steps", "eta_sec", "phase",
     }  # fmt: skip
 
 

@@ -6,13 +6,20 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from pydantic import BaseModel
 
 from lofi_daemon.backends.registry import Registry
-from lofi_daemon.errors import InternalError, InvalidRequest, LofiError, MethodNotFound
+from lofi_daemon.errors import (
+    InternalError,
+    InvalidRequest,
+    LofiError,
+    MethodNotFound,
+    ShuttingDown,
+)
 from lofi_daemon.parameters import Parameters, SoundParameters, parse
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.messages import (
@@ -28,8 +35,6 @@ from lofi_daemon.rpc.stdio import Line, parse_line
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 1000
-
-Response = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,14 @@ class Dispatcher:
         self._methods = {method.name: with_options(method, daemon.registry) for method in methods}
         self._send = send
         self._tasks: set[asyncio.Future[None]] = set()
+        self._ending = False
 
     def handle(self, line: Line, done: Callable[[], None]) -> None:
-        """Carry out a line and send its answer, if it gets one; then call `done`."""
-        answer = self._answer_line(line)
+        """Carry out a line and send its answer, if it gets one; then call `done`.
+
+        A line that comes while the daemon stops is refused at once, whatever it asks.
+        """
+        answer = self._answer_line(line, refused=self._daemon.stopping.is_set())
         if answer is None or isinstance(answer, bytes):
             if answer is not None:
                 self._send(answer)
@@ -78,9 +87,15 @@ class Dispatcher:
         task.add_done_callback(self._tasks.discard)
 
     async def finish(self, timeout_sec: float) -> None:
-        """Let answers that are on their way go out, as far as they come in that time."""
+        """Let answers that are on their way go out in that time; the others become refusals."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_sec)
+        self._ending = True
+        late = list(self._tasks)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=timeout_sec)
 
     async def _send_later(self, answer: Awaitable[bytes | None], done: Callable[[], None]) -> None:
         try:
@@ -90,65 +105,63 @@ class Dispatcher:
         finally:
             done()
 
-    def _answer_line(self, line: Line) -> bytes | Awaitable[bytes | None] | None:
+    def _answer_line(self, line: Line, *, refused: bool) -> bytes | Awaitable[bytes | None] | None:
         try:
             if line is not None and not line.strip():
                 return None
             value = parse_line(line)
             if isinstance(value, list):
-                return self._answer_batch(_checked_batch(cast("list[object]", value)))
+                values = _checked_batch(cast("list[object]", value))
+                return self._answer_batch(values, refused=refused)
         except LofiError as error:
             return encode(error_response(None, error))
-        answer = self._answer(value)
-        if answer is None:
-            return None
-        return encode(answer) if isinstance(answer, dict) else self._encode_later(answer)
+        return self._answer(value, refused=refused)
 
-    async def _encode_later(self, answer: Awaitable[Response | None]) -> bytes | None:
-        response = await answer
-        return None if response is None else encode(response)
-
-    async def _answer_batch(self, values: list[object]) -> bytes | None:
+    async def _answer_batch(self, values: list[object], *, refused: bool) -> bytes | None:
         """One array for all. Notifications wait, so that each track's answer comes before them."""
         notifier = self._daemon.notifier
         notifier.hold()
         try:
-            answers: list[Response] = []
+            answers: list[bytes] = []
             for value in values:
-                answer = self._answer(value)
+                answer = self._answer(value, refused=refused or self._ending)
                 if inspect.isawaitable(answer):
                     answer = await answer
-                else:
-                    await asyncio.sleep(0)
+                elif not self._ending:
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.sleep(0)
                 if answer is not None:
-                    answers.append(answer)
+                    answers.append(answer.rstrip(b"\n"))
             if answers:
-                self._send(encode(answers))
+                self._send(b"[" + b",".join(answers) + b"]\n")
         finally:
             notifier.release()
         return None
 
-    def _answer(self, value: object) -> Response | Awaitable[Response | None] | None:
+    def _answer(self, value: object, *, refused: bool) -> bytes | Awaitable[bytes | None] | None:
+        """The encoded answer: what cannot be encoded is a failure of that answer alone."""
         try:
             request = read_request(value)
         except InvalidRequest as error:
-            return error_response(id_of(value), error)
+            return encode(error_response(id_of(value), error))
         try:
+            if refused:
+                raise ShuttingDown("The daemon is shutting down.")
             method = self._methods.get(request.method)
             if method is None:
                 raise MethodNotFound(f"There is no method '{request.method[:64]}'.")
             result = method.handler(self._daemon, parse(method.params, request.params))
+            if isinstance(result, BaseModel):
+                return encode(response(request.id, result)) if request.answered else None
         except Exception as error:  # noqa: BLE001 - the boundary: any failure becomes an answer
             return _failure(request, error)
-        if isinstance(result, BaseModel):
-            return response(request.id, result) if request.answered else None
         return self._answer_later(request, result)
 
-    async def _answer_later(
-        self, request: Request, result: Awaitable[BaseModel]
-    ) -> Response | None:
+    async def _answer_later(self, request: Request, result: Awaitable[BaseModel]) -> bytes | None:
         try:
-            answer = response(request.id, await result)
+            answer = encode(response(request.id, await result))
+        except asyncio.CancelledError:  # the daemon ends and does not wait for this any longer
+            return _failure(request, ShuttingDown("The daemon is shutting down."))
         except Exception as error:  # noqa: BLE001 - the boundary: any failure becomes an answer
             return _failure(request, error)
         return answer if request.answered else None
@@ -162,8 +175,15 @@ def _checked_batch(values: list[object]) -> list[object]:
     return values
 
 
-def _failure(request: Request, error: Exception) -> Response | None:
+def _failure(request: Request, error: Exception) -> bytes | None:
     if not isinstance(error, LofiError):
         log.error("Method %s failed", request.method, exc_info=error)
         error = InternalError(f"{type(error).__name__}: {error}")
-    return error_response(request.id, error) if request.answered else None
+    if not request.answered:
+        return None
+    try:
+        return encode(error_response(request.id, error))
+    except (TypeError, ValueError):  # its figures; the words remain
+        log.exception("An error of %s cannot be encoded", request.method)
+        error.data.clear()
+        return encode(error_response(request.id, error))

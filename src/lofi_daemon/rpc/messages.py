@@ -301,6 +301,7 @@ class PlayerState(Message):
 
 class CurrentJob(Message):
     track_id: str
+    prompt: str
     percent: int
     phase: str
     eta_sec: float
@@ -336,6 +337,7 @@ class StatusResult(Message):
 
 class GenerationProgress(Message):
     track_id: str
+    prompt: str
     percent: int
     current_step: int
     total_steps: int

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
 
+from lofi_daemon.errors import InternalError, LofiError
 from lofi_daemon.jobs.events import (
     JobAdvanced,
     JobCancelled,
@@ -25,6 +27,8 @@ from lofi_daemon.rpc.messages import (
 )
 from lofi_daemon.rpc.stdio import MessageWriter
 
+log = logging.getLogger(__name__)
+
 
 class Notifier:
     """Sends notifications; holds them back while a batch is being answered."""
@@ -34,13 +38,21 @@ class Notifier:
         self._holders = 0
         self._held: list[Callable[[], None]] = []
 
-    def notify(self, method: str, params: BaseModel, *, replaces: str | None = None) -> None:
-        """Tell the client; it may take the place of an unsent one with the same `replaces`."""
-        line = encode(notification(method, params))
+    def notify(self, method: str, params: BaseModel, *, replaces: str | None = None) -> bool:
+        """Tell the client; it may take the place of an unsent one with the same `replaces`.
+
+        False, and a line in the log, where it cannot be encoded: no listener fails over that.
+        """
+        try:
+            line = encode(notification(method, params))
+        except Exception:
+            log.exception("%s cannot be encoded", method)
+            return False
         if self._holders:
             self._held.append(lambda: self._writer.send(line, replaces=replaces))
         else:
             self._writer.send(line, replaces=replaces)
+        return True
 
     def hold(self) -> None:
         self._holders += 1
@@ -58,20 +70,19 @@ class Notifier:
             params = _progress(event)
             self.notify("generation_progress", params, replaces=f"progress {event.track_id}")
         elif isinstance(event, JobCompleted):
-            self.notify("generation_complete", _complete(event))
+            if not self.notify("generation_complete", _complete(event)):
+                untold = InternalError("The track is made, and what is to be told of it is not.")
+                self.notify("generation_error", _error(event.track_id, untold))
         elif isinstance(event, JobFailed):
-            error = event.error
-            self.notify(
-                "generation_error",
-                GenerationError(
-                    track_id=event.track_id,
-                    code=error.name,
-                    message=error.message,
-                    hint=error.hint,
-                ),
-            )
+            self.notify("generation_error", _error(event.track_id, event.error))
         else:
             self.notify("generation_cancelled", _cancelled(event))
+
+
+def _error(track_id: str, error: LofiError) -> GenerationError:
+    return GenerationError(
+        track_id=track_id, code=error.name, message=error.message, hint=error.hint
+    )
 
 
 def _progress(event: JobAdvanced) -> GenerationProgress:
@@ -82,6 +93,7 @@ def _progress(event: JobAdvanced) -> GenerationProgress:
     )
     return GenerationProgress(
         track_id=event.track_id,
+        prompt=event.prompt,
         percent=event.percent,
         current_step=event.step,
         total_steps=event.total_steps,

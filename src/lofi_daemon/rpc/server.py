@@ -41,9 +41,12 @@ log = logging.getLogger(__name__)
 
 # Lines that were read and are not answered yet. More wait in the pipe.
 MAX_OPEN_LINES = 64
+# When none of them is answered in this time, a client that has gone is not waited for.
+OPEN_LINES_SEC = 1.0
 # Together these leave room in the two seconds that a client waits for the process to end.
 ANSWER_SEC = 0.2
-STOP_JOBS_SEC = 0.7
+STOP_JOBS_SEC = 0.6
+STOP_SEC = 1.0
 FLUSH_SEC = 0.5
 
 
@@ -56,7 +59,8 @@ def serve(
     """
     registry = Registry(settings, factories)
     streams = guard_stdio()
-    asyncio.run(_serve(settings, registry, streams))
+    # Not asyncio.run: that waits for threads, and a file system may never answer one.
+    asyncio.new_event_loop().run_until_complete(_serve(settings, registry, streams))
     logging.shutdown()
     sys.stderr.flush()
     # Not by way of the interpreter's end: a model call in the other thread could hold that up.
@@ -94,8 +98,10 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
     dispatcher = Dispatcher(daemon, METHODS, writer.send)
     open_lines = threading.BoundedSemaphore(MAX_OPEN_LINES)
 
+    def wait_for_room(seconds: float) -> bool:
+        return writer.wait_for_room(seconds) and open_lines.acquire(timeout=OPEN_LINES_SEC)
+
     def on_line(line: Line) -> None:
-        open_lines.acquire()
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(dispatcher.handle, line, open_lines.release)
 
@@ -105,21 +111,21 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
         streams.requests,
         on_line=on_line,
         on_end=stop_from_thread,
-        wait_for_room=writer.wait_for_room,
+        wait_for_room=wait_for_room,
     ).start()
     tidying = loop.run_in_executor(None, _tidy, tracks)
     await stopping.wait()
-    await dispatcher.finish(ANSWER_SEC)
     daemon.station.stop()
-    endings = await asyncio.gather(
-        daemon.jobs.close(STOP_JOBS_SEC),
-        playback.close(),
-        daemon.downloads.close(),
-        return_exceptions=True,
-    )
-    for ending in endings:
-        if isinstance(ending, BaseException):
-            log.error("Not all ended well", exc_info=ending)
+    daemon.jobs.stop_accepting()
+    await dispatcher.finish(ANSWER_SEC)
+    closing = {
+        asyncio.ensure_future(each)
+        for each in (daemon.jobs.close(STOP_JOBS_SEC), playback.close(), daemon.downloads.close())
+    }
+    ended, _ = await asyncio.wait(closing, timeout=STOP_SEC)
+    for each in ended:
+        if (defect := each.exception()) is not None:
+            log.error("Not all ended well", exc_info=defect)
     await asyncio.wait([tidying], timeout=ANSWER_SEC)
     writer.close(FLUSH_SEC)
 

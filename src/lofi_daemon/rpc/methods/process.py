@@ -53,6 +53,7 @@ def _queue_state(daemon: Daemon) -> QueueState:
         if current is None
         else CurrentJob(
             track_id=current[0].track_id,
+            prompt=current[0].request.prompt,
             percent=current[1].percent,
             phase=current[1].phase.value,
             eta_sec=current[1].eta_sec,

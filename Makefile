@@ -31,11 +31,11 @@ quick: $(VENV)/.test ## Check what most changes touch (under a minute)
 	$(BIN)/python -m pytest -q -m 'not soak' $(QUICK)
 
 test: $(VENV)/.test ## Run every test but the long ones (ten minutes)
-	$(PYTHON) -m tests.system install
+	$(PYTHON) tests/system.py install
 	$(BIN)/python -m pytest
 
 soak: $(VENV)/.test ## Run the long tests that `make test` leaves out (hours)
-	$(PYTHON) -m tests.system install
+	$(PYTHON) tests/system.py install
 	$(BIN)/python -m pytest -m soak
 
 lint: $(VENV)/.test $(STYLUA) $(ACTIONLINT) ## Check style and types (Lua's too: needs node and luacheck)

@@ -1,8 +1,8 @@
 """What the tests need of the system, and what happens where it is not there.
 
-`python -m tests.system install` (before anything of the project is installed: only the standard
+`python tests/system.py install` (before anything of the project is installed: only the standard
 library) installs the missing packages where it may: as root, or by sudo without a password, on
-Debian and its kin. `python -m tests.system packages` lists them.
+Debian and its kin. `python tests/system.py packages` lists them.
 """
 
 from __future__ import annotations

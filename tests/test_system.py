@@ -106,3 +106,19 @@ def test_a_second_chance_is_told_and_more_than_three_are_a_failure(
     )
     assert result.returncode == status, result.stdout
     assert all(name in result.stdout for name in names)
+
+
+def test_it_runs_before_anything_is_installed(tmp_path: Path) -> None:
+    """As `make test` calls it: by Python alone, with none of the packages installed."""
+    (line,) = [
+        line
+        for line in (REPOSITORY / "Makefile").read_text().splitlines()
+        if "system" in line and line.endswith(" install") and "$(PYTHON)" in line
+    ][:1]
+    words = line.replace("$(PYTHON)", sys.executable).replace(" install", " packages").split()
+    result = subprocess.run(
+        [words[0], "-I", "-S", *words[1:]],
+        cwd=REPOSITORY, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "tmux" in result.stdout

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import select
 import socket
 import threading
 import time
@@ -156,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self._send_slowly(path, body)
         if fault == "stall":
-            time.sleep(3.0)
+            select.select([self.connection], [], [], 30.0)  # until the client hangs up
         if fault in ("disconnect", "stall"):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)

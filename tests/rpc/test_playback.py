@@ -150,7 +150,7 @@ def test_a_radio_that_is_stopped_stays_silent_until_it_is_asked(daemon: DaemonPr
     daemon.notification("playback_started")
     assert daemon.request("stop")["state"] == "stopped"
     before = len(daemon.notifications("playback_started"))
-    time.sleep(2.5)
+    daemon.wait_for(lambda _: daemon.request("status")["radio"]["ready"] == 2)
     status = daemon.request("status")
     assert status["player"]["state"] == "stopped"
     assert status["radio"] is not None

@@ -263,7 +263,8 @@ def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:
     assert "playing: short (0:01)" in terminal.written
 
 
-def run(folder: Path, *arguments: str, seconds: float | None = None) -> tuple[int, str, str]:
+def run(folder: Path, *arguments: str, until: str | None = None) -> tuple[int, str, str]:
+    """Status, output and errors; with `until` it is ended when a line begins with that."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.tone_terminal", *arguments],
         stdin=subprocess.DEVNULL,
@@ -272,11 +273,16 @@ def run(folder: Path, *arguments: str, seconds: float | None = None) -> tuple[in
         text=True,
         env=environment(folder),
     )
-    if seconds is not None:
-        time.sleep(seconds)
+    seen = ""
+    if until is not None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            seen += line
+            if line.startswith(until):
+                break
         process.terminate()
     out, err = process.communicate(timeout=PATIENCE_SEC)
-    return process.returncode, out, err
+    return process.returncode, seen + out, err
 
 
 def test_without_a_terminal_files_are_told_in_plain_lines(tmp_path: Path) -> None:
@@ -287,7 +293,9 @@ def test_without_a_terminal_files_are_told_in_plain_lines(tmp_path: Path) -> Non
 
 
 def test_without_a_terminal_the_radio_prints_plain_lines(tmp_path: Path) -> None:
-    status, out, err = run(tmp_path, "radio", "arcade", "--duration", "6", seconds=8.0)
+    status, out, err = run(
+        tmp_path, "radio", "arcade", "--duration", "6", until="playing: chiptune lofi"
+    )
     assert status == 0, err
     assert out.startswith("lofi radio · arcade\n")
     assert "playing: chiptune lofi" in out

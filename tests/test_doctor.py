@@ -80,3 +80,14 @@ def test_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None
         "ace_step",
         "demo",
     }
+
+
+def test_what_computes_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not whatever else onnxruntime's wheel brings along."""
+    diagnosis = diagnose(load_settings({"LOFI_DEVICE": "cpu"}))
+    assert diagnosis.device == "cpu"
+    run(["doctor"])
+    assert "AzureExecutionProvider" not in capsys.readouterr().out
+    missing = diagnose(load_settings({"LOFI_DEVICE": "cuda"}))
+    assert missing.device is None
+    assert "CUDAExecutionProvider" in str(missing.problem)

@@ -98,7 +98,7 @@ local function check_python(diagnosis)
     vim.health.ok(
       ("onnxruntime %s computes on %s"):format(
         diagnosis.onnxruntime,
-        table.concat(diagnosis.providers, ", ")
+        diagnosis.device or table.concat(diagnosis.providers, ", ")
       )
     )
   end

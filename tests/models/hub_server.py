@@ -39,8 +39,8 @@ class HubRepository:
 
     def fail(self, path: str, *faults: str) -> None:
         """Queue faults for a path: "500", "truncated", "wrong bytes", "stall", "disconnect",
-        "no range", "wrong range" (of its contents), "404", "401", "403", "new contents" (of its
-        description)."""
+        "no range", "wrong range", "endless error" (of its contents), "plain 404", "404", "401", "403",
+        "new contents" (of its description)."""
         self.faults.setdefault(path, deque()).extend(faults)
 
     def forget_traffic(self) -> None:
@@ -59,9 +59,20 @@ class HubRepository:
             return waiting.popleft() if waiting and waiting[0] in among else None
 
 
-OF_DESCRIPTIONS = frozenset({"404", "401", "403", "500 on description", "new contents"})
+OF_DESCRIPTIONS = frozenset(
+    {"plain 404", "404", "401", "403", "500 on description", "new contents"}
+)
 OF_CONTENTS = frozenset(
-    {"500", "truncated", "wrong bytes", "stall", "disconnect", "no range", "wrong range"}
+    {
+        "500",
+        "truncated",
+        "wrong bytes",
+        "stall",
+        "disconnect",
+        "no range",
+        "wrong range",
+        "endless error",
+    }
 )
 
 
@@ -96,6 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
         repository = self.repository
         fault = repository.next_fault(path, OF_DESCRIPTIONS)
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if fault == "plain 404":
+            return self._refuse(404, None)
         if fault == "404" or path not in repository.files:
             return self._refuse(404, "EntryNotFound")
         if revision not in ("main", repository.commit):
@@ -134,6 +147,12 @@ class _Handler(BaseHTTPRequestHandler):
         fault = repository.next_fault(path, OF_CONTENTS)
         if fault == "500":
             return self._refuse(500, None)
+        if fault == "endless error":
+            self.send_response(418)
+            self.send_header("Content-Length", str(1 << 40))
+            self.end_headers()
+            self.close_connection = True
+            return self._send_slowly(path, bytes(200_000_000))
         start = 0
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if asked and fault != "no range":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lofi_daemon.backends.protocol import Availability, BackendInfo
@@ -35,6 +36,27 @@ def files_error(folder: Path, names: Iterable[str], repair: str) -> str | None:
         if name not in known and not (folder / name).is_file()
     ]
     return store.describe(folder, problems, repair) if problems else None
+
+
+def looked_at(folder: Path, look: Callable[[], Availability]) -> Availability:
+    """What `look` says of a model's folder; where it cannot be looked at, that this is wrong.
+
+    A folder that is not there, nor anything in its place, is looked at as an empty one.
+    """
+    try:
+        if store.exists(folder):
+            with os.scandir(folder):  # a file, a link to nothing, another user's: it says so
+                pass
+        return look()
+    except ModelLoadFailed as broken:
+        return Availability(installed=True, error=f"{broken.message} {broken.hint}")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        return Availability(
+            installed=True,
+            error=f"The model's folder {folder} cannot be read: {reason}. Make it readable, or "
+            "point the model's environment variable at another folder.",
+        )
 
 
 def check_files(

@@ -14,9 +14,11 @@ from lofi_daemon import __version__
 from lofi_daemon.backends.demo.backend import BUNDLE
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
+from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.files.documents import read_document
 from lofi_daemon.memory import available_memory, total_memory
 from lofi_daemon.models.manifest import DOWNLOADABLE, load_manifest
+from lofi_daemon.onnx.devices import choose_device
 from lofi_daemon.presets import load_presets
 from lofi_daemon.text import say
 from lofi_daemon.tracks import TrackCache
@@ -48,11 +50,17 @@ class BackendDiagnosis:
 
 @dataclass(frozen=True)
 class Diagnosis:
+    """providers: what onnxruntime brings; device: which of them computes, by LOFI_DEVICE's names.
+
+    problem: why nothing can be computed.
+    """
+
     version: str
     python: str
     executable: str
     onnxruntime: str | None
     providers: list[str]
+    device: str | None
     problem: str | None
     memory_bytes: int | None
     available_bytes: int | None
@@ -76,12 +84,19 @@ def doctor(settings: Settings, *, as_json: bool) -> int:
 def diagnose(settings: Settings) -> Diagnosis:
     """Look at everything; loads onnxruntime to ask what it can compute on."""
     version, providers, problem = _onnxruntime()
+    device = None
+    if problem is None:
+        try:
+            device = choose_device(settings.device, providers).device
+        except ModelLoadFailed as error:
+            problem = f"{error.message} {error.hint}"
     return Diagnosis(
         version=__version__,
         python=sys.version.split()[0],
         executable=sys.executable,
         onnxruntime=version,
         providers=providers,
+        device=device,
         problem=problem,
         memory_bytes=total_memory(),
         available_bytes=available_memory(),
@@ -141,9 +156,10 @@ def _licence(backend: str, folder: Path) -> str | None:
 
 def _size(folder: Path) -> int:
     sizes: list[int] = []
-    for path in folder.rglob("*"):
-        with suppress(OSError):  # gone, or not to be entered
-            sizes.append(path.stat().st_size if path.is_file() else 0)
+    with suppress(OSError):  # no folder, or none that can be entered
+        for path in folder.rglob("*"):
+            with suppress(OSError):  # gone meanwhile
+                sizes.append(path.stat().st_size if path.is_file() else 0)
     return sum(sizes)
 
 
@@ -184,7 +200,7 @@ def _print(diagnosis: Diagnosis) -> None:
     if diagnosis.problem is not None:
         say(diagnosis.problem)
     else:
-        say(f"onnxruntime {diagnosis.onnxruntime}: {', '.join(diagnosis.providers)}")
+        say(f"onnxruntime {diagnosis.onnxruntime} computes on {diagnosis.device}")
     say(_memory(diagnosis))
     say(f"tracks in {diagnosis.tracks_folder}, {_gigabytes(diagnosis.tracks_free_bytes)} free")
     for problem in diagnosis.problems:

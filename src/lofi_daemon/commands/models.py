@@ -22,6 +22,7 @@ from lofi_daemon.models.variants import Variant, variant_folder, variant_repair
 from lofi_daemon.terminal.streams import can_draw
 from lofi_daemon.text import say, shown
 
+Action = Callable[[Settings, argparse.Namespace], int]
 ShowShare = Callable[[str, float], None]
 """Gets what is being done and the share of all of it that is done, 0 to 1."""
 
@@ -47,10 +48,14 @@ def add_verify_flags(parser: argparse.ArgumentParser) -> None:
 
 def download_model(settings: Settings, options: argparse.Namespace) -> int:
     """Show licence and size, ask, download with a bar. Raises LofiError."""
+    from lofi_daemon.models.hub import check_environment
+
+    check_environment()
     from lofi_daemon.models.download import download, megabytes, plan_download
 
     entry = find_model(settings, options.model, options.repository)
     token = CancelToken()
+    say(f"Asking the Hub for {entry.manifest.title} ...", file=sys.stderr)
     plan = plan_download(entry.manifest, entry.folder, token)
     say(f"{entry.manifest.title} from {plan.manifest.source}")
     say(f"Licence of the weights: {entry.manifest.licence}")
@@ -233,15 +238,34 @@ def _folder_in_use(settings: Settings, entry: CatalogueEntry) -> Path:
 
 MakeVariant = Callable[[Settings, Path, Variant, ShowShare, CancelToken], Path]
 MAKERS: dict[str, MakeVariant] = {"ace_step": _make_ace_step, "musicgen": _make_musicgen}
+
+
+def _told(action: Action) -> Action:
+    """The action; files that cannot be read or written are told as what they are."""
+
+    def run(settings: Settings, options: argparse.Namespace) -> int:
+        try:
+            return action(settings, options)
+        except BrokenPipeError:
+            raise  # of who reads what is printed
+        except OSError as error:
+            raise ModelLoadFailed(
+                f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.",
+                hint="Check permissions, free space and the model's environment variable.",
+            ) from error
+
+    return run
+
+
 FLAGS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "download": add_download_flags,
     "import": add_import_flags,
     "verify": add_verify_flags,
     "quantize": add_quantize_flags,
 }
-ACTIONS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
-    "download": download_model,
-    "import": import_model,
-    "verify": verify_model,
-    "quantize": quantize,
+ACTIONS: dict[str, Action] = {
+    "download": _told(download_model),
+    "import": _told(import_model),
+    "verify": _told(verify_model),
+    "quantize": _told(quantize),
 }

@@ -37,6 +37,11 @@ def read_document(path: Path, max_bytes: int = MAX_BYTES) -> Any:
     return value
 
 
+def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
+    """A regular file's text. Raises OSError, and ValueError where it is too large or no UTF-8."""
+    return _content(path, max_bytes).decode("utf-8")
+
+
 def _content(path: Path, max_bytes: int) -> bytes:
     _check_regular(path.stat(), path)
     # A pipe that took the file's place since then must not make anybody wait.

@@ -135,6 +135,15 @@ def is_abandoned(file: Path) -> bool:
         os.close(descriptor)
 
 
+def sync_file(file: Path) -> None:
+    """Bring a written file's contents to the disk. Raises OSError."""
+    descriptor = os.open(file, os.O_RDWR | _BINARY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames survive a power cut, where folders can be opened."""
     with suppress(OSError):

@@ -17,7 +17,7 @@ from typing import Any
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import LofiError
-from lofi_daemon.models.download import download, plan_download
+from lofi_daemon.models.hub import check_environment
 from lofi_daemon.models.manifest import from_source, load_manifest, parse_source
 from lofi_daemon.text import show_log
 
@@ -34,6 +34,9 @@ def main(model: str, folder: str, repository: str | None = None) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     token = CancelToken()
     try:
+        check_environment()
+        from lofi_daemon.models.download import download, plan_download
+
         manifest = load_manifest(model)
         if repository is not None:
             manifest = from_source(manifest, parse_source(repository))

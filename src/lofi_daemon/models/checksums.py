@@ -7,22 +7,39 @@ modification time that the file had. A file that was touched since is hashed aga
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, Field, TypeAdapter
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import default_cache_folder
+from lofi_daemon.files.documents import read_document
+from lofi_daemon.files.temporary import replace_file
 
 log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 20
 
 OnRead = Callable[[int], None]
+
+# A line for each file of each model.
+MAX_BYTES = 16 << 20
+LEFT_OVER_AFTER_SEC = 3600.0
+
+
+class _Remembered(BaseModel):
+    """state: size in bytes and modification time in nanoseconds."""
+
+    state: tuple[int, int]
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+_REMEMBERED = TypeAdapter(dict[str, _Remembered])
 
 
 class Checksums:
@@ -34,16 +51,18 @@ class Checksums:
 
     def known(self, file: Path) -> str | None:
         """The sum of the file as it is now, if it was computed before. Reads no contents."""
-        entry = self._read().get(str(file.absolute()))
-        return entry["sha256"] if entry and entry["state"] == _state(file) else None
+        entry = self._read().get(_key(file))
+        return entry.sha256 if entry and entry.state == _state(file) else None
 
     def remember(self, file: Path, sha256: str) -> None:
         """Keep what was just computed of the file as it is now."""
         with self._lock:
-            entries = {path: entry for path, entry in self._read().items() if Path(path).is_file()}
-            entries[str(file.absolute())] = {"state": _state(file), "sha256": sha256}
+            entries = {path: entry for path, entry in self._read().items() if _is_there(path)}
+            entries[_key(file)] = _Remembered(state=_state(file), sha256=sha256)
             try:
-                write_atomically(self._path, json.dumps(entries, indent=1))
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                _sweep_old_leftovers(self._path)
+                replace_file(self._path, _REMEMBERED.dump_json(entries, indent=1))
             except OSError as error:
                 log.warning("Checksums cannot be remembered: %s", error)
 
@@ -60,13 +79,17 @@ class Checksums:
         """The known sum, or else the computed one."""
         return self.known(file) or self.compute(file, cancel)
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> dict[str, _Remembered]:
         try:
-            return json.loads(self._path.read_text(encoding="utf-8"))
+            return _REMEMBERED.validate_python(read_document(self._path, MAX_BYTES))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            log.warning("Checksums are computed anew, %s cannot be read: %s", self._path, error)
+            log.warning(
+                "Checksums are computed anew, %s cannot be used: %s",
+                self._path,
+                str(error).splitlines()[0],
+            )
             return {}
 
 
@@ -89,17 +112,25 @@ def hash_git_blob(file: Path) -> str:
     return hashlib.sha1(b"blob %d\0" % len(contents) + contents, usedforsecurity=False).hexdigest()
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """The whole text or, when interrupted, what was there before. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _state(file: Path) -> list[int]:
+def _state(file: Path) -> tuple[int, int]:
     status = file.stat()
-    return [status.st_size, status.st_mtime_ns]
+    return status.st_size, status.st_mtime_ns
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):  # below a folder that cannot be read, or no path at all
+        return False
+
+
+def _key(file: Path) -> str:
+    """A path as text; bytes that are no text are spelt."""
+    return os.fsencode(file.absolute()).decode("utf-8", errors="backslashreplace")
+
+
+def _sweep_old_leftovers(path: Path) -> None:
+    """What killed processes of earlier versions left: `.checksums.json.<process>.<thread>`."""
+    for left in path.parent.glob(f".{path.name}.[0-9]*"):
+        if time.time() - left.lstat().st_mtime > LEFT_OVER_AFTER_SEC:
+            left.unlink()

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +20,16 @@ from filelock import FileLock, Timeout
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelDownloadFailed
-from lofi_daemon.models.checksums import Checksums, write_atomically
+from lofi_daemon.files.documents import read_text
+from lofi_daemon.files.names import inside
+from lofi_daemon.models.checksums import Checksums
+from lofi_daemon.models.documents import MANIFEST, write_document
 from lofi_daemon.models.manifest import ModelFile, ModelManifest, Source, load_manifest
 from lofi_daemon.models.store import (
     DOWNLOAD_FOLDER,
     FileFacts,
     InstalledRecord,
+    exists,
     expected_files,
     put_in_place,
     read_record,
@@ -43,6 +48,7 @@ from lofi_daemon.models.transfer import (
 SPARE_SHARE = 0.02
 TELL_EVERY_SEC = 0.2
 LOCK = ".download.lock"
+MAX_MANIFEST_BYTES = 8 << 20
 _BEGUN = "begun"
 
 
@@ -91,6 +97,13 @@ def plan_download(
     have the names that this package knows.
     Raises ModelDownloadFailed, ModelLoadFailed (a broken record), Cancelled.
     """
+    try:
+        return _plan(manifest, folder, cancel, retries)
+    except OSError as error:
+        raise cannot_write(error, folder) from error
+
+
+def _plan(manifest: ModelManifest, folder: Path, cancel: CancelToken, retries: Retries) -> Plan:
     commit = _commit_begun(folder, manifest.source)
     expected = manifest.files or _listed_files(manifest, folder, commit, cancel, retries)
     files: list[tuple[ModelFile, RemoteFile]] = []
@@ -156,7 +169,7 @@ def _fetch_all(
     facts: dict[str, FileFacts] = {}
     for file, remote in plan.files:
         tally.begin(file)
-        installed, staged = folder / file.name, staging / file.name
+        installed, staged = inside(folder, file.name), inside(staging, file.name)
         place = installed if _is_whole(installed, remote, cancel) else staged
         if place is staged and not _is_whole(staged, remote, cancel):
             partial = _partial(staging, file, remote)
@@ -224,20 +237,30 @@ def _listed_files(
     retries: Retries,
 ) -> tuple[ModelFile, ...]:
     """The files that the source's own manifest.json lists, itself among them."""
-    document = ModelFile(name="manifest.json", component="manifest")
+    document = ModelFile(name=MANIFEST, component="manifest")
     try:
         remote = describe_remote(manifest.source, document.name, commit, retries)
     except NotAtSource:
         known = load_manifest(manifest.model).files
         return tuple(ModelFile(name=file.name, component=file.component) for file in known)
+    if remote.bytes > MAX_MANIFEST_BYTES:
+        raise ModelDownloadFailed(
+            f"{remote.path} at {remote.source} has {megabytes(remote.bytes)}: it is no manifest.",
+            hint="Use another repository.",
+        )
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary) / document.name
         fetch(remote, copy, lambda present: None, cancel, retries)
         listed = expected_files(copy.parent)
+    if not listed:
+        raise ModelDownloadFailed(
+            f"{remote.path} at {remote.source} lists no files.", hint="Use another repository."
+        )
     return (
         *(
             ModelFile(name=name, component=Path(name).stem, bytes=facts.bytes, sha256=facts.sha256)
             for name, facts in listed.items()
+            if name != MANIFEST
         ),
         document,
     )
@@ -267,11 +290,14 @@ def _commit_begun(folder: Path, source: Source) -> str | None:
     A damaged file is so replaced by its own version, and not by a newer one.
     """
     begun = folder / DOWNLOAD_FOLDER / _BEGUN
-    if begun.is_file():
-        text = begun.read_text(encoding="utf-8")
+    text = ""
+    if exists(begun):
+        with suppress(OSError, ValueError):  # whatever else it is, it is no commit
+            text = read_text(begun)
     else:
         record = read_record(folder)
-        text = record.source if record is not None else ""
+        if record is not None:
+            text = record.source
     at = str(source.model_copy(update={"revision": ""}))
     commit = text.removeprefix(at)
     return commit if text.startswith(at) and re.fullmatch("[0-9a-f]{40}", commit) else None
@@ -279,7 +305,7 @@ def _commit_begun(folder: Path, source: Source) -> str | None:
 
 def _remember_commit(staging: Path, plan: Plan) -> None:
     source = plan.manifest.source.model_copy(update={"revision": plan.commit})
-    write_atomically(staging / _BEGUN, str(source))
+    write_document(staging / _BEGUN, str(source))
 
 
 def _remove_strangers(staging: Path, plan: Plan) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from importlib import resources
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict
 
 from lofi_daemon.errors import ConfigurationError, InvalidBackend
+from lofi_daemon.files.names import FileName
 
 DOWNLOADABLE = ("ace_step", "musicgen")
 
@@ -51,17 +52,11 @@ class Source(_Data):
 class ModelFile(_Data):
     """One file: `path` inside the source folder (the name, unless said), `name` when installed."""
 
-    name: str
+    name: FileName
     component: str
     path: str = ""
     bytes: int | None = None
     sha256: str | None = None
-
-    @model_validator(mode="after")
-    def _stays_inside(self) -> ModelFile:
-        if self.name.startswith("/") or ".." in self.name.split("/") or "\\" in self.name:
-            raise ValueError(f"{self.name} would lie outside the model's folder")
-        return self
 
     @property
     def source_path(self) -> str:

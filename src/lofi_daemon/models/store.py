@@ -8,34 +8,35 @@ nothing is known of its files, and nothing is asserted.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelLoadFailed, ModelNotFound
-from lofi_daemon.models.checksums import Checksums, hash_file, write_atomically
+from lofi_daemon.files.names import inside
+from lofi_daemon.files.temporary import sync_file, sync_folder
+from lofi_daemon.models.checksums import Checksums, hash_file
+from lofi_daemon.models.documents import (
+    MANIFEST,
+    RECORD,
+    FileFacts,
+    ListedFiles,
+    read_checked,
+    write_document,
+)
 from lofi_daemon.models.manifest import ModelManifest
 
-RECORD = "installed.json"
 # Downloads grow in here, out of the way of whoever looks for model files.
 DOWNLOAD_FOLDER = ".download"
+REPAIR_RECORD = "Delete that file and download the model again; files that are whole are kept."
 ALTERED = "is altered (its SHA-256 is not the right one)"
 
 OnFile = Callable[[str, int, int], None]
-
-
-class FileFacts(BaseModel):
-    """How a file must be."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    bytes: int
-    sha256: str
 
 
 class InstalledRecord(BaseModel):
@@ -46,13 +47,13 @@ class InstalledRecord(BaseModel):
     model: str
     source: str
     licence: str
-    files: dict[str, FileFacts]
+    files: ListedFiles = Field(min_length=1)
 
 
 class _FilesOfBundle(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    files: dict[str, FileFacts] = Field(default_factory=dict[str, FileFacts])
+    files: ListedFiles = Field(default_factory=dict[str, FileFacts])
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,12 @@ class Problem:
 def read_record(folder: Path) -> InstalledRecord | None:
     """What was installed here; None where nothing was. Raises ModelLoadFailed when unreadable."""
     path = folder / RECORD
-    return _read(path, InstalledRecord) if path.is_file() else None
+    return read_checked(path, InstalledRecord, REPAIR_RECORD) if exists(path) else None
 
 
 def write_record(folder: Path, record: InstalledRecord) -> None:
     """Raises OSError."""
-    write_atomically(folder / RECORD, json.dumps(record.model_dump(), indent=1) + "\n")
+    write_document(folder / RECORD, json.dumps(record.model_dump(), indent=1) + "\n")
 
 
 def expected_files(folder: Path) -> Mapping[str, FileFacts]:
@@ -82,8 +83,8 @@ def expected_files(folder: Path) -> Mapping[str, FileFacts]:
     record = read_record(folder)
     if record is not None:
         return record.files
-    bundle = folder / "manifest.json"
-    return _read(bundle, _FilesOfBundle).files if bundle.is_file() else {}
+    bundle = folder / MANIFEST
+    return read_checked(bundle, _FilesOfBundle, REPAIR_RECORD).files if exists(bundle) else {}
 
 
 def inspect(folder: Path, checksums: Checksums | None = None) -> list[Problem]:
@@ -173,8 +174,8 @@ def import_folder(
     """
     known = expected_files(origin)
     names = list(known) or [file.name for file in manifest.files]
-    if (origin / "manifest.json").is_file():
-        names.append("manifest.json")
+    if MANIFEST not in names and exists(origin / MANIFEST):
+        names.append(MANIFEST)
     missing = [name for name in names if not (origin / name).is_file()]
     if missing:
         raise ModelNotFound(
@@ -190,11 +191,13 @@ def import_folder(
     for name in names:
         on_file(name, done, total)
         cancel.raise_if_cancelled()
-        copy = staging / name
+        inside(folder, name)  # before anything is written
+        copy = inside(staging, name)
         copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.unlink(missing_ok=True)  # not through a link that lies there
         shutil.copyfile(origin / name, copy)
-        facts[name] = FileFacts(bytes=sizes[name], sha256=hash_file(copy, cancel))
-        if name in known and facts[name].sha256 != known[name].sha256:
+        facts[name] = FileFacts(bytes=copy.stat().st_size, sha256=hash_file(copy, cancel))
+        if name in known and facts[name] != known[name]:
             copy.unlink()
             raise ModelLoadFailed(
                 f"{origin / name} is not as {origin} itself says it should be.",
@@ -219,14 +222,35 @@ def put_in_place(
     The record goes first: interrupted between two moves, the folder is seen to miss files; it is
     never taken for whole. Raises OSError.
     """
-    write_record(folder, record)
-    for name, facts in record.files.items():
+    places = {name: inside(folder, name) for name in record.files}
+    for name in record.files:
         staged = staging / name
         if staged.is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            staged.replace(folder / name)
-            checksums.remember(folder / name, facts.sha256)
+            sync_file(staged)
+    write_record(folder, record)
+    folders = {folder}
+    for name, place in places.items():
+        staged = staging / name
+        if staged.is_file():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            staged.replace(place)
+            folders.add(place.parent)
+            checksums.remember(place, record.files[name].sha256)
+    for each in folders:
+        sync_folder(each)
     shutil.rmtree(staging, ignore_errors=True)
+
+
+def exists(path: Path) -> bool:
+    """Whether anything of that name is there, be it a pipe or a link to nothing.
+
+    Raises OSError where nobody can tell.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _glance(
@@ -234,7 +258,9 @@ def _glance(
 ) -> Problem | None:
     path = folder / name
     if not path.is_file():
-        return Problem(name, "is missing")
+        return Problem(name, "is missing" if not exists(path) else "is no file")
+    if not os.access(path, os.R_OK):
+        return Problem(name, "cannot be read (its permissions)")
     size = path.stat().st_size
     if size != facts.bytes:
         return Problem(name, f"is {size} bytes long instead of {facts.bytes}")
@@ -242,13 +268,3 @@ def _glance(
     if known is not None and known != facts.sha256:
         return Problem(name, ALTERED)
     return None
-
-
-def _read(path: Path, kind: type[Any]) -> Any:
-    try:
-        return kind.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, ValidationError) as error:
-        raise ModelLoadFailed(
-            f"{path} cannot be read: {str(error).splitlines()[0]}.",
-            hint="Delete that file and download the model again; files that are whole are kept.",
-        ) from error

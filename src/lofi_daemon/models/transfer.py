@@ -24,15 +24,17 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
+from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelDownloadFailed
 from lofi_daemon.models.checksums import hash_file, hash_git_blob
+from lofi_daemon.models.client import LIMIT, watch_downloads
 from lofi_daemon.models.manifest import Source
 
 log = logging.getLogger(__name__)
@@ -92,7 +94,9 @@ def describe_remote(source: Source, path: str, commit: str | None, retries: Retr
 
     Raises ModelDownloadFailed.
     """
-    url = _url(source, path, commit or source.revision)
+    watch_downloads()
+    with _explained(source, path):
+        url = _url(source, path, commit or source.revision)
     for attempt in range(retries.attempts):
         try:
             with _explained(source, path):
@@ -100,8 +104,8 @@ def describe_remote(source: Source, path: str, commit: str | None, retries: Retr
         except _Transient as problem:
             _wait(problem, attempt, retries, f"{source.repository} did not describe {path}")
             continue
-        etag, size = facts.etag, facts.size
-        if facts.commit_hash is None or etag is None or size is None:
+        etag, size, at = facts.etag, facts.size, facts.commit_hash
+        if at is None or not re.fullmatch("[0-9a-f]{40}", at) or etag is None or size is None:
             raise ModelDownloadFailed(
                 f"{url} is not answered as the Hugging Face Hub does (no commit, etag or size).",
                 hint="Check HF_ENDPOINT, proxy and firewall.",
@@ -111,7 +115,7 @@ def describe_remote(source: Source, path: str, commit: str | None, retries: Retr
                 f"{url} comes without a checksum (its etag is {etag[:80]}).",
                 hint="Use another mirror in HF_ENDPOINT.",
             )
-        return RemoteFile(source, path, facts.commit_hash, size, etag)
+        return RemoteFile(source, path, at, size, etag)
     raise AssertionError("the last attempt raises")
 
 
@@ -178,13 +182,17 @@ def _receive(
     headers["Accept-Encoding"] = "identity"
     if present:
         headers["Range"] = f"bytes={present}-"
-    with http_stream_backoff(
+    # One byte more than is expected, so that more than that is seen.
+    limit = remote.bytes + 1
+    with get_session().stream(
         "GET",
         remote.url,
         headers=headers,
         timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
-        max_retries=0,
+        extensions={LIMIT: limit},
     ) as response:
+        if response.is_error:
+            response.read()
         hf_raise_for_status(response)
         if response.status_code == 200:
             present = 0
@@ -238,9 +246,22 @@ def _explained(source: Source, path: str, partial: Path | None = None) -> Genera
             if error.response.status_code == 416 and partial is not None:
                 partial.unlink(missing_ok=True)
             raise _Transient(_status(error)) from error
+        if error.response.status_code == 404:  # without the Hub's own words: some other server
+            raise NotAtSource(
+                f"{constants.ENDPOINT} has no {path} of {source} (HTTP 404).",
+                hint="Check the address in HF_ENDPOINT; a mirror may lack this repository.",
+            ) from error
+        refused = error.response.status_code in (401, 403)
         raise ModelDownloadFailed(
-            f"The Hub refused {path} of {source} ({_status(error)}).",
-            hint="Set HF_TOKEN to a token that may read this repository.",
+            f"{constants.ENDPOINT} refused {path} of {source} ({_status(error)}).",
+            hint="Set HF_TOKEN to a token that may read this repository."
+            if refused
+            else "Check the address in HF_ENDPOINT, and proxy and firewall.",
+        ) from error
+    except (HFValidationError, httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+        raise ModelDownloadFailed(
+            f"{path} of {source} cannot be asked for: {str(error).splitlines()[0]:.200}",
+            hint="Check the repository's name and HF_ENDPOINT.",
         ) from error
     except httpx2.RequestError as error:
         raise _Transient(str(error) or type(error).__name__) from error

@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from lofi_daemon.errors import ModelLoadFailed
-from lofi_daemon.models.store import expected_files
+from lofi_daemon.models.documents import MANIFEST, read_any
+from lofi_daemon.models.store import exists, expected_files
 
 Variant = Literal["int8", "int4"]
 VARIANTS: tuple[Variant, ...] = ("int8", "int4")
-MANIFEST = "manifest.json"
 
 
 def variant_folder(folder: Path, variant: str | None) -> Path:
@@ -65,8 +64,8 @@ def remove_original(folder: Path) -> int:
 def manifest_of(folder: Path) -> dict[str, Any]:
     """manifest.json, or what its absence means."""
     path = folder / MANIFEST
-    if path.is_file():
-        return json.loads(path.read_text(encoding="utf-8"))
+    if exists(path):
+        return read_any(path)
     return {"interface": 1, "form": "published", "model_version": "published"}
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.files.names import checked_name
 
 # Windows can map a file only at multiples of 64 KiB.
 ALIGNMENT = 1 << 16
@@ -44,14 +45,12 @@ def read_model(path: Path) -> onnx.ModelProto:
 
 def external_files(model: onnx.ModelProto, folder: Path) -> list[Path]:
     """The files beside a graph that hold its weights; folder: the graph's."""
-    locations = {
-        entry.value
+    places = {
+        _place(tensor, folder)[0]
         for tensor in model.graph.initializer
         if tensor.data_location == TensorProto.EXTERNAL
-        for entry in tensor.external_data
-        if entry.key == "location"
     }
-    return [folder / location for location in sorted(locations)]
+    return sorted(places)
 
 
 def read_weight(tensor: TensorProto, folder: Path) -> NDArray[Any]:
@@ -62,14 +61,28 @@ def read_weight(tensor: TensorProto, folder: Path) -> NDArray[Any]:
     """
     if tensor.data_location != TensorProto.EXTERNAL:
         return numpy_helper.to_array(tensor)
-    where = {entry.key: entry.value for entry in tensor.external_data}
+    path, offset = _place(tensor, folder)
     dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    path = folder / where["location"]
     count = int(np.prod(tensor.dims, dtype=np.int64))
-    values = np.fromfile(path, dtype=dtype, count=count, offset=int(where.get("offset", 0)))
+    values = np.fromfile(path, dtype=dtype, count=count, offset=offset)
     if values.size != count:
         raise ModelLoadFailed(f"Model file {path} ends inside the weight {tensor.name}.")
     return values.reshape(tuple(tensor.dims))
+
+
+def _place(tensor: TensorProto, folder: Path) -> tuple[Path, int]:
+    """The file and the offset of a weight that lies beside the graph. Raises ModelLoadFailed."""
+    where = {entry.key: entry.value for entry in tensor.external_data}
+    try:
+        path = folder / checked_name(where["location"].removeprefix("./"))
+        offset = int(where.get("offset", 0))
+        if offset < 0:
+            raise ValueError(f"{offset} is no place in a file")
+    except (KeyError, ValueError) as error:
+        raise ModelLoadFailed(
+            f"The weight {tensor.name} of a model in {folder} lies where no weight may: {error}."
+        ) from error
+    return path, offset
 
 
 def write_model(

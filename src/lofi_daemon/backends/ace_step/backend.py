@@ -14,6 +14,7 @@ from lofi_daemon.backends.checks import (
     check_duration,
     check_files,
     files_error,
+    looked_at,
     memory_remedy,
 )
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
@@ -27,7 +28,7 @@ from lofi_daemon.backends.protocol import (
     ProgressCallback,
 )
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed
+from lofi_daemon.errors import ModelInferenceFailed
 from lofi_daemon.models import store
 from lofi_daemon.models.variants import variant_folder, variant_repair
 
@@ -103,14 +104,14 @@ class BundleBackend:
         return self._info
 
     def availability(self) -> Availability:
+        return looked_at(self._model_folder, self._look)
+
+    def _look(self) -> Availability:
         folder = self._folder
-        if not any((folder / name).is_file() for name in FILES):
+        if not any(store.exists(folder / name) for name in FILES):
             return Availability(installed=False)
-        try:
-            manifest = read_manifest(folder)
-            error = files_error(folder, FILES, self._repair)
-        except ModelLoadFailed as broken:
-            return Availability(installed=True, error=f"{broken.message} {broken.hint}")
+        manifest = read_manifest(folder)
+        error = files_error(folder, FILES, self._repair)
         if error is not None:
             return Availability(installed=True, error=error)
         return Availability(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from lofi_daemon.errors import ModelLoadFailed
-from lofi_daemon.models.store import FileFacts
+from lofi_daemon.models.documents import FileFacts, ListedFiles, read_checked
+from lofi_daemon.models.store import exists
 
 INTERFACE = 1
 
@@ -123,7 +124,7 @@ class Manifest(_Section):
     defaults: Defaults = Defaults()
     mastering: Mastering | None = None
     relative_cost: RelativeCost = RelativeCost()
-    files: dict[str, FileFacts] = Field(default_factory=dict[str, FileFacts])
+    files: ListedFiles = Field(default_factory=dict[str, FileFacts])
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -132,18 +133,9 @@ def read_manifest(folder: Path) -> Manifest:
     Raises ModelLoadFailed when the file is broken or of another interface version.
     """
     path = folder / "manifest.json"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not exists(path):
         return Manifest()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelLoadFailed(f"Model file {path} cannot be read: {error}") from error
-    try:
-        manifest = Manifest.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the document"
-        raise ModelLoadFailed(f"Model file {path} is broken at {where}: {first['msg']}") from error
+    manifest = read_checked(path, Manifest)
     if manifest.interface != INTERFACE:
         raise ModelLoadFailed(
             f"Model file {path} has interface {manifest.interface}; this version runs {INTERFACE}.",

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from lofi_daemon.errors import ModelLoadFailed
-from lofi_daemon.models.store import FileFacts
+from lofi_daemon.models.documents import FileFacts, ListedFiles, read_checked
 
 INTERFACE = 1
 MANIFEST = "manifest.json"
@@ -90,18 +90,13 @@ class Manifest(_Section):
     relative_cost: RelativeCost = RelativeCost()
     source: dict[str, int] = Field(default_factory=dict[str, int])
     silence_known: bool = True
-    files: dict[str, FileFacts] = Field(default_factory=dict[str, FileFacts])
+    files: ListedFiles = Field(default_factory=dict[str, FileFacts])
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Raises ModelLoadFailed where the manifest is missing, broken, or of another interface."""
     path = folder / MANIFEST
-    try:
-        manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise ModelLoadFailed(
-            f"Model file {path} cannot be read: {str(error).splitlines()[0]}."
-        ) from error
+    manifest = read_checked(path, Manifest)
     if manifest.interface != INTERFACE:
         raise ModelLoadFailed(
             f"Model file {path} has interface {manifest.interface}; this version runs {INTERFACE}.",

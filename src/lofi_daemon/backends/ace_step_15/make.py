@@ -53,7 +53,8 @@ from lofi_daemon.backends.ace_step_15.graphs.transformer import write_transforme
 from lofi_daemon.backends.ace_step_15.graphs.writer import GraphWriter, Precision
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelLoadFailed
-from lofi_daemon.models.checksums import Checksums, write_atomically
+from lofi_daemon.models.checksums import Checksums
+from lofi_daemon.models.documents import write_document
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 from lofi_daemon.onnx.weight_formats import WeightFormat
 
@@ -109,7 +110,7 @@ def make_set(
     if _text(unfinished / _BEGUN) != begun:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        write_atomically(unfinished / _BEGUN, begun)
+        write_document(unfinished / _BEGUN, begun)
     silence = checkpoint.silence()
     if silence.shape[1] != checkpoint.autoencoder.latent_channels:
         raise ModelLoadFailed(
@@ -133,7 +134,7 @@ def make_set(
     (unfinished / _BEGUN).unlink()
     manifest = _manifest(checkpoint, unfinished, options, known, cancel)
     document = json.dumps(manifest.model_dump(), indent=2)
-    write_atomically(unfinished / MANIFEST, document + "\n")
+    write_document(unfinished / MANIFEST, document + "\n")
     shutil.rmtree(target, ignore_errors=True)
     unfinished.replace(target)
     checksums = Checksums()

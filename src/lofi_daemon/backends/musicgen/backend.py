@@ -12,6 +12,7 @@ from lofi_daemon.backends.checks import (
     check_files,
     check_memory,
     files_error,
+    looked_at,
     memory_remedy,
 )
 from lofi_daemon.backends.musicgen.bundle import (
@@ -37,7 +38,7 @@ from lofi_daemon.backends.protocol import (
     ProgressCallback,
 )
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelLoadFailed, ModelNotFound
+from lofi_daemon.errors import ModelNotFound
 from lofi_daemon.memory import available_memory
 from lofi_daemon.models import store
 from lofi_daemon.models.variants import variant_repair
@@ -90,15 +91,14 @@ class MusicGenBackend:
         return variant_repair(self._info.type, folder)
 
     def availability(self) -> Availability:
-        try:
-            form = self._form()
-            if form is None:
-                return Availability(installed=False)
-            folder = form.installed
-            names = needed_files(read_manifest(folder))
-            error = files_error(folder, names, self._repair(folder))
-        except ModelLoadFailed as broken:
-            return Availability(installed=True, error=f"{broken.message} {broken.hint}")
+        return looked_at(self._model_folder, self._look)
+
+    def _look(self) -> Availability:
+        form = self._form()
+        if form is None:
+            return Availability(installed=False)
+        folder = form.installed
+        error = files_error(folder, needed_files(read_manifest(folder)), self._repair(folder))
         if error is not None:
             return Availability(installed=True, error=error)
         device = None if self._pipeline is None else self._pipeline.device
@@ -116,7 +116,7 @@ class MusicGenBackend:
         folder = self._model_folder
         names = {*PUBLISHED_FILES, *NATIVE_FILES}
         folders = (folder, *(native_folder(folder, precision) for precision in PRECISIONS))
-        if not any((each / name).is_file() for each in folders for name in names):
+        if not any(store.exists(each / name) for each in folders for name in names):
             return None
         return chosen_form(folder, self._device, self._variant)
 

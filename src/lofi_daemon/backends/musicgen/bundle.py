@@ -11,10 +11,11 @@ import math
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from lofi_daemon.errors import ModelLoadFailed
-from lofi_daemon.models.store import FileFacts
+from lofi_daemon.models.documents import FileFacts, ListedFiles, read_checked
+from lofi_daemon.models.store import exists
 
 INTERFACE = 1
 
@@ -89,12 +90,12 @@ class Manifest(_Section):
     precision: Precision = "fp32"
     model_version: str = "published"
     source: dict[str, int] = Field(default_factory=dict[str, int])
-    files: dict[str, FileFacts] = Field(default_factory=dict[str, FileFacts])
+    files: ListedFiles = Field(default_factory=dict[str, FileFacts])
 
 
 def read_config(folder: Path) -> MusicGenConfig:
     """Raises ModelLoadFailed when config.json is broken or of another kind of model."""
-    return _read(folder / CONFIG, MusicGenConfig)
+    return read_checked(folder / CONFIG, MusicGenConfig)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -103,9 +104,9 @@ def read_manifest(folder: Path) -> Manifest:
     Raises ModelLoadFailed when the file is broken or of another interface version.
     """
     path = folder / MANIFEST
-    if not path.is_file():
+    if not exists(path):
         return Manifest()
-    manifest = _read(path, Manifest)
+    manifest = read_checked(path, Manifest)
     if manifest.interface != INTERFACE:
         raise ModelLoadFailed(
             f"Model file {path} has interface {manifest.interface}; this version runs {INTERFACE}.",
@@ -123,14 +124,3 @@ def needed_files(manifest: Manifest) -> tuple[str, ...]:
 def missing_files(folder: Path, manifest: Manifest) -> list[str]:
     """Names of the files that are needed and not there."""
     return [name for name in needed_files(manifest) if not (folder / name).is_file()]
-
-
-def _read(path: Path, model: type[_SectionT]) -> _SectionT:
-    try:
-        return model.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelLoadFailed(f"Model file {path} cannot be read: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the document"
-        raise ModelLoadFailed(f"Model file {path} is broken at {where}: {first['msg']}") from error

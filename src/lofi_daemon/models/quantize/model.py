@@ -15,7 +15,8 @@ from pathlib import Path
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelLoadFailed, ModelNotFound
-from lofi_daemon.models.checksums import Checksums, write_atomically
+from lofi_daemon.models.checksums import Checksums
+from lofi_daemon.models.documents import MANIFEST, write_document
 from lofi_daemon.models.quantize.fastest_format import measure_formats
 from lofi_daemon.models.quantize.graph import matrix_share, quantize_graph
 from lofi_daemon.models.quantize.matrices import (
@@ -24,7 +25,7 @@ from lofi_daemon.models.quantize.matrices import (
     QuantizePlan,
 )
 from lofi_daemon.models.store import RECORD
-from lofi_daemon.models.variants import MANIFEST, Variant, is_set, manifest_of
+from lofi_daemon.models.variants import Variant, is_set, manifest_of
 from lofi_daemon.onnx.external_weights import external_files, read_model
 from lofi_daemon.onnx.weight_formats import WeightFormat
 
@@ -117,7 +118,7 @@ def quantize_model(
             its_plan = replace(plan, repeated=WeightFormat.INT4_BLOCKS) if in_four_bits else plan
             table = quantize_graph(graph.path, target_graph, its_plan, on_weight, cancel)
             if table:
-                write_atomically(unfinished / SENSITIVITY, json.dumps(table, indent=1) + "\n")
+                write_document(unfinished / SENSITIVITY, json.dumps(table, indent=1) + "\n")
         done += graph.bytes
     for path in folder.iterdir():
         is_new = path.name in {*replaced, MANIFEST, RECORD}
@@ -147,7 +148,7 @@ def _eight_bits(unfinished: Path, options: QuantizeOptions) -> WeightFormat:
     else:
         seconds = measure_formats(options.threads)
         chosen = min(seconds, key=seconds.__getitem__)
-    write_atomically(begun, chosen.value)
+    write_document(begun, chosen.value)
     return chosen
 
 
@@ -171,7 +172,7 @@ def _write_manifest(
         for name in names
         if name != MANIFEST
     }
-    write_atomically(target / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    write_document(target / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
 def _link(path: Path, link: Path) -> None:

@@ -37,7 +37,7 @@ from lofi_daemon.backends.musicgen.native.published_weights import (
 from lofi_daemon.backends.musicgen.sampling import Logits
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.models.checksums import hash_file
-from lofi_daemon.models.store import FileFacts
+from lofi_daemon.models.documents import FileFacts
 from lofi_daemon.onnx.external_weights import read_model, write_model
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 

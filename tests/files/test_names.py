@@ -12,8 +12,8 @@ GOOD = ("model.onnx", "int8/decoder.bin", "tokenizer.json", "onnx__MatMul_12", "
 BAD = (
     "", "/etc/passwd", "../x", "a/../../x", "a/./b", "a//b", "a/", ".", "..", ".bashrc",
     ".download/x", "a/.ssh/x", "C:x", "C:\\x", "\\\\host\\x", "a\\..\\x", "x:stream", "a*",
-    "a\x00b",    "a\nb", "a\x1b[1m", "a\u202eb", "half\ud800", "end.", "end ", " x", "NUL", "com1.txt",
-    "x" * 300,    "/".join("x" * 20),
+    "a\x00b", "a\nb", "a\x1b[1m", "a\u202eb", "half\ud800", "end.", "end ", " x", "NUL", "com1.txt",
+    "x" * 300, "/".join("x" * 20),
 )  # fmt: skip
 
 

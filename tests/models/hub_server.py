@@ -39,7 +39,8 @@ class HubRepository:
 
     def fail(self, path: str, *faults: str) -> None:
         """Queue faults for a path: "500", "truncated", "wrong bytes", "stall", "disconnect",
-        "no range", "wrong range", "endless error" (of its contents), "plain 404", "404", "401", "403",
+        "no range", "wrong range", "endless error" (of its contents),
+        "plain 404", "404", "401", "403",
         "new contents" (of its description)."""
         self.faults.setdefault(path, deque()).extend(faults)
 

@@ -15,6 +15,8 @@ import onnx
 import pytest
 from onnx import TensorProto
 
+from lofi_daemon.backends.ace_step.backend import ace_step_backend
+from lofi_daemon.backends.ace_step.bundle import FILES
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.cli import run
@@ -210,6 +212,16 @@ def test_a_pipe_in_a_models_folder_makes_nobody_wait(tmp_path: Path) -> None:
     for name in ("manifest.json", "installed.json", "tokenizer.json", "config.json"):
         os.mkfifo(tmp_path / name)
     _only_its_own_error(tmp_path, tmp_path)
+
+
+def test_files_that_may_not_be_read_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = bundle(tmp_path / "model", list(FILES))
+    backend = ace_step_backend(load_settings({"LOFI_ACE_STEP_MODEL_PATH": str(folder)}))
+    assert backend.availability().error is None
+    monkeypatch.setattr("lofi_daemon.models.store.os.access", lambda path, mode: False)
+    assert "vocoder.onnx cannot be read" in str(backend.availability().error)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs to become another user")

@@ -33,6 +33,7 @@ DIAGNOSIS: dict[str, Any] = {
     "executable": "/opt/lofi/bin/python",
     "onnxruntime": "1.22.0",
     "providers": ["CPUExecutionProvider"],
+    "device": "cpu",
     "problem": None,
     "memory_bytes": 16e9,
     "tracks_folder": "/music/tracks",

@@ -19,7 +19,7 @@ def test_all_is_well(editor: Editor) -> None:
         "OK found through the option cmd: ",
         "OK it runs: version 0.0-fake, protocol 1",
         "OK Python 3.12.1 (/opt/lofi/bin/python)",
-        "OK onnxruntime 1.22.0 computes on CPUExecutionProvider",
+        "OK onnxruntime 1.22.0 computes on cpu",
         "ace_step (ACE-Step), licence Apache-2.0: not installed; `:Lofi download ace_step`",
         "OK demo (Demo), licence MIT: ready, 0.1 GB of files",
         "OK tracks go to /music/tracks, 50.0 GB free",

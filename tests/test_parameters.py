@@ -64,7 +64,9 @@ def test_the_largest_seed() -> None:
         ({"erg": 1}, "INVALID_PARAMS"),
         ({"seed": -1}, "INVALID_PARAMS"),
         ({"seed": 2**64}, "INVALID_PARAMS"),
-        ({"seed": 1.0}, "INVALID_PARAMS"),
+        ({"seed": 1.5}, "INVALID_PARAMS"),
+        ({"seed": 1e300}, "INVALID_PARAMS"),
+        ({"seed": float("inf")}, "INVALID_PARAMS"),
         ({"priority": "low"}, "INVALID_PARAMS"),
         ({"backend": 3}, "INVALID_PARAMS"),
         ({"steps": 60}, "INVALID_PARAMS"),
@@ -106,3 +108,9 @@ def test_anything_is_accepted_or_refused_with_an_error_of_ours(parameters: dict[
     except LofiError as error:
         message = error.message
     assert 0 < len(message) < 2000
+
+
+@pytest.mark.parametrize(("written", "seed"), [(1.2e18, 12 * 10**17), (3.0, 3), (-0.0, 0)])
+def test_a_whole_number_may_be_written_as_a_float(written: float, seed: int) -> None:
+    parsed = parse(GenerationParameters, {"prompt": "a", "seed": written}).seed
+    assert (parsed, type(parsed)) == (seed, int)

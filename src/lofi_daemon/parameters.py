@@ -134,13 +134,29 @@ _VALUE_PROBLEMS = frozenset(
 def parse(model: type[ParametersT], parameters: Mapping[str, Any]) -> ParametersT:
     """The checked model.
 
+    A whole number may come as a float (1.2e18), as languages whose numbers are all floats write it.
     Raises InvalidParams for unknown names, missing names and wrong types (naming them all), else
     the error that belongs to the first field whose value is out of range.
     """
     try:
         return model.model_validate(dict(parameters))
     except ValidationError as error:
+        exact = _integral(error.errors(include_url=False))
+        if exact:
+            return parse(model, {**parameters, **exact})
         raise _as_lofi_error(error.errors(include_url=False), model.errors) from None
+
+
+def _integral(problems: Sequence[ErrorDetails]) -> dict[str, int]:
+    """The integers that were written as floats, by the name of their parameter."""
+    return {
+        str(problem["loc"][0]): int(problem["input"])
+        for problem in problems
+        if problem["type"] == "int_type"
+        and len(problem["loc"]) == 1
+        and isinstance(problem["input"], float)
+        and problem["input"].is_integer()
+    }
 
 
 def _as_lofi_error(

@@ -132,7 +132,7 @@ def wrong_parameters() -> list[Case]:
             generate(**{f"x{n}": n for n in range(5000)}), generate(**{"__class__": 1}),
             generate(self=1), generate(duration_sec="30"), generate(duration_sec=None),
             generate(duration_sec=True), generate(duration_sec=[30]), generate(duration_sec={}),
-            generate(seed=-1), generate(seed=2**64), generate(seed=big), generate(seed=1.0),
+            generate(seed=-1), generate(seed=2**64), generate(seed=big), generate(seed=1.5),
             generate(seed="1"), generate(seed=True), generate(seed=[]), generate(seed=1e300),
             generate(backend=1), generate(backend=[]), generate(backend=True),
             generate(priority="low"), generate(priority=1), generate(priority=None),

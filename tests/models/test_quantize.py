@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.cli import run
+from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.models.quantize.fastest_format import measure_formats
 from lofi_daemon.models.quantize.graph import quantize_graph
 from lofi_daemon.models.quantize.matrices import QuantizePlan
@@ -318,3 +319,12 @@ def test_a_damaged_variant_is_named_with_the_command_that_makes_it_again(
     said = capsys.readouterr().err
     assert str(made / "graph.bin") in said
     assert "lofi-daemon quantize ace_step --bits 4" in said
+
+
+def test_what_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    _write_graph(tmp_path / "graph.onnx")
+    before = sorted(tmp_path.iterdir())
+    options = QuantizeOptions(eight_bits=WeightFormat.INT8_BLOCKS)
+    with pytest.raises(ModelLoadFailed, match="no graph large enough"):
+        quantize_model(tmp_path, "int8", options, lambda what, share: None, CancelToken())
+    assert sorted(tmp_path.iterdir()) == before

@@ -100,6 +100,7 @@ def quantize_model(
         if graph.bytes >= options.min_bytes and graph.matrix_share >= MIN_SHARE
     ]
     if not large:
+        shutil.rmtree(unfinished, ignore_errors=True)
         raise ModelLoadFailed(
             f"{folder} has no graph large enough to be worth {variant}.",
             hint="Use the files as they are.",

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import pytest
 
 from tests.system import summary
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter,
+) -> Generator[None, None, None]:
+    """After all else that is told at the end."""
+    yield
     skipped = terminalreporter.getreports("skipped")
     reasons = [str(each.longrepr[2]) for each in skipped if isinstance(each.longrepr, tuple)]
     told = summary(reasons)

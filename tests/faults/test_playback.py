@@ -69,7 +69,7 @@ def test_a_player_killed_while_paused_goes_on_when_asked(daemon: DaemonProcess) 
 
 
 def test_a_player_that_keeps_dying_is_given_up_and_said(daemon: DaemonProcess) -> None:
-    made(daemon, "one", duration_sec=200.0)
+    made(daemon, "one", duration_sec=90.0)
     daemon.request("play")
     for _ in range(6):
         before = len(daemon.notifications("playback_started"))

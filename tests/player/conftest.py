@@ -4,14 +4,12 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.player.pulse import PARTS, PulseServer
-from tests.system import require
+from tests.player.pulse import PulseServer
 
 
 @pytest.fixture(scope="session")
 def pulse_server() -> Generator[PulseServer, None, None]:
     """A sound server whose sink runs at 44.1 kHz, with a listener, so that the sink is awake."""
-    require(*PARTS)
     with PulseServer(44100) as server:
         awake = server.listen()
         yield server

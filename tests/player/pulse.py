@@ -16,6 +16,8 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.system import require
+
 PARTS = ("pulseaudio", "pactl", "parec")
 
 
@@ -45,6 +47,7 @@ class PulseServer:
         }
 
     def __enter__(self) -> PulseServer:
+        require(*PARTS)
         loads = [
             f"-L module-null-sink sink_name={name} format=float32le channels=2 "
             f"rate={self.sample_rate} sink_properties=device.description={name}"

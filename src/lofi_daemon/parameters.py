@@ -10,9 +10,9 @@ section 4 of the protocol has for the field, never a pydantic exception.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from lofi_daemon.errors import (
@@ -26,6 +26,17 @@ from lofi_daemon.errors import (
 MAX_PROMPT_LENGTH = 512
 DEFAULT_DURATION_SEC = 30.0
 MAX_SEED = 2**64 - 1
+
+
+def _not_blank(prompt: str) -> str:
+    if not prompt.strip():
+        raise PydanticCustomError("blank", "the prompt has only blanks")
+    return prompt
+
+
+Prompt = Annotated[
+    str, Field(min_length=1, max_length=MAX_PROMPT_LENGTH), AfterValidator(_not_blank)
+]
 
 
 class Parameters(BaseModel):
@@ -96,22 +107,13 @@ class SoundParameters(Parameters):
 class GenerationParameters(SoundParameters):
     """Everything `generate` takes."""
 
-    prompt: str = Field(
-        min_length=1,
-        max_length=MAX_PROMPT_LENGTH,
+    prompt: Prompt = Field(
         description="What the music should be like, in 1 to 512 characters.",
     )
     priority: Literal["normal", "high"] = Field(
         default="normal",
         description="normal or high: high goes before every normal track that waits.",
     )
-
-    @field_validator("prompt")
-    @classmethod
-    def _not_blank(cls, prompt: str) -> str:
-        if not prompt.strip():
-            raise PydanticCustomError("blank", "the prompt has only blanks")
-        return prompt
 
 
 ParametersT = TypeVar("ParametersT", bound=Parameters)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 Order = Literal["cycle", "shuffle"]
+Library = Literal["kept", "all"]
 
 DEFAULT_AHEAD = 2
 FILLER_DURATION_SEC = 20.0
@@ -25,12 +26,16 @@ ESTIMATE_SLACK_SEC = 1.0
 
 @dataclass(frozen=True)
 class Programme:
-    """What a radio was asked for. The same programme always brings the same tracks."""
+    """What a radio was asked for. The same programme always brings the same tracks.
+
+    library: nothing is made; the kept tracks are played, or all that there are.
+    """
 
     prompts: tuple[str, ...]
     seed: int
     order: Order = "cycle"
     ahead: int = DEFAULT_AHEAD
+    library: Library | None = None
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,11 @@ class Situation:
     ready: new programme tracks not yet heard, in programme order.
     making: something of the radio's is being generated or waits for it, ready in `making_eta_sec`
         seconds (None: unknown).
-    library: every track there is, the ready ones included.
+    library: every track that may be played, the ready ones included.
+    played: how many tracks this radio has begun.
     playing: what sounds now, or what sounded last.
     silent: nothing sounds now.
+    asked: the listener waits for sound now, whatever comes after it.
     filler: the bundled model is there to make a short track fast.
     fits: one more track fits into the cache beside what must stay in it.
     """
@@ -64,8 +71,10 @@ class Situation:
     making: bool = False
     making_eta_sec: float | None = None
     library: tuple[KnownTrack, ...] = ()
+    played: int = 0
     playing: str | None = None
     silent: bool = True
+    asked: bool = False
     filler: bool = False
     fits: bool = True
     retry_at: float = 0.0
@@ -135,9 +144,9 @@ def next_to_make(situation: Situation, now: float) -> Make | None:
     With next to nothing to play, two short fillers come first: one to sound at once, and one so
     that it need not be repeated while the programme's first track is being made.
     """
-    if situation.making or now < situation.retry_at:
-        return None
     programme = situation.programme
+    if programme.library is not None or situation.making or now < situation.retry_at:
+        return None
     if situation.filler and len(situation.library) < 2 and situation.fillers_made < 2:
         number = situation.fillers_made
         seed = derived_seed(programme.seed, number, "filler")
@@ -152,14 +161,44 @@ def next_to_play(situation: Situation) -> Play | Wait:
     """What follows the playing track (or breaks the silence): new tracks first, in their order.
 
     When the music is made slower than it is heard, the least recently heard track comes again, and
-    never the one that plays.
+    never the one that plays. Only a listener who waits for sound hears the last one again, where
+    there is no other.
     """
+    if situation.programme.library is not None:
+        return _from_the_library(situation) or Wait()
     choice = _new_track(situation) or _least_recently_heard(situation)
+    if situation.silent and situation.asked:
+        return choice or _the_last_again(situation) or Wait()
     if choice is None:
         return Wait()
     if situation.silent and not _can_go_on(situation, choice):
         return Wait()
     return choice
+
+
+def _from_the_library(situation: Situation) -> Play | None:
+    """The least recently heard track, or, shuffled, one of that half of them."""
+    others = _by_age(track for track in situation.library if track.track_id != situation.playing)
+    if not others:
+        return _the_last_again(situation)
+    if situation.programme.order == "cycle":
+        return Play(others[0].track_id, new=False)
+    older = others[: (len(others) + 1) // 2]
+    number = derived_seed(situation.programme.seed, situation.played, "library")
+    return Play(older[number % len(older)].track_id, new=False)
+
+
+def _by_age(tracks: Iterable[KnownTrack]) -> list[KnownTrack]:
+    """Never heard first, then the least recently heard."""
+    never = float("-inf")
+    return sorted(tracks, key=lambda track: never if track.last_heard is None else track.last_heard)
+
+
+def _the_last_again(situation: Situation) -> Play | None:
+    for track in situation.library:
+        if track.track_id == situation.playing:
+            return Play(track.track_id, new=False)
+    return None
 
 
 def _new_track(situation: Situation) -> Play | None:
@@ -170,12 +209,8 @@ def _new_track(situation: Situation) -> Play | None:
 
 
 def _least_recently_heard(situation: Situation) -> Play | None:
-    older = [track for track in situation.library if track.track_id != situation.playing]
-    if not older:
-        return None
-    never = float("-inf")
-    choice = min(older, key=lambda track: never if track.last_heard is None else track.last_heard)
-    return Play(choice.track_id, new=False)
+    older = _by_age(track for track in situation.library if track.track_id != situation.playing)
+    return Play(older[0].track_id, new=False) if older else None
 
 
 def _can_go_on(situation: Situation, choice: Play) -> bool:
@@ -199,6 +234,7 @@ class RadioState:
     programme: Programme
     made: int = 0
     fillers_made: int = 0
+    played: int = 0
     ready: list[str] = field(default_factory=list[str])
     making: str | None = None
     failures: int = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -13,18 +12,19 @@ from datetime import datetime
 from typing import Any
 
 from lofi_daemon.backends.registry import Registry
-from lofi_daemon.errors import LofiError, TrackAlreadyComplete
+from lofi_daemon.errors import LofiError, TrackAlreadyComplete, TrackNotFound
 from lofi_daemon.jobs.events import JobCompleted, JobEvent, LastWord
 from lofi_daemon.jobs.job import Priority
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters, SoundParameters, parse
+from lofi_daemon.player.events import PlaybackEvent, PlaybackSilent
 from lofi_daemon.player.playback import Playback
-from lofi_daemon.player.playback_events import PlaybackEvent, PlaybackSilent
+from lofi_daemon.player.turn import Origin
 from lofi_daemon.radio import (
     FILLER_DURATION_SEC,
     KnownTrack,
+    Library,
     Make,
-    Order,
     Play,
     Programme,
     RadioState,
@@ -53,10 +53,7 @@ class RadioWaiting:
 @dataclass(frozen=True)
 class RadioStatus:
     preset: str | None
-    prompts: tuple[str, ...]
-    order: str
-    ahead: int
-    seed: int
+    programme: Programme
     ready: int
     sound: SoundParameters
 
@@ -75,6 +72,7 @@ class Station:
         self._sound = SoundParameters()
         self._preset: str | None = None
         self._making_filler = False
+        self._asked = False
         self._told_silence = False
         self._heard: dict[str, float] = {}
         self._began = time.time()
@@ -94,16 +92,7 @@ class Station:
         state = self._state
         if state is None:
             return None
-        programme = state.programme
-        return RadioStatus(
-            self._preset,
-            programme.prompts,
-            programme.order,
-            programme.ahead,
-            programme.seed,
-            len(state.ready),
-            self._sound,
-        )
+        return RadioStatus(self._preset, state.programme, len(state.ready), self._sound)
 
     def protected(self) -> set[str]:
         """Tracks that must not be evicted before they were heard. Any thread may ask."""
@@ -112,38 +101,33 @@ class Station:
 
     async def start(
         self,
-        prompts: tuple[str, ...],
-        *,
-        order: Order,
-        ahead: int,
+        programme: Programme,
         sound: SoundParameters,
+        *,
         preset: str | None = None,
     ) -> None:
         """Begin a radio in the place of the one that runs.
 
         What plays goes on to its end; silence ends with the first track. Raises what a generate
-        request with these parameters raises, and AudioDeviceError.
+        request with these parameters raises, TrackNotFound where the programme is of tracks that
+        are not there, and AudioDeviceError.
         """
-        seed = secrets.randbits(32) if sound.seed is None else sound.seed
-        programme = Programme(prompts, seed, order, ahead)
-        for prompt in prompts:
-            self._jobs.resolve(self._parameters(sound, prompt, seed))
-        await self._playback.player.open_device()
+        if programme.library is None:
+            self._jobs.resolve(self._parameters(sound, programme.prompts[0], programme.seed))
+        elif not await self._library(programme):
+            raise _no_library(programme.library)
+        await self._playback.turntable.open_device()
         self.stop()
         self._state = RadioState(programme)
         self._sound, self._preset = sound, preset
-        self._told_silence = self._playback.stopped_by_listener = False
+        self._asked, self._told_silence = True, False
         self._unplayable.clear()
-        self._playback.radio = self
-        if self._playback.player.state == "paused":
-            await self._playback.resume()
-        self._playback.next_may_have_changed()
+        await self._playback.tune_in(self)
         self._step_soon()
 
     def stop(self) -> None:
         """End the radio; playback goes on to the end of the playlist."""
         state, self._state = self._state, None
-        self._playback.radio = None
         if self._timer is not None:
             self._timer.cancel()
         if state is None:
@@ -151,7 +135,7 @@ class Station:
         if state.making is not None and self._is_prefetch(state.making):
             with contextlib.suppress(TrackAlreadyComplete):
                 self._jobs.cancel(state.making)
-        self._playback.next_may_have_changed()
+        self._playback.tune_out()
 
     # -- asked by playback ---------------------------------------------------------------------
 
@@ -162,18 +146,24 @@ class Station:
         choice = next_to_play(situation)
         return choice.track_id if isinstance(choice, Play) else None
 
-    def started(self, track_id: str) -> None:
+    def started(self, track_id: str, origin: Origin) -> None:
         """A track plays: a new one, an old one meanwhile, or one that the listener chose."""
         state = self._state
         if state is None:
             return
-        self._told_silence = False
+        self._asked = self._told_silence = False
         self._heard[track_id] = time.time()
+        state.played += 1
         if track_id in state.ready:
             state.gone(track_id)
-        elif not state.ready and not self._playback.playing_is_asked_for:
+        elif not state.ready and origin == "radio" and state.programme.library is None:
             self._tell(RadioWaiting(0, self._eta_sec(state), track_id))
         self._step_soon()
+
+    def passed_over(self, track_id: str | None) -> None:
+        """The listener wants the next track and there is none: what plays goes on."""
+        if self._state is not None:
+            self._tell(RadioWaiting(0, self._eta_sec(self._state), track_id))
 
     def unplayable(self, track_id: str) -> None:
         self._unplayable.add(track_id)
@@ -223,12 +213,17 @@ class Station:
             make = next_to_make(await self._situation(state, silent=silent), time.time())
             if make is not None and state is self._state:
                 self._make(state, make)
-            waits = silent and not self._playback.stopped_by_listener
+            waits = silent and self._playback.table.wanted
             if waits and state is self._state:
                 await self._break_silence(state)
-            short = state.making is None and len(state.ready) < state.programme.ahead
+            short = self._is_short(state)
             if waits or short:
                 self._look_again()
+
+    def _is_short(self, state: RadioState) -> bool:
+        programme = state.programme
+        makes = programme.library is None and state.making is None
+        return makes and len(state.ready) < programme.ahead
 
     def _make(self, state: RadioState, make: Make) -> None:
         sound = self._sound
@@ -266,12 +261,11 @@ class Station:
     # -- the situation -------------------------------------------------------------------------
 
     async def _situation(self, state: RadioState, *, silent: bool) -> Situation:
-        tracks = await asyncio.to_thread(self._tracks.tracks)
-        tracks = [track for track in tracks if track.track_id not in self._unplayable]
+        tracks = await self._library(state.programme)
         known = {track.track_id for track in tracks}
         for track_id in [track_id for track_id in state.ready if track_id not in known]:
             state.gone(track_id)
-        playing = self._playback.last_track_id
+        last = self._playback.table.last
         return Situation(
             programme=state.programme,
             made=state.made,
@@ -280,12 +274,24 @@ class Station:
             making=state.making is not None,
             making_eta_sec=self._eta_sec(state),
             library=tuple(self._known(track) for track in tracks),
-            playing=playing,
+            played=state.played,
+            playing=last.track_id if last is not None else None,
             silent=silent,
+            asked=self._asked,
             filler=self._filler_backend() is not None,
             fits=self._fits(tracks, state),
             retry_at=state.retry_at,
         )
+
+    async def _library(self, programme: Programme) -> list[Track]:
+        """The tracks that this radio may play."""
+        tracks = await asyncio.to_thread(self._tracks.tracks)
+        kept_only = programme.library == "kept"
+        return [
+            track
+            for track in tracks
+            if track.track_id not in self._unplayable and (track.kept or not kept_only)
+        ]
 
     def _known(self, track: Track) -> KnownTrack:
         heard = self._heard.get(track.track_id)
@@ -326,6 +332,14 @@ class Station:
         """Whether nobody but the radio waits for this track."""
         job = self._jobs.find(track_id)
         return job is not None and job.priority is Priority.PREFETCH
+
+
+def _no_library(library: Library) -> TrackNotFound:
+    if library == "kept":
+        return TrackNotFound(
+            "There is no kept track to play.", hint="Keep a track that you like (:Lofi keep)."
+        )
+    return TrackNotFound("There is no track to play yet.", hint="Generate one first.")
 
 
 def _moment(written: str) -> float | None:

@@ -10,7 +10,7 @@ import soxr
 
 from lofi_daemon.errors import AudioPlaybackError
 from lofi_daemon.player.decks import Deck, Decks
-from lofi_daemon.player.events import Ended, Started, Stopped
+from lofi_daemon.player.reports import Ended, Started, Stopped
 from lofi_daemon.player.source import TrackSource
 from tests.player.signals import Signal, find, music, signal_to_error_db, write
 
@@ -40,7 +40,7 @@ def test_a_track_comes_out_as_it_is_and_silence_after_it(tmp_path: Path, block: 
     rendered = render(decks, len(sound) + 100, block)
     np.testing.assert_array_equal(rendered[: len(sound)], sound)
     assert not rendered[len(sound) :].any()
-    assert list(decks.events) == [Started(1, 0.0, 0.1), Ended(1, "finished"), Stopped()]
+    assert list(decks.reports) == [Started(1, 0.0, 0.1), Ended(1, "finished"), Stopped()]
 
 
 @pytest.mark.parametrize("block", [441, 882, 1000])
@@ -123,7 +123,7 @@ def test_skip_fades_what_plays_into_what_is_next(tmp_path: Path) -> None:
     expected = first[44100 : 44100 + fade] * np.cos(angle) + second[:fade] * np.sin(angle)
     assert signal_to_error_db(rendered[:fade], expected.astype(np.float32)) > 100
     np.testing.assert_array_equal(rendered[fade:], second[fade : fade + 1000])
-    assert Ended(1, "skipped") in decks.events
+    assert Ended(1, "skipped") in decks.reports
 
 
 def test_skip_at_the_end_of_everything_fades_out(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_skip_at_the_end_of_everything_fades_out(tmp_path: Path) -> None:
     rendered = render(decks, 8820)
     assert rendered[:4000].any()
     assert not rendered[4410:].any()
-    assert list(decks.events)[-2:] == [Ended(1, "skipped"), Stopped()]
+    assert list(decks.reports)[-2:] == [Ended(1, "skipped"), Stopped()]
 
 
 def test_skips_in_a_row_never_jump(tmp_path: Path) -> None:

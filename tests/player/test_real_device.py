@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import soxr
 
-from lofi_daemon.player.events import PlayerEvent, Started, Stopped
-from lofi_daemon.player.process import Item, PlayerProcess
+from lofi_daemon.player.events import PlaybackEvent, PlaybackSilent, PlaybackStarted
+from lofi_daemon.player.turn import Turn
+from lofi_daemon.player.turntable import Turntable
 from tests.player.pulse import PulseServer
 from tests.player.signals import Signal, find, music, signal_to_error_db, write
 
@@ -23,10 +24,12 @@ class Listener:
     """A player on the sound server, and everything it reported."""
 
     def __init__(self, crossfade_sec: float = 0.0, volume: float = 1.0) -> None:
-        self.events: list[PlayerEvent] = []
-        self.player = PlayerProcess(self.events.append, volume=volume, crossfade_sec=crossfade_sec)
+        self.events: list[PlaybackEvent] = []
+        self.player = Turntable(self.events.append, volume=volume, crossfade_sec=crossfade_sec)
 
-    async def until(self, kind: type[PlayerEvent], count: int = 1, timeout_sec: float = 20) -> None:
+    async def until(
+        self, kind: type[PlaybackEvent], count: int = 1, timeout_sec: float = 20
+    ) -> None:
         async def wait() -> None:
             while sum(isinstance(event, kind) for event in self.events) < count:
                 await asyncio.sleep(0.01)
@@ -71,8 +74,8 @@ def test_a_track_comes_out_of_the_sound_card_as_it_is(pulse: PulseServer, tmp_pa
 
     async def play() -> None:
         async with listener() as listening:
-            await listening.player.play(Item(1, path, 1.0))
-            await listening.until(Stopped)
+            await listening.player.play(Turn(1, path, 1.0))
+            await listening.until(PlaybackSilent)
             await asyncio.sleep(0.3)
 
     assert signal_to_error_db(cut(recorded(pulse, play), sound), sound) >= 60
@@ -87,8 +90,8 @@ def test_a_track_comes_out_of_a_device_of_another_rate(
 
     async def play() -> None:
         async with listener() as listening:
-            await listening.player.play(Item(1, path, 1.0))
-            await listening.until(Stopped)
+            await listening.player.play(Turn(1, path, 1.0))
+            await listening.until(PlaybackSilent)
             await asyncio.sleep(0.3)
 
     with PulseServer(48000) as server:
@@ -108,9 +111,9 @@ def test_a_crossfade_sounds_like_the_mix_on_paper(pulse: PulseServer, tmp_path: 
 
     async def play() -> None:
         async with listener(crossfade_sec=0.7) as listening:
-            await listening.player.play(Item(1, paths[0], 1.0))
-            await listening.player.set_next(Item(2, paths[1], 1.0))
-            await listening.until(Stopped)
+            await listening.player.play(Turn(1, paths[0], 1.0))
+            await listening.player.set_next(Turn(2, paths[1], 1.0))
+            await listening.until(PlaybackSilent)
             await asyncio.sleep(0.3)
 
     heard = cut(recorded(pulse, play), expected)
@@ -125,9 +128,9 @@ def test_gapless_tracks_join_without_a_sample_between(pulse: PulseServer, tmp_pa
 
     async def play() -> None:
         async with listener() as listening:
-            await listening.player.play(Item(1, paths[0], 1.0))
-            await listening.player.set_next(Item(2, paths[1], 1.0))
-            await listening.until(Stopped)
+            await listening.player.play(Turn(1, paths[0], 1.0))
+            await listening.player.set_next(Turn(2, paths[1], 1.0))
+            await listening.until(PlaybackSilent)
             await asyncio.sleep(0.3)
 
     np.testing.assert_array_equal(cut(recorded(pulse, play), both), both)
@@ -144,13 +147,13 @@ def test_pause_is_silence_within_a_tenth_of_a_second_and_resume_loses_no_sample(
     async def play() -> None:
         nonlocal paused_at
         async with listener() as listening:
-            await listening.player.play(Item(1, path, 1.0))
+            await listening.player.play(Turn(1, path, 1.0))
             await asyncio.sleep(1.2)
             paused_at = len(recording.so_far())
             await listening.player.pause()
             await asyncio.sleep(0.8)
             await listening.player.resume()
-            await listening.until(Stopped)
+            await listening.until(PlaybackSilent)
             await asyncio.sleep(0.3)
 
     asyncio.run(play())
@@ -183,7 +186,7 @@ def test_ten_steps_of_volume_do_not_click(pulse: PulseServer, tmp_path: Path) ->
 
     async def play() -> None:
         async with listener() as listening:
-            await listening.player.play(Item(1, path, 1.0))
+            await listening.player.play(Turn(1, path, 1.0))
             for step in range(10):
                 await asyncio.sleep(0.2)
                 await listening.player.set_volume(0.2 if step % 2 == 0 else 1.0)
@@ -215,7 +218,7 @@ def test_seeking_and_stopping_do_not_click(pulse: PulseServer, tmp_path: Path) -
 
     async def play() -> None:
         async with listener() as listening:
-            await listening.player.play(Item(1, path, 1.0))
+            await listening.player.play(Turn(1, path, 1.0))
             for position in (3.0031, 1.0017, 4.0, 2.5003):
                 await asyncio.sleep(0.25)
                 await listening.player.seek(position)
@@ -243,7 +246,7 @@ def test_a_device_is_chosen_by_name_and_changed_while_playing(
                 await listening.player.set_device("second")
                 names = {device["name"] for device in await listening.player.devices()}
                 assert {"first", "second"} <= names
-                await listening.player.play(Item(1, path, 1.0))
+                await listening.player.play(Turn(1, path, 1.0))
                 await asyncio.sleep(1.0)
                 await listening.player.set_device("first")
                 await asyncio.sleep(1.5)
@@ -269,14 +272,14 @@ def test_a_sink_unloaded_while_playing_is_told_and_the_default_takes_over(
             monkeypatch.setenv(name, value)
         leaving, staying = server.listen("leaves"), server.listen("stays")
 
-        async def play() -> list[PlayerEvent]:
+        async def play() -> list[PlaybackEvent]:
             async with listener() as listening:
                 await listening.player.set_device("leaves")
-                await listening.player.play(Item(1, path, 1.0))
+                await listening.player.play(Turn(1, path, 1.0))
                 await asyncio.sleep(1.0)
                 server.unload_sink("leaves")
-                await listening.until(Started, count=2)
-                assert listening.player.state == "playing"
+                await listening.until(PlaybackStarted, count=2)
+                assert listening.player.table.state == "playing"
                 await asyncio.sleep(1.0)
                 return listening.events
 
@@ -284,8 +287,8 @@ def test_a_sink_unloaded_while_playing_is_told_and_the_default_takes_over(
         leaving.stop()
         heard = staying.stop()
     names = [type(event).__name__ for event in events]
-    assert names.index("DeviceLost") < len(names) - 1 - names[::-1].index("Started")
-    resumed = [event for event in events if isinstance(event, Started)][-1]
+    assert names.index("PlaybackEnded") < len(names) - 1 - names[::-1].index("PlaybackStarted")
+    resumed = [event for event in events if isinstance(event, PlaybackStarted)][-1]
     assert resumed.position_sec == pytest.approx(1.0, abs=3.5)
     assert resumed.position_sec > 0.5
     assert np.abs(heard[-RATE // 2 :]).max() > 0.1

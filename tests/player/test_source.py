@@ -11,7 +11,7 @@ import soundfile
 
 from lofi_daemon.errors import AudioPlaybackError
 from lofi_daemon.player.decks import Deck, Decks
-from lofi_daemon.player.events import Ended, Started, Stopped
+from lofi_daemon.player.reports import Ended, Started, Stopped
 from lofi_daemon.player.source import TrackSource
 from tests.player.signals import Signal, flac_of_unknown_length, music, write
 
@@ -43,9 +43,9 @@ def test_a_file_of_unknown_length_hands_over_to_the_next_one(tmp_path: Path) -> 
     decks.play(Deck(1, unknown), crossfade=True)
     decks.set_next(Deck(2, following))
     decks.render(2 * RATE)
-    kinds = [type(event) for event in decks.events]
+    kinds = [type(event) for event in decks.reports]
     assert kinds == [Started, Ended, Started, Ended, Stopped]
-    assert not any(event.message for event in decks.events if isinstance(event, Ended))
+    assert not any(event.message for event in decks.reports if isinstance(event, Ended))
 
 
 def test_a_position_behind_an_unknown_end_begins_anew(tmp_path: Path) -> None:

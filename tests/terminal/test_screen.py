@@ -44,7 +44,7 @@ def test_the_screen_says_what_plays_and_what_is_made() -> None:
     assert screen[4].endswith("volume 50 %")
     assert any("making slow lofi beat" in line for line in screen)
     assert any("40 % diffusing, 1:11 left" in line for line in screen)
-    assert screen[-1] == "space pause  n next  + − volume  k keep  q quit"
+    assert screen[-1] == "space pause  n next  + − volume  k keep  q quit  p back  ← → seek  m mute"
 
 
 def test_the_played_part_of_the_waveform_is_bright() -> None:

@@ -251,7 +251,7 @@ def test_names_and_lengths_that_are_odd_concern_their_file_only(tmp_path: Path) 
     assert (status, err) == (0, "")
     played = [line for line in out.splitlines() if line.startswith("playing: ")]
     assert played == [
-        "playing: one", "playing: caf\ufffd \ufffd (0:03)", "playing: last (0:03)"
+        "playing: one", r"playing: caf\xe9 \xff (0:03)", "playing: last (0:03)"
     ]  # fmt: skip
     assert "fifo.wav cannot be played" in out
 

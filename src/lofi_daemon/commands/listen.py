@@ -20,6 +20,11 @@ def add_radio_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--list", action="store_true", help="list the presets and end")
     parser.add_argument(
+        "--library",
+        choices=["kept", "all"],
+        help="make nothing; play the tracks that you kept, or all that there are",
+    )
+    parser.add_argument(
         "--order",
         choices=["cycle", "shuffle"],
         default="cycle",

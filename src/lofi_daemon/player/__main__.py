@@ -23,7 +23,7 @@ def main() -> None:
     # before the imports: on a busy machine they are what takes the time, and threads inherit it
     raise_priority()
     sys.setswitchinterval(0.001)
-    from lofi_daemon.player.player import Player
+    from lofi_daemon.player.commands import Player
 
     player = Player(output)
     threading.Thread(target=player.feed, name="feeder", daemon=True).start()

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lofi_daemon.player.events import Ended, PlayerEvent, Started, Stopped
 from lofi_daemon.player.mixer import (
     RAMP_SEC,
     Block,
@@ -28,6 +27,7 @@ from lofi_daemon.player.mixer import (
     smooth_retarget,
     steady,
 )
+from lofi_daemon.player.reports import Ended, PlayerReport, Started, Stopped
 from lofi_daemon.player.source import TrackSource
 
 # A gain that is known late is reached in this time.
@@ -61,7 +61,7 @@ class Decks:
         self.sample_rate = sample_rate
         self.crossfade_sec = crossfade_sec
         self.underruns = 0
-        self.events: deque[PlayerEvent] = deque()
+        self.reports: deque[PlayerReport] = deque()
         self.retired: deque[TrackSource] = deque()
         self._lock = threading.Lock()
         self._playing: Deck | None = None
@@ -155,13 +155,14 @@ class Decks:
                 self._end(self._playing, "stopped", None)
                 self._let_go(self._playing, self._ramp_frames())
                 self._playing = None
-            self.events.append(Stopped())
+            self.reports.append(Stopped())
             if self._at_rest():
                 self._wake()
 
-    def set_volume(self, volume: float) -> None:
+    def set_volume(self, volume: float, seconds: float = RAMP_SEC) -> None:
         with self._lock:
-            self._volume = self._ramped(self._volume, volume)
+            frames = round(seconds * self.sample_rate)
+            self._volume = smooth_retarget(self._volume, volume, frames)
 
     def take_over(self, other: Decks, reopen: Callable[[Path, int, float], TrackSource]) -> None:
         """Go on with what is on another table, of another sample rate, where it is.
@@ -178,7 +179,7 @@ class Decks:
 
         self._playing, self._next = moved(other._playing), moved(other._next)
         self._transport = steady(other._transport.end)
-        self.underruns, self.events = other.underruns, other.events
+        self.underruns, self.reports = other.underruns, other.reports
 
     # -- rendering -----------------------------------------------------------------------------
 
@@ -245,13 +246,13 @@ class Decks:
             self._bring_in_next(fade_frames=crossfade)
 
     def _end(self, playing: Deck, reason: str, message: str | None) -> None:
-        self.events.append(Ended(playing.entry, reason, message))
+        self.reports.append(Ended(playing.entry, reason, message))
 
     def _bring_in_next(self, fade_frames: int) -> None:
         following, self._next = self._next, None
         self._playing = None
         if following is None:
-            self.events.append(Stopped())
+            self.reports.append(Stopped())
             return
         following.fade = Ramp(0.0, 1.0, fade_frames) if fade_frames else steady(1.0)
         self._begin(following)
@@ -259,7 +260,7 @@ class Decks:
     def _begin(self, deck: Deck) -> None:
         self._playing = deck
         source = deck.source
-        self.events.append(
+        self.reports.append(
             Started(deck.entry, source.position / self.sample_rate, source.duration_sec)
         )
 
@@ -314,7 +315,7 @@ class Decks:
             self._let_go(playing, fade)
         self._playing = None
         if deck is None:
-            self.events.append(Stopped())
+            self.reports.append(Stopped())
             return
         deck.fade = Ramp(0.0, 1.0, fade) if playing is not None else steady(1.0)
         self._begin(deck)

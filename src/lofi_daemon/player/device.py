@@ -26,7 +26,7 @@ import numpy as np
 
 from lofi_daemon.errors import AudioDeviceError
 from lofi_daemon.player.mixer import CHANNELS, Block
-from lofi_daemon.sound.files import printable
+from lofi_daemon.text import shown
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,17 @@ def _playbacks() -> list[tuple[str, Any]]:
     result = lib.ma_context_get_devices(devices._context, infos, count, ffi.NULL, ffi.NULL)
     if result != lib.MA_SUCCESS:
         return []
-    found = [infos[0][index] for index in range(count[0])]
+    playback = miniaudio.DeviceType.PLAYBACK.value
+
+    def usable(info: Any) -> bool:
+        # of ALSA's many plugins most cannot be opened, and one plays to nobody
+        if devices.backend == "ALSA" and ffi.string(info.id.alsa) == b"null":
+            return False
+        identity, room = ffi.addressof(info.id), ffi.addressof(info)
+        answer = lib.ma_context_get_device_info(devices._context, playback, identity, room)
+        return answer == lib.MA_SUCCESS
+
+    found = [info for info in (infos[0][index] for index in range(count[0])) if usable(info)]
     return [
         (
             ffi.string(info.name).decode("utf-8", errors="replace").rstrip(REPLACEMENT),
@@ -303,7 +313,7 @@ class Recording:
     def __init__(self, path: Path, sample_rate: int) -> None:
         import soundfile
 
-        self._path = printable(path)
+        self._path = shown(str(path))
         try:
             path = path.expanduser().absolute()
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

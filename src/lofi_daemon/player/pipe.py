@@ -1,4 +1,4 @@
-"""The pipe to the player process: requests down, answers and events up."""
+"""The pipe to the player process: requests down, answers and reports up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from lofi_daemon.child import SOUND, child, start
 from lofi_daemon.errors import AudioDeviceError, AudioPlaybackError, LofiError
-from lofi_daemon.player.events import PlayerEvent, from_message
+from lofi_daemon.player.reports import PlayerReport, from_message
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +35,11 @@ class PlayerPipe:
 
     def __init__(
         self,
-        on_event: Callable[[PlayerEvent], None],
+        on_report: Callable[[PlayerReport], None],
         on_death: Callable[[], Awaitable[None]],
         settings: Callable[[], dict[str, Any]],
     ) -> None:
-        self._on_event = on_event
+        self._on_report = on_report
         self._on_death = on_death
         self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
@@ -147,7 +147,7 @@ class PlayerPipe:
         while line := await process.stdout.readline():
             message = json.loads(line)
             if "event" in message:
-                self._on_event(from_message(message))
+                self._on_report(from_message(message))
             else:
                 self._take_answer(message)
         await process.wait()

@@ -15,7 +15,8 @@ import soundfile
 
 from lofi_daemon.errors import AudioPlaybackError
 from lofi_daemon.player.mixer import CHANNELS, Block
-from lofi_daemon.sound.files import SoundFile, printable
+from lofi_daemon.sound.files import SoundFile
+from lofi_daemon.text import shown
 
 if TYPE_CHECKING:
     import soxr
@@ -79,7 +80,7 @@ class TrackSource:
         except (RuntimeError, ValueError) as error:
             self._file.close()
             raise AudioPlaybackError(
-                f"{printable(self.path)} cannot be played: {file_rate} samples a second cannot be "
+                f"{shown(str(self.path))} cannot be played: {file_rate} samples a second cannot be "
                 f"brought to {self.sample_rate} ({error})."
             ) from error
 

@@ -297,6 +297,8 @@ class PlayerState(Message):
     crossfade_sec: float = 2.0
     loop: Literal["off", "track", "playlist"] = "off"
     device: str | None = None
+    muted: bool = False
+    stops_in_sec: float | None = None
 
 
 class CurrentJob(Message):

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from lofi_daemon.parameters import Parameters, SoundParameters
-from lofi_daemon.radio import DEFAULT_AHEAD
+from lofi_daemon.parameters import Parameters, Prompt, SoundParameters
+from lofi_daemon.radio import DEFAULT_AHEAD, Library
 from lofi_daemon.rpc.messages import Explained, Message
 
 # Parameters
@@ -27,13 +27,25 @@ class PlayerSetParameters(Parameters):
     loop: Literal["off", "track", "playlist"] | None = None
     device: str | None = None
     position_sec: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
+    muted: bool | None = Field(default=None, description="Silent; the volume stays what it is.")
+    stops_in_sec: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=86_400.0,
+        allow_inf_nan=False,
+        description="Fade out and stop after that many seconds; null: go on. `stop` ends it too.",
+    )
 
 
 class RadioStartParameters(SoundParameters):
-    """Prompts of one's own, or a preset's; neither: the default preset."""
+    """Prompts of one's own, a preset's or tracks of the library; none: the default preset."""
 
-    prompts: list[str] | None = Field(default=None, min_length=1, max_length=1000)
+    prompts: list[Prompt] | None = Field(default=None, min_length=1, max_length=1000)
     preset: str | None = Field(default=None, description="Name of a preset.")
+    library: Library | None = Field(
+        default=None,
+        description="Make nothing; play the kept tracks, or all that there are.",
+    )
     order: Literal["cycle", "shuffle"] = Field(
         default="cycle", description="Prompts one after the other, or shuffled without repeats."
     )
@@ -91,12 +103,13 @@ class PlaybackPosition(Message):
 
 
 class PlaybackEndedMessage(Message):
-    """code and message are there when the reason is error."""
+    """code, message and hint are there when the reason is error."""
 
     track_id: str
     reason: Literal["finished", "skipped", "stopped", "error"]
     code: str | None = None
     message: str | None = None
+    hint: str | None = None
 
 
 class RadioWaitingMessage(Message):

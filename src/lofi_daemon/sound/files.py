@@ -14,6 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from lofi_daemon.errors import AudioPlaybackError
+from lofi_daemon.text import shown
 
 Frames = NDArray[np.float32]
 
@@ -32,22 +33,22 @@ class SoundFile(soundfile.SoundFile):
         try:
             # A FIFO would wait for a writer for ever, and a device never ends.
             if not stat.S_ISREG(path.stat().st_mode):
-                raise AudioPlaybackError(f"{printable(path)} cannot be played: it is not a file.")
+                raise AudioPlaybackError(f"{shown(str(path))} cannot be played: it is not a file.")
             # Names are bytes outside Windows, and need not be text.
             name: Any = str(path) if sys.platform == "win32" else os.fsencode(path)
             super().__init__(name)
         except OSError as error:
             raise AudioPlaybackError(
-                f"{printable(path)} cannot be played: {_reason(error)}."
+                f"{shown(str(path))} cannot be played: {_reason(error)}."
             ) from error
         except (soundfile.LibsndfileError, ValueError) as error:
             raise AudioPlaybackError(
-                f"{printable(path)} cannot be played: {_said(error)}."
+                f"{shown(str(path))} cannot be played: {_said(error)}."
             ) from error
         if self.frames <= 0:
             self.close()
             raise AudioPlaybackError(
-                f"{printable(path)} cannot be played: there is no sound in it."
+                f"{shown(str(path))} cannot be played: there is no sound in it."
             )
 
     @property
@@ -69,18 +70,13 @@ class SoundFile(soundfile.SoundFile):
             return np.asarray(self.read(frames, dtype="float32", always_2d=True), np.float32)
         except (soundfile.LibsndfileError, OSError) as error:
             raise AudioPlaybackError(
-                f"{printable(self.path)} cannot be read on: {_said(error)}."
+                f"{shown(str(self.path))} cannot be read on: {_said(error)}."
             ) from error
 
     def blocks_to_the_end(self, frames: int) -> Iterator[Frames]:
         """Block after block of that many frames, the last one shorter. Raises as `read_block`."""
         while len(block := self.read_block(frames)):
             yield block
-
-
-def printable(path: Path | str) -> str:
-    """A path as text, with a mark for what is not text in it."""
-    return os.fsencode(path).decode("utf-8", errors="replace")
 
 
 def _reason(error: OSError) -> str:

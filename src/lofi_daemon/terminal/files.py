@@ -10,14 +10,23 @@ from pathlib import Path
 
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import AudioPlaybackError, LofiError
-from lofi_daemon.player.events import Ended, PlayerEvent, Started, Stopped
+from lofi_daemon.player.events import (
+    PlaybackEnded,
+    PlaybackEvent,
+    PlaybackSilent,
+    PlaybackStarted,
+)
 from lofi_daemon.player.gain import playback_gain, track_gain
-from lofi_daemon.player.process import Item, PlayerProcess
-from lofi_daemon.sound.files import SoundFile, printable
+from lofi_daemon.player.playback import AT_THE_BEGINNING_SEC
+from lofi_daemon.player.sleep import SleepTimer
+from lofi_daemon.player.turn import Turn
+from lofi_daemon.player.turntable import Turntable
+from lofi_daemon.sound.files import SoundFile
 from lofi_daemon.sound.measure import Abandoned, estimated_loudness, measure
+from lofi_daemon.terminal import transport
 from lofi_daemon.terminal.display import listen
-from lofi_daemon.terminal.radio import VOLUME_STEP
 from lofi_daemon.terminal.screen import View
+from lofi_daemon.text import shown
 from lofi_daemon.tracks.sidecar import read_sidecar
 
 # A file of this length is measured in the time that nobody notices.
@@ -57,7 +66,8 @@ class FileListening:
     def __init__(
         self, paths: list[Path], finished: asyncio.Event, *, device: str | None, loop: bool
     ) -> None:
-        self.player = PlayerProcess(self._on_event, device=device)
+        self.turntable = Turntable(self._on_told, device=device)
+        self._sleep = SleepTimer(self.turntable, self._fall_silent)
         self._paths = [path.absolute() for path in paths]
         self._loop = loop
         self._finished = finished
@@ -72,7 +82,7 @@ class FileListening:
         """Play the first file that can be played. Raises the last one's error when none can."""
         for place in range(len(self._paths)):
             try:
-                await self.player.play(await self._item(place))
+                await self.turntable.play(await self._turn(place))
                 return
             except AudioPlaybackError as error:
                 self._notice = error.message
@@ -81,53 +91,67 @@ class FileListening:
 
     async def close(self) -> None:
         self._closed = True
-        await self.player.close()
+        await self.turntable.close()
 
     def view(self) -> View:
-        player, count = self.player, len(self._paths)
+        table, count = self.turntable.table, len(self._paths)
         file = self._known.get(self._paths[self._playing % count])
+        length = file.duration_sec or 0.0 if file is not None else 0.0
         return View(
             heading=f"lofi play · {self._playing % count + 1} of {count}",
-            state=player.state,
-            title=file.title if file is not None and player.state != "stopped" else "",
-            position_sec=player.position_sec,
-            duration_sec=player.duration_sec or (file.duration_sec or 0.0 if file else 0.0),
-            volume=player.volume,
+            state=table.state,
+            title=file.title if file is not None and table.playing is not None else "",
+            position_sec=self.turntable.position_sec,
+            duration_sec=table.duration_sec or length,
+            volume=table.volume,
+            muted=table.muted,
+            loop="playlist" if self._loop else "off",
+            stops_in_sec=self._sleep.left_sec,
             waveform=file.waveform if file is not None else (),
             upcoming=self._upcoming(),
             notice=self._notice,
         )
 
     async def press(self, key: str) -> None:
-        player = self.player
         try:
-            if key == " ":
-                await (player.resume() if player.state == "paused" else player.pause())
-            elif key == "n":
-                await player.skip()
-            elif key in "+=":
-                await player.set_volume(min(1.0, player.volume + VOLUME_STEP))
-            elif key in "-−_":
-                await player.set_volume(max(0.0, player.volume - VOLUME_STEP))
+            if key == "n":
+                await self.turntable.skip()
+            elif key == "p":
+                await self._back()
+            elif key == "r":
+                self._loop = not self._loop
+                await self._prepare_next()
+            else:
+                await transport.press(self.turntable, self._sleep, key)
         except LofiError as error:
             self._notice = error.message
+
+    async def _back(self) -> None:
+        """To the beginning of the file, and from there to the file before it."""
+        if self._playing == 0 or self.turntable.position_sec > AT_THE_BEGINNING_SEC:
+            await self.turntable.seek(0.0)
+        else:
+            await self.turntable.play(await self._turn(self._playing - 1))
+
+    async def _fall_silent(self) -> None:
+        await self.turntable.stop()
 
     def _upcoming(self) -> str | None:
         following = self._playing + 1
         if following < len(self._paths) or (self._loop and self._paths):
-            return printable(self._paths[following % len(self._paths)].stem)
+            return shown(str(self._paths[following % len(self._paths)].stem))
         return None
 
-    def _on_event(self, event: PlayerEvent) -> None:
-        if isinstance(event, Started):
-            self._playing = event.entry
+    def _on_told(self, event: PlaybackEvent) -> None:
+        if isinstance(event, PlaybackStarted):
+            self._playing = event.turn.entry
             loop = asyncio.get_running_loop()
             self._preparing = loop.create_task(self._prepare_next())
             if self._measuring is None or self._measuring.done():
                 self._measuring = loop.create_task(self._measure())
-        elif isinstance(event, Ended) and event.message is not None:
-            self._notice = event.message
-        elif isinstance(event, Stopped):
+        elif isinstance(event, PlaybackEnded) and event.error is not None:
+            self._notice = event.error.message
+        elif isinstance(event, PlaybackSilent):
             self._finished.set()
 
     async def _prepare_next(self) -> None:
@@ -135,7 +159,7 @@ class FileListening:
         place, tries = self._playing + 1, len(self._paths)
         while tries > 0 and (self._loop or place < len(self._paths)):
             try:
-                await self.player.set_next(await self._item(place))
+                await self.turntable.set_next(await self._turn(place))
                 return
             except AudioPlaybackError as error:
                 self._notice = error.message
@@ -143,6 +167,7 @@ class FileListening:
             except LofiError as error:
                 self._notice = error.message
                 return
+        await self.turntable.set_next(None)
 
     async def _measure(self) -> None:
         """Find out what is not known yet of what plays, while it plays."""
@@ -164,13 +189,13 @@ class FileListening:
             except AudioPlaybackError:  # the player says it where it gets there
                 return
             self._known[file.path] = better
-            await self.player.set_level(place, better.gain)
+            await self.turntable.set_level(place, better.gain)
 
-    async def _item(self, place: int) -> Item:
+    async def _turn(self, place: int) -> Turn:
         path = self._paths[place % len(self._paths)]
         if path not in self._known:
             self._known[path] = await asyncio.to_thread(look_at, path)
-        return Item(place, path, self._known[path].gain)
+        return Turn(place, path, self._known[path].gain)
 
 
 def look_at(path: Path) -> KnownFile:
@@ -183,7 +208,7 @@ def look_at(path: Path) -> KnownFile:
     if track is not None and track.file == path.name:
         waveform = list(track.waveform)
         return KnownFile(path, track.prompt, playback_gain(track), waveform, track.duration_sec)
-    file = KnownFile(path, printable(path.stem), 1.0)
+    file = KnownFile(path, shown(str(path.stem)), 1.0)
     with SoundFile(path) as opened:
         frames, rate = opened.known_frames, opened.samplerate
     if frames is not None and frames <= MEASURED_AT_ONCE_SEC * rate:

@@ -5,10 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
 KEY_POLL_SEC = 0.05
+_ARROWS = {
+    "\x1b[C": "right",
+    "\x1b[D": "left",
+    "\x1bOC": "right",
+    "\x1bOD": "left",
+    "\xe0M": "right",
+    "\xe0K": "left",
+}
 
 
 @contextmanager
@@ -22,6 +30,14 @@ def single_keys(on_key: Callable[[str], None]) -> Generator[None, None, None]:
             yield
 
 
+def keys_of(written: str) -> Iterator[str]:
+    """What a terminal sends, key by key: characters, and the names of the arrows."""
+    while written:
+        arrow = next((name for name in _ARROWS if written.startswith(name)), None)
+        yield _ARROWS[arrow] if arrow is not None else written[0]
+        written = written[len(arrow or " ") :]
+
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -29,8 +45,11 @@ if sys.platform == "win32":
     def _windows_keys(on_key: Callable[[str], None]) -> Generator[None, None, None]:
         async def poll() -> None:
             while True:
+                written = ""
                 while msvcrt.kbhit():
-                    on_key(msvcrt.getwch())
+                    written += msvcrt.getwch()
+                for key in keys_of(written):
+                    on_key(key)
                 await asyncio.sleep(KEY_POLL_SEC)
 
         polling = asyncio.get_running_loop().create_task(poll())
@@ -49,7 +68,7 @@ else:
         loop = asyncio.get_running_loop()
 
         def read() -> None:
-            for key in os.read(descriptor, 64).decode(errors="ignore"):
+            for key in keys_of(os.read(descriptor, 64).decode(errors="ignore")):
                 on_key(key)
 
         tty.setcbreak(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import secrets
 
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.commands.flags import given_parameters
@@ -12,18 +13,18 @@ from lofi_daemon.config import Settings
 from lofi_daemon.errors import LofiError
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import SoundParameters, parse
+from lofi_daemon.player.events import PlaybackEnded, PlaybackEvent, PlaybackStarted
 from lofi_daemon.player.playback import Playback
-from lofi_daemon.player.playback_events import PlaybackEnded, PlaybackEvent, PlaybackStarted
 from lofi_daemon.presets import Preset, Presets, load_presets
+from lofi_daemon.radio import Programme
 from lofi_daemon.station import RadioWaiting, Station
+from lofi_daemon.terminal import transport
 from lofi_daemon.terminal.display import NoticeHandler, listen
 from lofi_daemon.terminal.screen import MakingView, View, clock
 from lofi_daemon.text import say
 from lofi_daemon.tracks import TrackCache
 
 log = logging.getLogger(__name__)
-
-VOLUME_STEP = 0.05
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
@@ -65,13 +66,9 @@ async def _play_radio(
     finished = asyncio.Event()
     listening = RadioListening(preset, jobs, playback, station, tracks)
     try:
-        await station.start(
-            preset.prompts,
-            order=options.order,
-            ahead=options.ahead,
-            sound=sound,
-            preset=preset.name or None,
-        )
+        seed = secrets.randbits(32) if sound.seed is None else sound.seed
+        programme = Programme(preset.prompts, seed, options.order, options.ahead, options.library)
+        await station.start(programme, sound, preset=preset.name or None)
         await listen(listening, finished, settings.cache_folder / "radio.log")
     finally:
         station.stop()
@@ -103,22 +100,23 @@ class RadioListening:
         logging.getLogger("lofi_daemon").addHandler(NoticeHandler(self._show_notice))
 
     def view(self) -> View:
-        status, radio, track = (
-            self._playback.status(),
-            self._station.status,
-            self._playback.playing,
-        )
+        playback, radio = self._playback, self._station.status
+        table, track = playback.table, playback.playing
+        makes = radio is not None and radio.programme.library is None
         return View(
             heading=self._heading,
-            state=status.state,
-            title=status.prompt or "",
-            position_sec=status.position_sec,
-            duration_sec=status.duration_sec,
-            volume=status.volume,
+            state=table.state,
+            title=track.prompt if track is not None else "",
+            position_sec=playback.turntable.position_sec,
+            duration_sec=table.duration_sec,
+            volume=table.volume,
+            muted=table.muted,
+            loop=playback.loop,
+            stops_in_sec=playback.sleep.left_sec,
             waveform=track.waveform if track is not None else (),
             kept=track is not None and (track.kept or track.track_id in self._kept),
-            ready=radio.ready if radio is not None else 0,
-            ahead=radio.ahead if radio is not None else 0,
+            ready=radio.ready if radio is not None and makes else None,
+            ahead=radio.programme.ahead if radio is not None else 0,
             making=self._making(),
             notice=self._notice or self._wait(),
         )
@@ -153,24 +151,24 @@ class RadioListening:
 
     async def _press(self, key: str) -> None:
         playback = self._playback
-        if key == " ":
-            await (playback.resume() if playback.player.state == "paused" else playback.pause())
-        elif key == "n":
+        if key == "n":
             await playback.skip()
-        elif key in "+=":
-            await playback.player.set_volume(min(1.0, playback.player.volume + VOLUME_STEP))
-        elif key in "-−_":
-            await playback.player.set_volume(max(0.0, playback.player.volume - VOLUME_STEP))
+        elif key == "p":
+            await playback.previous()
+        elif key == "r":
+            await playback.set_loop("track" if playback.loop == "off" else "off")
         elif key == "k" and playback.playing is not None:
             track = playback.playing
             keep = not (track.kept or track.track_id in self._kept)
             await asyncio.to_thread(self._tracks.keep, [track.track_id], keep)
             self._kept ^= {track.track_id}
+        else:
+            await transport.press(playback.turntable, playback.sleep, key)
 
     def _on_playback(self, event: PlaybackEvent) -> None:
         if isinstance(event, PlaybackEnded) and event.error is not None:
             self._show_notice(event.error.message)
-        elif type(event) is PlaybackStarted:
+        elif isinstance(event, PlaybackStarted):
             self._notice = self._waiting = None
 
     def _on_waiting(self, event: RadioWaiting) -> None:

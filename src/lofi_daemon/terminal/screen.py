@@ -14,7 +14,18 @@ MARKS = {"playing": "▶", "paused": "⏸", "stopped": "■"}
 BARS = "▁▂▃▄▅▆▇█"
 MAX_WIDTH = 76
 MIN_TITLE_WIDTH = 8
-KEYS = (("space", "pause"), ("n", "next"), ("+ −", "volume"), ("k", "keep"), ("q", "quit"))
+KEYS = (
+    ("space", "pause"),
+    ("n", "next"),
+    ("+ −", "volume"),
+    ("k", "keep"),
+    ("q", "quit"),
+    ("p", "back"),
+    ("← →", "seek"),
+    ("m", "mute"),
+    ("r", "repeat"),
+    ("t", "timer"),
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,9 @@ class View:
     position_sec: float = 0.0
     duration_sec: float = 0.0
     volume: float = 0.5
+    muted: bool = False
+    loop: str = "off"
+    stops_in_sec: float | None = None
     waveform: Sequence[float] = ()
     kept: bool | None = None
     ready: int | None = None
@@ -125,7 +139,15 @@ def _clock(view: View, width: int) -> Text:
     times = f"{clock(view.position_sec)} / {clock(view.duration_sec)}"
     if view.duration_sec <= 0:
         times = ""
-    return _both_ends(Text(times), Text(f"volume {round(view.volume * 100)} %", "dim"), width)
+    said = ["muted" if view.muted else f"volume {round(view.volume * 100)} %"]
+    if view.loop != "off":
+        said.insert(0, "again and again")
+    if view.stops_in_sec is not None:
+        said.insert(0, f"stops in {clock(view.stops_in_sec)}")
+    # the most important one is the last that a narrow window loses
+    while len(said) > 1 and len(" · ".join(said)) + len(times) + 1 > width:
+        said.pop(1)
+    return _both_ends(Text(times), Text(" · ".join(said), "dim"), width)
 
 
 def _making(making: MakingView, width: int) -> list[Text]:

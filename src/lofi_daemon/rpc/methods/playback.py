@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
-from lofi_daemon.player.playback_events import (
+from lofi_daemon.player.events import (
     PlaybackEnded,
     PlaybackEvent,
     PlaybackPaused,
@@ -29,7 +27,7 @@ from lofi_daemon.rpc.playback_messages import (
 
 async def play(daemon: Daemon, params: PlayParameters) -> PlayResult:
     await daemon.playback.play(params.track_id)
-    state = daemon.playback.status()
+    state = player_state(daemon)
     return PlayResult(track_id=state.track_id, position_sec=state.position_sec)
 
 
@@ -53,14 +51,24 @@ async def skip(daemon: Daemon, params: NoParameters) -> PlayerState:
     return player_state(daemon)
 
 
+async def previous(daemon: Daemon, params: NoParameters) -> PlayerState:
+    await daemon.playback.previous()
+    return player_state(daemon)
+
+
 async def player_set(daemon: Daemon, params: PlayerSetParameters) -> PlayerState:
     playback = daemon.playback
+    turntable = playback.turntable
     if "device" in params.model_fields_set:
-        await playback.player.set_device(params.device)
+        await turntable.set_device(params.device)
     if params.volume is not None:
-        await playback.player.set_volume(params.volume)
+        await turntable.set_volume(params.volume)
+    if params.muted is not None:
+        await turntable.set_muted(params.muted)
     if params.crossfade_sec is not None:
-        await playback.player.set_crossfade(params.crossfade_sec)
+        await turntable.set_crossfade(params.crossfade_sec)
+    if "stops_in_sec" in params.model_fields_set:
+        playback.sleep.set(params.stops_in_sec)
     if params.loop is not None:
         await playback.set_loop(params.loop)
     if params.position_sec is not None:
@@ -69,9 +77,9 @@ async def player_set(daemon: Daemon, params: PlayerSetParameters) -> PlayerState
 
 
 async def audio_devices(daemon: Daemon, params: NoParameters) -> AudioDevicesResult:
-    player = daemon.playback.player
-    devices = [AudioDevice(**device) for device in await player.devices()]
-    return AudioDevicesResult(devices=devices, current=player.device)
+    turntable = daemon.playback.turntable
+    devices = [AudioDevice(**device) for device in await turntable.devices()]
+    return AudioDevicesResult(devices=devices, current=turntable.table.device)
 
 
 async def playlist_add(daemon: Daemon, params: TrackIdsParameters) -> PlaylistResult:
@@ -98,7 +106,22 @@ def _playlist(daemon: Daemon) -> PlaylistResult:
 
 
 def player_state(daemon: Daemon) -> PlayerState:
-    return PlayerState(**asdict(daemon.playback.status()))
+    playback = daemon.playback
+    table, sleeps_in_sec = playback.table, playback.sleep.left_sec
+    track = playback.playing
+    return PlayerState(
+        state=table.state,
+        track_id=track.track_id if track is not None else None,
+        prompt=track.prompt if track is not None else None,
+        position_sec=round(playback.turntable.position_sec, 3),
+        duration_sec=table.duration_sec,
+        volume=table.volume,
+        crossfade_sec=table.crossfade_sec,
+        loop=playback.loop,
+        device=table.device,
+        muted=table.muted,
+        stops_in_sec=None if sleeps_in_sec is None else round(sleeps_in_sec, 1),
+    )
 
 
 def tell_of_playback(notifier: Notifier, event: PlaybackEvent) -> None:
@@ -109,7 +132,11 @@ def tell_of_playback(notifier: Notifier, event: PlaybackEvent) -> None:
         message = PlaybackEndedMessage.model_validate(
             {"track_id": event.track_id, "reason": event.reason}
             | (
-                {"code": event.error.name, "message": event.error.message}
+                {
+                    "code": event.error.name,
+                    "message": event.error.message,
+                    "hint": event.error.hint,
+                }
                 if event.error is not None
                 else {}
             )
@@ -122,7 +149,13 @@ def tell_of_playback(notifier: Notifier, event: PlaybackEvent) -> None:
         method = "playback_resumed"
     else:
         method = "playback_started"
-    notifier.notify(method, PlaybackPosition(**asdict(event)))
+    position = PlaybackPosition(
+        track_id=event.turn.track_id,
+        prompt=event.turn.prompt,
+        position_sec=round(event.position_sec, 3),
+        duration_sec=event.duration_sec,
+    )
+    notifier.notify(method, position)
 
 
 METHODS = [
@@ -131,6 +164,7 @@ METHODS = [
     Method("resume", NoParameters, PlayerState, resume),
     Method("stop", NoParameters, PlayerState, stop),
     Method("skip", NoParameters, PlayerState, skip),
+    Method("previous", NoParameters, PlayerState, previous),
     Method("player_set", PlayerSetParameters, PlayerState, player_set),
     Method("audio_devices", NoParameters, AudioDevicesResult, audio_devices),
     Method("playlist_add", TrackIdsParameters, PlaylistResult, playlist_add),

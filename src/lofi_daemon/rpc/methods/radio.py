@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import asdict
 from typing import Any
 
 from lofi_daemon.errors import InvalidParams
 from lofi_daemon.parameters import SoundParameters, parse
 from lofi_daemon.presets import find_preset, load_presets
+from lofi_daemon.radio import Programme
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
 from lofi_daemon.rpc.messages import NoParameters
@@ -24,20 +26,22 @@ from lofi_daemon.station import RadioWaiting
 
 
 async def radio_start(daemon: Daemon, params: RadioStartParameters) -> RadioResult:
-    if params.prompts is not None and params.preset is not None:
-        raise InvalidParams("Give either prompts or a preset.", parameters=["preset", "prompts"])
-    if params.prompts is not None:
-        prompts, preset_name = tuple(params.prompts), None
-    else:
+    chosen = [
+        name for name in ("prompts", "preset", "library") if getattr(params, name) is not None
+    ]
+    if len(chosen) > 1:
+        raise InvalidParams(f"Give either {' or '.join(chosen)}.", parameters=sorted(chosen))
+    preset_name: str | None = None
+    prompts: tuple[str, ...] = tuple(params.prompts or ())
+    if params.prompts is None and params.library is None:
         preset = await asyncio.to_thread(find_preset, params.preset)
         prompts, preset_name = preset.prompts, preset.name
     model = daemon.registry.taking_options(SoundParameters)
     sound = parse(model, {name: getattr(params, name) for name in model.model_fields})
+    seed = secrets.randbits(32) if params.seed is None else params.seed
     await daemon.station.start(
-        prompts,
-        order=params.order,
-        ahead=params.ahead,
-        sound=sound,
+        Programme(prompts, seed, params.order, params.ahead, params.library),
+        sound,
         preset=preset_name,
     )
     return RadioResult(radio=radio_state(daemon))
@@ -64,10 +68,11 @@ def radio_state(daemon: Daemon) -> dict[str, Any] | None:
     return {
         **status.sound.model_dump(),
         "preset": status.preset,
-        "prompts": list(status.prompts),
-        "order": status.order,
-        "ahead": status.ahead,
-        "seed": status.seed,
+        "prompts": list(status.programme.prompts),
+        "order": status.programme.order,
+        "ahead": status.programme.ahead,
+        "seed": status.programme.seed,
+        "library": status.programme.library,
         "ready": status.ready,
     }
 

@@ -4,7 +4,7 @@ It decides nothing: the daemon says what plays and what comes next, the player s
 
 Commands: `{"id": 1, "do": "play", …}` with the arguments of the method of that name in `Player`.
 Answers: `{"id": 1, "result": …}` or `{"id": 1, "error": {"name", "message", "hint"}}`.
-Events: `{"event": "started", …}`, see `events`.
+Reports: `{"event": "started", …}`, see `reports`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from typing import Any, BinaryIO
 from lofi_daemon.errors import AudioPlaybackError, LofiError
 from lofi_daemon.player.decks import Deck, Decks
 from lofi_daemon.player.device import Device, list_devices, open_device
-from lofi_daemon.player.events import DeviceLost, PlayerEvent, Position, to_message
+from lofi_daemon.player.mixer import RAMP_SEC
 from lofi_daemon.player.priority import keep_in_memory
+from lofi_daemon.player.reports import DeviceLost, PlayerReport, Position, to_message
 from lofi_daemon.player.source import TrackSource
-from lofi_daemon.sound.files import printable
+from lofi_daemon.text import shown
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Player:
     def __init__(self, output: BinaryIO) -> None:
         self._output = output
         self._output_lock = threading.Lock()
+        self._reporting = threading.Lock()
         self._table = threading.RLock()
         self._wake_feeder = threading.Event()
         self._closing = False
@@ -111,10 +113,11 @@ class Player:
         if self._decks is not None:
             self._decks.level(entry, gain)
 
-    def volume(self, volume: float) -> None:
+    def volume(self, volume: float, seconds: float = RAMP_SEC) -> None:
+        """Reach this volume in that time."""
         self._volume = volume
         if self._decks is not None:
-            self._decks.set_volume(volume)
+            self._decks.set_volume(volume, seconds)
 
     def crossfade(self, seconds: float) -> None:
         self._crossfade_sec = seconds
@@ -209,7 +212,7 @@ class Player:
             try:
                 source.fill(round(READ_AHEAD_SEC * decks.sample_rate))
             except Exception as error:  # one file must not silence the others
-                log.error("%s cannot be read on", printable(source.path), exc_info=error)
+                log.error("%s cannot be read on", shown(str(source.path)), exc_info=error)
                 source.fail(_defect(error))
         while decks.retired:
             decks.retired.popleft().close()
@@ -238,8 +241,10 @@ class Player:
         decks = self._decks
         if decks is None:
             return
-        while decks.events:
-            self._tell(decks.events.popleft())
+        # both threads report, and an answer comes after what happened before it
+        with self._reporting:
+            while decks.reports:
+                self._tell(decks.reports.popleft())
         now = time.monotonic()
         if not decks.silent and self._sounding and now >= self._position_due:
             self._position_due = now + POSITION_INTERVAL_SEC
@@ -277,7 +282,7 @@ class Player:
         self._report()
         self._send({"id": request_id, "result": result})
 
-    def _tell(self, event: PlayerEvent) -> None:
+    def _tell(self, event: PlayerReport) -> None:
         self._send(to_message(event))
 
     def _send(self, message: dict[str, Any]) -> None:

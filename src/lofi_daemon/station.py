@@ -53,9 +53,16 @@ class RadioWaiting:
 @dataclass(frozen=True)
 class RadioStatus:
     preset: str | None
-    programme: Programme
-    ready: int
+    state: RadioState
     sound: SoundParameters
+
+    @property
+    def programme(self) -> Programme:
+        return self.state.programme
+
+    @property
+    def ready(self) -> int:
+        return len(self.state.ready)
 
 
 class Station:
@@ -92,7 +99,7 @@ class Station:
         state = self._state
         if state is None:
             return None
-        return RadioStatus(self._preset, state.programme, len(state.ready), self._sound)
+        return RadioStatus(self._preset, state, self._sound)
 
     def protected(self) -> set[str]:
         """Tracks that must not be evicted before they were heard. Any thread may ask."""
@@ -118,11 +125,19 @@ class Station:
             raise _no_library(programme.library)
         await self._playback.turntable.open_device()
         self.stop()
-        self._state = RadioState(programme)
-        self._sound, self._preset = sound, preset
-        self._asked, self._told_silence = True, False
-        self._unplayable.clear()
+        self._begin(RadioState(programme), sound, preset)
+        self._asked = True
         await self._playback.tune_in(self)
+
+    def go_on(self, state: RadioState, sound: SoundParameters, *, preset: str | None) -> None:
+        """Go on with a radio that another daemon began."""
+        self._begin(state, sound, preset)
+        self._playback.follow(self)
+
+    def _begin(self, state: RadioState, sound: SoundParameters, preset: str | None) -> None:
+        self._state, self._sound, self._preset = state, sound, preset
+        self._asked = self._told_silence = False
+        self._unplayable.clear()
         self._step_soon()
 
     def stop(self) -> None:

@@ -71,11 +71,20 @@ class Player:
         self._again = again
 
     def play(
-        self, entry: int, path: str, gain: float, position_sec: float = 0.0, crossfade: bool = True
+        self,
+        entry: int,
+        path: str,
+        gain: float,
+        position_sec: float = 0.0,
+        crossfade: bool = True,
+        paused: bool = False,
     ) -> None:
-        """Sound this file now; what plays crosses over into it."""
+        """Sound this file now, or have it ready, paused; what plays crosses over into it."""
         decks = self._ready()
         decks.play(self._deck(decks, entry, path, gain, position_sec), crossfade=crossfade)
+        if paused:
+            decks.pause()
+            return
         self._sound()
 
     def next(self, entry: int | None, path: str = "", gain: float = 1.0) -> None:

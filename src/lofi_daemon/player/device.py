@@ -108,8 +108,8 @@ def _playbacks() -> list[tuple[str, Any]]:
     playback = miniaudio.DeviceType.PLAYBACK.value
 
     def usable(info: Any) -> bool:
-        # of ALSA's many plugins most cannot be opened, and one plays to nobody
-        if devices.backend == "ALSA" and ffi.string(info.id.alsa) == b"null":
+        # of ALSA's many plugins most cannot be opened, and one, whose id is a name, plays to nobody
+        if devices.backend == "ALSA" and bytes(ffi.buffer(ffi.addressof(info.id), 5)) == b"null\0":
             return False
         identity, room = ffi.addressof(info.id), ffi.addressof(info)
         answer = lib.ma_context_get_device_info(devices._context, playback, identity, room)

@@ -18,7 +18,7 @@ from lofi_daemon.player.events import PlaybackEnded, PlaybackEvent, PlaybackStar
 from lofi_daemon.player.gain import playback_gain
 from lofi_daemon.player.playlist import Loop, Playlist
 from lofi_daemon.player.sleep import SleepTimer
-from lofi_daemon.player.table import Table, Want
+from lofi_daemon.player.table import Step, Table, Want
 from lofi_daemon.player.turn import Origin, Turn
 from lofi_daemon.player.turntable import Turntable
 from lofi_daemon.tracks import Track, TrackCache
@@ -86,9 +86,13 @@ class Playback:
 
     async def tune_in(self, radio: Radio) -> None:
         """Ask this radio from now on; what is paused goes on."""
-        self._radio = radio
         self.turntable.step(Want(True))
         await self.resume()
+        self.follow(radio)
+
+    def follow(self, radio: Radio) -> None:
+        """Ask this radio from now on."""
+        self._radio = radio
         self.next_may_have_changed()
 
     def tune_out(self) -> None:
@@ -191,6 +195,20 @@ class Playback:
         await self.turntable.close()
         for task in list(self._tasks):
             task.cancel()
+
+    # -- going on with another daemon's music --------------------------------------------------
+
+    def restore(self, playlist: Playlist, loop: Loop, steps: Iterable[Step]) -> None:
+        """Take over what was set there; what played is `go_on`'s."""
+        self.playlist, self.loop = playlist, loop
+        for step in steps:
+            self.turntable.step(step)
+
+    async def go_on(self, track_id: str, position_sec: float, *, paused: bool) -> None:
+        """Play this track from there, or be paused there."""
+        turn = self._turn(await self._find(track_id), "asked")
+        async with self._deciding:
+            await self.turntable.play(turn, position_sec=position_sec, paused=paused)
 
     # -- what comes next -----------------------------------------------------------------------
 

@@ -80,14 +80,28 @@ class Turntable:
 
     # -- commands ------------------------------------------------------------------------------
 
-    async def play(self, turn: Turn, *, position_sec: float = 0.0, crossfade: bool = True) -> None:
-        """Sound this now; what plays crosses over into it."""
+    async def play(
+        self,
+        turn: Turn,
+        *,
+        position_sec: float = 0.0,
+        crossfade: bool = True,
+        paused: bool = False,
+    ) -> None:
+        """Sound this now, or be paused at its position; what plays crosses over into it."""
         self.step(Put(turn))
         try:
             await self._pipe.request(
                 "play",
-                {**_as_arguments(turn), "position_sec": position_sec, "crossfade": crossfade},
+                {
+                    **_as_arguments(turn),
+                    "position_sec": position_sec,
+                    "crossfade": crossfade,
+                    "paused": paused,
+                },
             )
+            if paused:
+                self.step(Pause())
         finally:
             # it has begun, or never will
             self.step(PutBack(turn))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -129,9 +129,10 @@ class Station:
         self._asked = True
         await self._playback.tune_in(self)
 
-    def go_on(self, state: RadioState, sound: SoundParameters, *, preset: str | None) -> None:
-        """Go on with a radio that another daemon began."""
-        self._begin(state, sound, preset)
+    def go_on(self, state: RadioState, sound: Mapping[str, Any], *, preset: str | None) -> None:
+        """Go on with a radio that another daemon began. Raises InvalidParams."""
+        model = self._registry.taking_options(SoundParameters)
+        self._begin(state, parse(model, sound), preset)
         self._playback.follow(self)
 
     def _begin(self, state: RadioState, sound: SoundParameters, preset: str | None) -> None:

@@ -136,6 +136,7 @@ def test_a_radio_starts_plays_and_stops(daemon: DaemonProcess) -> None:
     radio = daemon.request("radio_start", prompts=["a", "b", "c"], seed=5, duration_sec=6)["radio"]
     assert (radio["prompts"], radio["ahead"], radio["seed"]) == (["a", "b", "c"], 2, 5)
     first = daemon.notification("playback_started")["track_id"]
+    daemon.wait_for(lambda _: daemon.request("status")["radio"]["ready"] >= 1)
     second = daemon.request("skip")["track_id"]
     assert second != first
     assert daemon.request("status")["radio"]["duration_sec"] == 6

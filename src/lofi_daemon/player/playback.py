@@ -18,7 +18,7 @@ from lofi_daemon.player.events import PlaybackEnded, PlaybackEvent, PlaybackStar
 from lofi_daemon.player.gain import playback_gain
 from lofi_daemon.player.playlist import Loop, Playlist
 from lofi_daemon.player.sleep import SleepTimer
-from lofi_daemon.player.table import Step, Table, Want
+from lofi_daemon.player.table import LineUp, Step, Table, Want
 from lofi_daemon.player.turn import Origin, Turn
 from lofi_daemon.player.turntable import Turntable
 from lofi_daemon.tracks import Track, TrackCache
@@ -229,6 +229,8 @@ class Playback:
             following = self.table.next
             if following is not None and choice == (following.track_id, following.origin):
                 return
+            # from now on a skip waits for the new choice
+            self.turntable.step(LineUp(None))
             if choice is None:
                 await self.turntable.set_next(None)
                 return

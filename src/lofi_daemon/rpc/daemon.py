@@ -11,6 +11,7 @@ from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.models.downloads import Downloads
 from lofi_daemon.player.playback import Playback
 from lofi_daemon.rpc.notifications import Notifier
+from lofi_daemon.rpc.sharing import Sharing
 from lofi_daemon.station import Station
 from lofi_daemon.tracks import TrackCache
 
@@ -27,6 +28,7 @@ class Daemon:
     station: Station
     notifier: Notifier
     downloads: Downloads
+    sharing: Sharing | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self) -> None:
@@ -35,4 +37,15 @@ class Daemon:
 
     def protected_tracks(self) -> frozenset[str]:
         """Tracks that must not be evicted: the one that plays and those that will."""
-        return frozenset(self.playback.protected() | self.station.protected())
+        elsewhere = self.sharing.elsewhere if self.sharing is not None else None
+        needed = elsewhere.needed if elsewhere is not None else ()
+        return frozenset({*self.playback.protected(), *self.station.protected(), *needed})
+
+    @property
+    def playing(self) -> str | None:
+        """The track that plays, here or in the daemon that plays for this one."""
+        elsewhere = self.sharing.elsewhere if self.sharing is not None else None
+        if elsewhere is not None:
+            return elsewhere.track_id
+        track = self.playback.playing
+        return track.track_id if track is not None else None

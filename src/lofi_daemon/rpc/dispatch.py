@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -30,6 +30,7 @@ from lofi_daemon.rpc.messages import (
     read_request,
     response,
 )
+from lofi_daemon.rpc.sharing import Here, Sharing
 from lofi_daemon.rpc.stdio import Line, parse_line
 
 log = logging.getLogger(__name__)
@@ -42,13 +43,15 @@ class Method:
     """One method: its parameters, its result, and the function that carries it out.
 
     A handler that touches nothing slow is a plain function; one that waits is a coroutine
-    function. Either raises LofiError.
+    function. Either raises LofiError. `shared`: it is about the music, which another daemon may be
+    playing; there it is carried out then.
     """
 
     name: str
     params: type[Parameters]
     result: type[BaseModel]
     handler: Callable[[Daemon, Any], BaseModel | Awaitable[BaseModel]]
+    shared: bool = False
 
 
 def with_options(method: Method, registry: Registry) -> Method:
@@ -150,12 +153,38 @@ class Dispatcher:
             method = self._methods.get(request.method)
             if method is None:
                 raise MethodNotFound(f"There is no method '{request.method[:64]}'.")
-            result = method.handler(self._daemon, parse(method.params, request.params))
+            result = self._carried_out(method, parse(method.params, request.params))
             if isinstance(result, BaseModel):
                 return encode(response(request.id, result)) if request.answered else None
         except Exception as error:  # noqa: BLE001 - the boundary: any failure becomes an answer
             return _failure(request, error)
         return self._answer_later(request, result)
+
+    def _carried_out(self, method: Method, params: Parameters) -> BaseModel | Awaitable[BaseModel]:
+        sharing = self._daemon.sharing
+        if method.shared and sharing is not None and not sharing.leads:
+            return self._where_it_plays(sharing, method, params)
+        return method.handler(self._daemon, params)
+
+    async def _where_it_plays(
+        self, sharing: Sharing, method: Method, params: Parameters
+    ) -> BaseModel:
+        try:
+            result = await sharing.ask(method.name, params.model_dump(exclude_unset=True))
+        except Here:
+            return await self._here(method, params)
+        return method.result.model_validate(result)
+
+    async def carry_out(self, name: str, params: Mapping[str, Any]) -> BaseModel:
+        """Do what another daemon asks for on behalf of its client. Raises LofiError."""
+        method = self._methods.get(name)
+        if method is None or not (method.shared or name == "status"):
+            raise MethodNotFound(f"There is no shared method '{name[:64]}'.")
+        return await self._here(method, parse(method.params, params))
+
+    async def _here(self, method: Method, params: Parameters) -> BaseModel:
+        result = method.handler(self._daemon, params)
+        return await result if inspect.isawaitable(result) else result
 
     async def _answer_later(self, request: Request, result: Awaitable[BaseModel]) -> bytes | None:
         try:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from lofi_daemon.errors import LofiError
-from lofi_daemon.parameters import SoundParameters
 from lofi_daemon.player.playback import Playback
 from lofi_daemon.player.playlist import Loop, Playlist
 from lofi_daemon.player.table import Adjust, ChangeDevice, Want
@@ -120,6 +119,6 @@ async def put_on(music: Music, playback: Playback, station: Station) -> None:
         radio = music.radio
         programme = Programme(radio.prompts, radio.seed, radio.order, radio.ahead, radio.library)
         state = RadioState(programme, made=radio.made, ready=list(radio.ready))
-        station.go_on(state, SoundParameters(**radio.sound), preset=radio.preset)
+        station.go_on(state, radio.sound, preset=radio.preset)
     if music.stops_in_sec is not None and music.state == "playing":
         playback.sleep.set(max(0.0, music.stops_in_sec - passed_sec))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
@@ -30,6 +30,12 @@ from lofi_daemon.rpc.stdio import MessageWriter
 log = logging.getLogger(__name__)
 
 
+class Tells(Protocol):
+    """Whoever tells clients of something."""
+
+    def notify(self, method: str, params: BaseModel) -> None: ...
+
+
 class Notifier:
     """Sends notifications; holds them back while a batch is being answered."""
 
@@ -53,6 +59,13 @@ class Notifier:
         else:
             self._writer.send(line, replaces=replaces)
         return True
+
+    def relay(self, line: bytes) -> None:
+        """A notification that another daemon wrote for this one's client."""
+        if self._holders:
+            self._held.append(lambda: self._writer.send(line))
+        else:
+            self._writer.send(line)
 
     def hold(self) -> None:
         self._holders += 1

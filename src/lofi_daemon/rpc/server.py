@@ -19,14 +19,17 @@ from lofi_daemon.config import Settings
 from lofi_daemon.errors import LofiError
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.models.downloads import Downloads
+from lofi_daemon.player.events import PlaybackEnded
 from lofi_daemon.player.playback import Playback
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Dispatcher
+from lofi_daemon.rpc.handover import Music, put_on, taken
 from lofi_daemon.rpc.methods import METHODS
 from lofi_daemon.rpc.methods.models import tell_of_download
-from lofi_daemon.rpc.methods.playback import tell_of_playback
+from lofi_daemon.rpc.methods.playback import tell_of_playback, tell_what_plays
 from lofi_daemon.rpc.methods.radio import tell_of_waiting
 from lofi_daemon.rpc.notifications import Notifier
+from lofi_daemon.rpc.sharing import Sharing
 from lofi_daemon.rpc.stdio import (
     Line,
     LineReader,
@@ -93,9 +96,18 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
     )
     daemon.jobs.subscribe(daemon.notifier.tell_of_job)
     daemon.jobs.protect(daemon.protected_tracks)
-    playback.subscribe(partial(tell_of_playback, daemon.notifier))
-    daemon.station.subscribe(partial(tell_of_waiting, daemon.notifier))
     dispatcher = Dispatcher(daemon, METHODS, writer.send)
+    sharing = daemon.sharing = Sharing(
+        settings.tracks_folder,
+        notifier,
+        carry_out=dispatcher.carry_out,
+        greet=partial(tell_what_plays, daemon),
+        music=partial(taken, playback, daemon.station),
+        put_on=partial(_go_on, daemon),
+    )
+    playback.subscribe(partial(tell_of_playback, sharing))
+    daemon.station.subscribe(partial(tell_of_waiting, sharing))
+    await sharing.join()
     open_lines = threading.BoundedSemaphore(MAX_OPEN_LINES)
 
     def wait_for_room(seconds: float) -> bool:
@@ -115,12 +127,17 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
     ).start()
     tidying = loop.run_in_executor(None, _tidy, tracks)
     await stopping.wait()
+    sharing.leave()
     daemon.station.stop()
     daemon.jobs.stop_accepting()
     await dispatcher.finish(ANSWER_SEC)
     closing = {
         asyncio.ensure_future(each)
-        for each in (daemon.jobs.close(STOP_JOBS_SEC), playback.close(), daemon.downloads.close())
+        for each in (
+            daemon.jobs.close(STOP_JOBS_SEC),
+            _fall_silent(playback, sharing),
+            daemon.downloads.close(),
+        )
     }
     ended, _ = await asyncio.wait(closing, timeout=STOP_SEC)
     for each in ended:
@@ -128,6 +145,24 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
             log.error("Not all ended well", exc_info=defect)
     await asyncio.wait([tidying], timeout=ANSWER_SEC)
     writer.close(FLUSH_SEC)
+
+
+async def _fall_silent(playback: Playback, sharing: Sharing) -> None:
+    """End the sound here; another daemon may go on with the music then."""
+    try:
+        await playback.close()
+    finally:
+        sharing.close()
+
+
+async def _go_on(daemon: Daemon, music: Music) -> None:
+    """Go on with the music of a daemon that has ended; where that cannot be, it ends too."""
+    try:
+        await put_on(music, daemon.playback, daemon.station)
+    except LofiError as error:
+        if music.track_id is not None and daemon.sharing is not None:
+            ended = PlaybackEnded(music.track_id, "error", error)
+            tell_of_playback(daemon.sharing, ended)
 
 
 def _stop_on_signals(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:

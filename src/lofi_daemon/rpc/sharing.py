@@ -17,7 +17,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from lofi_daemon.files.locking import try_lock
 from lofi_daemon.files.private import private_folder
 from lofi_daemon.rpc.handover import Music
 from lofi_daemon.rpc.messages import encode, notification
+from lofi_daemon.rpc.notifications import Notifier, Tells
 
 log = logging.getLogger(__name__)
 
@@ -47,22 +49,24 @@ class _LeaderGone(Exception):
 class Sharing:
     """Who plays. Lives in the event loop.
 
-    carry_out: does here what a follower asks for, raising LofiError. tell: a line for this
-    daemon's own client. music: what is handed over, taken and put on.
+    carry_out: does here what a follower asks for, raising LofiError. greet: tells somebody new what
+    plays. music: what plays, to be handed over; put_on: goes on with it here.
     """
 
     def __init__(
         self,
         tracks_folder: Path,
+        notifier: Notifier,
         *,
         carry_out: Carry,
-        tell: Callable[[bytes], None],
+        greet: Callable[[Tells], None],
         music: Callable[[], Music],
         put_on: Callable[[Music], Awaitable[None]],
     ) -> None:
         self._place = _place(tracks_folder)
         self._carry_out = carry_out
-        self._tell = tell
+        self._notifier = notifier
+        self._greet = greet
         self._music = music
         self._put_on = put_on
         self._lock: int | None = None
@@ -109,10 +113,12 @@ class Sharing:
             except _LeaderGone:
                 continue
 
-    def broadcast(self, method: str, params: BaseModel) -> None:
-        """Tell every follower's client what was told to this daemon's."""
-        self._send_all(notification(method, params))
-        self.say_music()
+    def notify(self, method: str, params: BaseModel) -> None:
+        """Tell the clients of all daemons that hear this music."""
+        self._notifier.notify(method, params)
+        if self._followers and not self._closing:
+            self._send_all(notification(method, params))
+            self.say_music()
 
     def say_music(self) -> None:
         """Tell the followers how they would go on from here."""
@@ -163,10 +169,7 @@ class Sharing:
             log.warning("Other editors cannot share this music: %s", error)
         known, self._known = self._known, None
         if known is not None:
-            try:
-                await self._put_on(known)
-            except LofiError as error:
-                log.warning("The music of another editor ends here: %s", error.message)
+            await self._put_on(known)
         return True
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -176,6 +179,7 @@ class Sharing:
             task.add_done_callback(self._tasks.discard)
         self._followers.add(writer)
         writer.write(encode(_told(self._music())))
+        self._greet(_Follower(writer))
         try:
             async for line in _lines(reader):
                 self._spawn(self._answer(writer, line))
@@ -243,7 +247,7 @@ class Sharing:
             with contextlib.suppress(ValidationError):  # of another version: nothing to go on with
                 self._known = Music.model_validate(message["params"])
         else:
-            self._tell(encode(message))
+            self._notifier.relay(encode(message))
 
     async def _asked(
         self, leader: asyncio.StreamWriter, method: str, params: Mapping[str, Any]
@@ -276,11 +280,21 @@ class Sharing:
         task.add_done_callback(self._tasks.discard)
 
 
-class Here(Exception):  # noqa: N818 - no error: what was asked for is done here
+@dataclass(frozen=True)
+class _Follower:
+    """One of them, to be told something alone."""
+
+    writer: asyncio.StreamWriter
+
+    def notify(self, method: str, params: BaseModel) -> None:
+        self.writer.write(encode(notification(method, params)))
+
+
+class Here(Exception):
     """This daemon leads."""
 
 
-async def _lines(reader: asyncio.StreamReader) -> Any:
+async def _lines(reader: asyncio.StreamReader) -> AsyncGenerator[bytes, None]:
     while True:
         try:
             line = await reader.readline()

@@ -8,11 +8,12 @@ from lofi_daemon.player.events import (
     PlaybackPaused,
     PlaybackResumed,
     PlaybackSilent,
+    PlaybackStarted,
 )
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
 from lofi_daemon.rpc.messages import NoParameters, PlayerState, TrackIdsParameters
-from lofi_daemon.rpc.notifications import Notifier
+from lofi_daemon.rpc.notifications import Tells
 from lofi_daemon.rpc.playback_messages import (
     AudioDevice,
     AudioDevicesResult,
@@ -124,7 +125,7 @@ def player_state(daemon: Daemon) -> PlayerState:
     )
 
 
-def tell_of_playback(notifier: Notifier, event: PlaybackEvent) -> None:
+def tell_of_playback(notifier: Tells, event: PlaybackEvent) -> None:
     """The notification of a playback event."""
     if isinstance(event, PlaybackSilent):
         return
@@ -158,17 +159,28 @@ def tell_of_playback(notifier: Notifier, event: PlaybackEvent) -> None:
     notifier.notify(method, position)
 
 
+def tell_what_plays(daemon: Daemon, notifier: Tells) -> None:
+    """Tell somebody who comes later what began before."""
+    table, position_sec = daemon.playback.table, daemon.playback.turntable.position_sec
+    if table.playing is not None:
+        started = PlaybackStarted(table.playing, position_sec, table.duration_sec)
+        tell_of_playback(notifier, started)
+        if table.state == "paused":
+            paused = PlaybackPaused(table.playing, position_sec, table.duration_sec)
+            tell_of_playback(notifier, paused)
+
+
 METHODS = [
-    Method("play", PlayParameters, PlayResult, play),
-    Method("pause", NoParameters, PlayerState, pause),
-    Method("resume", NoParameters, PlayerState, resume),
-    Method("stop", NoParameters, PlayerState, stop),
-    Method("skip", NoParameters, PlayerState, skip),
-    Method("previous", NoParameters, PlayerState, previous),
-    Method("player_set", PlayerSetParameters, PlayerState, player_set),
-    Method("audio_devices", NoParameters, AudioDevicesResult, audio_devices),
-    Method("playlist_add", TrackIdsParameters, PlaylistResult, playlist_add),
-    Method("playlist_remove", TrackIdsParameters, PlaylistResult, playlist_remove),
-    Method("playlist_clear", NoParameters, PlaylistResult, playlist_clear),
-    Method("playlist_get", NoParameters, PlaylistResult, playlist_get),
+    Method("play", PlayParameters, PlayResult, play, shared=True),
+    Method("pause", NoParameters, PlayerState, pause, shared=True),
+    Method("resume", NoParameters, PlayerState, resume, shared=True),
+    Method("stop", NoParameters, PlayerState, stop, shared=True),
+    Method("skip", NoParameters, PlayerState, skip, shared=True),
+    Method("previous", NoParameters, PlayerState, previous, shared=True),
+    Method("player_set", PlayerSetParameters, PlayerState, player_set, shared=True),
+    Method("audio_devices", NoParameters, AudioDevicesResult, audio_devices, shared=True),
+    Method("playlist_add", TrackIdsParameters, PlaylistResult, playlist_add, shared=True),
+    Method("playlist_remove", TrackIdsParameters, PlaylistResult, playlist_remove, shared=True),
+    Method("playlist_clear", NoParameters, PlaylistResult, playlist_clear, shared=True),
+    Method("playlist_get", NoParameters, PlaylistResult, playlist_get, shared=True),
 ]

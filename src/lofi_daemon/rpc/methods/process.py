@@ -19,6 +19,7 @@ from lofi_daemon.rpc.messages import (
 )
 from lofi_daemon.rpc.methods.playback import player_state
 from lofi_daemon.rpc.methods.radio import radio_state
+from lofi_daemon.rpc.sharing import Here
 
 
 def ping(daemon: Daemon, params: NoParameters) -> PingResult:
@@ -32,11 +33,12 @@ def shutdown(daemon: Daemon, params: NoParameters) -> ShutdownResult:
 
 async def status(daemon: Daemon, params: NoParameters) -> StatusResult:
     size = await asyncio.to_thread(daemon.tracks.size)
+    music = await _music(daemon)
     return StatusResult(
-        player=player_state(daemon),
-        radio=radio_state(daemon),
+        player=music.player if music is not None else player_state(daemon),
+        radio=music.radio if music is not None else radio_state(daemon),
         queue=_queue_state(daemon),
-        playlist=list(daemon.playback.playlist.track_ids),
+        playlist=music.playlist if music is not None else list(daemon.playback.playlist.track_ids),
         cache=CacheState(
             tracks=size.tracks,
             bytes=size.bytes,
@@ -44,6 +46,17 @@ async def status(daemon: Daemon, params: NoParameters) -> StatusResult:
             error=daemon.tracks.problem,
         ),
     )
+
+
+async def _music(daemon: Daemon) -> StatusResult | None:
+    """The status of the daemon that plays for this one; None where the music plays here."""
+    sharing = daemon.sharing
+    if sharing is None or sharing.leads:
+        return None
+    try:
+        return StatusResult.model_validate(await sharing.ask("status", {}))
+    except Here:
+        return None
 
 
 def _queue_state(daemon: Daemon) -> QueueState:

@@ -14,7 +14,7 @@ from lofi_daemon.radio import Programme
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
 from lofi_daemon.rpc.messages import NoParameters
-from lofi_daemon.rpc.notifications import Notifier
+from lofi_daemon.rpc.notifications import Tells
 from lofi_daemon.rpc.playback_messages import (
     RadioPreset,
     RadioPresetsResult,
@@ -77,12 +77,12 @@ def radio_state(daemon: Daemon) -> dict[str, Any] | None:
     }
 
 
-def tell_of_waiting(notifier: Notifier, event: RadioWaiting) -> None:
+def tell_of_waiting(notifier: Tells, event: RadioWaiting) -> None:
     notifier.notify("radio_waiting", RadioWaitingMessage(**asdict(event)))
 
 
 METHODS = [
-    Method("radio_start", RadioStartParameters, RadioResult, radio_start),
-    Method("radio_stop", NoParameters, RadioResult, radio_stop),
+    Method("radio_start", RadioStartParameters, RadioResult, radio_start, shared=True),
+    Method("radio_stop", NoParameters, RadioResult, radio_stop, shared=True),
     Method("radio_presets", NoParameters, RadioPresetsResult, radio_presets),
 ]

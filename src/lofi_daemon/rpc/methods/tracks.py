@@ -37,8 +37,7 @@ async def tracks_keep(daemon: Daemon, params: TracksKeepParameters) -> TracksKee
 
 
 async def tracks_delete(daemon: Daemon, params: TrackIdsParameters) -> TracksDeleteResult:
-    track = daemon.playback.playing
-    playing = track.track_id if track is not None else None
+    playing = daemon.playing
     if playing is not None and playing in params.track_ids:
         raise InvalidParams(
             f"Track '{playing}' is playing and cannot be deleted.",

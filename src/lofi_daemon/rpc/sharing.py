@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 MUSIC = "music"
 MAX_LINE_BYTES = 1 << 21
 JOIN_AGAIN_SEC = 0.05
+JOIN_TRIES = 60
+# longer than a player may take to answer its own daemon
+ANSWER_SEC = 15.0
 MAX_PATH_BYTES = 100  # of a socket's name; systems have room for 104 to 108
 
 Carry = Callable[[str, Mapping[str, Any]], Awaitable[BaseModel]]
@@ -91,12 +94,17 @@ class Sharing:
         return None if self.leads else self._known
 
     async def join(self) -> None:
-        """Lead, or follow who does."""
-        while not self._closing:
-            if self._place is None or await self._lead(self._place) or await self._follow():
-                self._joined.set()
+        """Lead, or follow who does; where neither can be, play for this daemon alone."""
+        for _ in range(JOIN_TRIES):
+            if self._closing:
                 return
+            if self._place is None or await self._lead(self._place) or await self._follow():
+                break
             await asyncio.sleep(JOIN_AGAIN_SEC)
+        else:
+            log.warning("The daemon that holds the music does not listen; this one plays alone.")
+            self._place = None
+        self._joined.set()
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> Any:
         """What the leader answers, once there is one; `Here` is raised where that is this daemon.
@@ -167,6 +175,8 @@ class Sharing:
             socket.chmod(0o600)
         except OSError as error:
             log.warning("Other editors cannot share this music: %s", error)
+            self._place, self._lock = None, None
+            os.close(lock)
         known, self._known = self._known, None
         if known is not None:
             await self._put_on(known)
@@ -257,7 +267,12 @@ class Sharing:
         self._answers[number] = answer
         try:
             leader.write(encode({"id": number, "method": method, "params": params}))
-            message = await answer
+            message = await asyncio.wait_for(answer, ANSWER_SEC)
+        except asyncio.TimeoutError:
+            raise AudioPlaybackError(
+                f"The daemon that plays did not answer '{method}' within {ANSWER_SEC:.0f} s.",
+                hint="Close the editor in which the music began, and try again.",
+            ) from None
         finally:
             self._answers.pop(number, None)
         if "error" in message:

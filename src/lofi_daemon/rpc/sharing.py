@@ -17,12 +17,12 @@ import json
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from pydantic import BaseModel, ValidationError
 
 from lofi_daemon.errors import AudioPlaybackError, InternalError, LofiError
@@ -339,8 +339,10 @@ def _place(tracks_folder: Path) -> Path | None:
     if sys.platform == "win32":
         return None
     given = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(given) if given else Path(platformdirs.user_runtime_dir())
-    folder = folder / "lofi.nvim"
+    if given:
+        folder = Path(given) / "lofi.nvim"
+    else:
+        folder = Path(tempfile.gettempdir()) / f"lofi.nvim-{os.geteuid()}"
     name = hashlib.sha256(os.fsencode(os.path.realpath(tracks_folder))).hexdigest()[:16]
     place = folder / name
     if len(os.fsencode(place)) + len(".sock") > MAX_PATH_BYTES:

@@ -191,8 +191,9 @@ class Sharing:
         writer.write(encode(_told(self._music())))
         self._greet(_Follower(writer))
         try:
-            async for line in _lines(reader):
-                self._spawn(self._answer(writer, line))
+            with contextlib.suppress(asyncio.CancelledError):  # this daemon ends
+                async for line in _lines(reader):
+                    self._spawn(self._answer(writer, line))
         finally:
             self._followers.discard(writer)
             writer.close()

@@ -9,7 +9,7 @@ from lofi_daemon.backends.protocol import Availability, ProgressCallback
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import load_settings
-from lofi_daemon.jobs.job import Event, Failed, FinalEvent
+from lofi_daemon.jobs.events import JobEvent, JobFailed, LastWord
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters, parse
 from lofi_daemon.tracks import TrackCache
@@ -25,15 +25,15 @@ class Replaced(ToneBackend):
 
 
 def test_a_track_is_never_named_after_a_model_that_did_not_make_it(tmp_path: Path) -> None:
-    async def outcome() -> FinalEvent:
+    async def outcome() -> LastWord:
         settings = load_settings({"XDG_CACHE_HOME": str(tmp_path)})
         tracks = TrackCache(tmp_path / "tracks", 10**9)
         registry = Registry(settings, {"demo": lambda settings: Replaced()})
         jobs = Jobs(settings, registry, tracks)
-        end: asyncio.Future[FinalEvent] = asyncio.get_running_loop().create_future()
+        end: asyncio.Future[LastWord] = asyncio.get_running_loop().create_future()
 
-        def listen(event: Event) -> None:
-            if isinstance(event, FinalEvent) and not end.done():
+        def listen(event: JobEvent) -> None:
+            if isinstance(event, LastWord) and not end.done():
                 end.set_result(event)
 
         jobs.subscribe(listen)
@@ -44,5 +44,5 @@ def test_a_track_is_never_named_after_a_model_that_did_not_make_it(tmp_path: Pat
         return event
 
     event = asyncio.run(outcome())
-    assert isinstance(event, Failed)
+    assert isinstance(event, JobFailed)
     assert "changed while the track waited" in event.error.message

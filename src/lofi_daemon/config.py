@@ -14,7 +14,7 @@ from lofi_daemon.errors import ConfigurationError
 TrackFormat = Literal["wav16", "wav24", "flac"]
 DeviceName = Literal["auto", "cpu", "cuda", "metal", "directml", "webgpu"]
 VariantName = Literal["original", "int8", "int4"]
-SchedulerName = Literal["euler", "heun", "pingpong"]
+SchedulerName = Literal["euler", "heun", "pingpong", "adams"]
 HUB_SOURCE = r"^[\w.-]+/[\w.-]+(/[\w./-]+)?(@[\w./-]+)?$"
 
 

@@ -148,7 +148,7 @@ class BackendNotInstalled(RequestError):
 class InvalidInferenceSteps(RequestError):
     code = -32009
     name = "INVALID_INFERENCE_STEPS"
-    default_hint = "Use 1 to 200 inference steps; 27 is fast, 60 is quality."
+    default_hint = "Use 1 to 200 inference steps; or leave them out and say a quality."
 
 
 class InvalidGuidanceScale(RequestError):
@@ -160,7 +160,7 @@ class InvalidGuidanceScale(RequestError):
 class InvalidScheduler(RequestError):
     code = -32011
     name = "INVALID_SCHEDULER"
-    default_hint = "Use euler, heun or pingpong."
+    default_hint = "Use euler, heun, pingpong or adams."
 
 
 class TrackError(LofiError):

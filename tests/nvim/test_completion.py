@@ -15,7 +15,7 @@ SUBCOMMANDS = [
     *("download", "install", "log", "restart", "help"),
 ]
 PARAMETERS = [
-    *("duration=", "backend=", "seed=", "priority=", "steps="),
+    *("duration=", "backend=", "seed=", "priority=", "quality=", "steps="),
     *("scheduler=", "guidance=", "cfg=", "erg="),
 ]
 
@@ -40,7 +40,10 @@ def test_subcommands(editor: Editor) -> None:
         ),
         ("Lofi generate duration=3 du", []),
         ("Lofi foggy harbour sch", ["scheduler="]),
-        ("Lofi generate scheduler=", ["scheduler=euler", "scheduler=heun", "scheduler=pingpong"]),
+        (
+            "Lofi generate scheduler=",
+            ["scheduler=euler", "scheduler=heun", "scheduler=pingpong", "scheduler=adams"],
+        ),
         ("Lofi generate priority=h", ["priority=high"]),
         ("Lofi generate backend=", ["backend=ace_step", "backend=musicgen", "backend=demo"]),
         ("Lofi generate tempo=", []),

@@ -351,10 +351,17 @@ def test_get_backends(start_daemon: StartDaemon) -> None:
         ("demo", "loading", None),
     ]
     options = {option["name"]: option for option in backends[2].pop("options")}
-    assert list(options) == ["inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg"]
+    assert list(options) == [
+        "quality",
+        "inference_steps",
+        "scheduler",
+        "guidance_scale",
+        "cfg_type",
+        "erg",
+    ]
     steps, scheduler = options["inference_steps"], options["scheduler"]
     assert (steps["minimum"], steps["maximum"], steps["default"]) == (1, 200, 10)
-    assert scheduler["choices"] == ["euler", "heun", "pingpong"]
+    assert scheduler["choices"] == ["euler", "heun", "pingpong", "adams"]
     assert scheduler["default"] == "euler"
     assert {option["default"] for option in backends[0]["options"]} == {None}
     assert backends[2] == {

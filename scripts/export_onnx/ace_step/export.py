@@ -35,8 +35,8 @@ DCAE_WINDOWS: dict[Form, dict[str, int]] = {
     "published": {"window_frames": PUBLISHED_DCAE_FRAMES, "overlap_frames": 32},
 }
 DEFAULTS = {
-    "inference_steps": 60,
-    "scheduler": "euler",
+    "inference_steps": 25,
+    "scheduler": "adams",
     "guidance_scale": 15.0,
     "cfg_type": "apg",
     "guidance_interval": 0.5,

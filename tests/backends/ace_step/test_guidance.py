@@ -12,6 +12,8 @@ from lofi_daemon.backends.ace_step.guidance import (
     cfg_zero_star,
     classifier_free,
     guided,
+    guided_parts,
+    steady_projected,
 )
 from lofi_daemon.backends.ace_step.solvers import Latents
 
@@ -42,6 +44,7 @@ def test_interval_one_guides_everything_and_scale_one_nothing() -> None:
         ("pingpong", 60, 90),
         ("euler", 27, 41),
         ("heun", 10, 24),
+        *[("adams", calls, calls) for calls in (1, 4, 12, 16, 20, 25, 60, 200)],
     ],
 )
 def test_model_calls_of_a_run(scheduler: str, steps: int, calls: int) -> None:
@@ -110,3 +113,31 @@ def test_outside_the_window_only_the_conditional_model_is_called() -> None:
     assert not paired
     np.testing.assert_allclose(velocity(plane(0, 0), np.float32(800), 1), plane(15, 15))
     assert len(paired) == 1
+
+
+def test_the_steady_form_of_apg_is_what_its_memory_settles_at() -> None:
+    conditional, unconditional = plane(1, 0.5), plane(0, 0.2)
+    momentum = None
+    for _ in range(60):
+        settled, momentum = adaptive_projected(conditional, unconditional, 3.0, momentum)
+    steady = conditional + steady_projected(conditional, unconditional, 3.0)
+    np.testing.assert_allclose(steady, settled, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["apg", "cfg", "cfg_star"])
+def test_the_two_parts_of_a_guided_velocity_are_the_whole(kind: str) -> None:
+    def both(latents: Latents, timestep: np.float32) -> tuple[Latents, Latents]:
+        return plane(2, 1), plane(1, -3)
+
+    parts = guided_parts(
+        lambda latents, timestep: plane(7, 7), both, Guidance(3.0, kind), range(1, 3)
+    )
+    assert parts(plane(0, 0), np.float32(1000), 0)[1] is None
+    conditional, added = parts(plane(0, 0), np.float32(900), 1)
+    assert added is not None
+    expected = {
+        "apg": plane(2, 1) + steady_projected(plane(2, 1), plane(1, -3), 3.0),
+        "cfg": classifier_free(plane(2, 1), plane(1, -3), 3.0),
+        "cfg_star": cfg_zero_star(plane(2, 1), plane(1, -3), 3.0),
+    }[kind]
+    np.testing.assert_allclose(conditional + added, expected, rtol=1e-6)

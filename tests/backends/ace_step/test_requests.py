@@ -21,13 +21,13 @@ def asking(**options: object) -> GenerationRequest:
 
 def test_an_open_request_gets_the_manifests_defaults() -> None:
     assert resolve(OPEN, Manifest()).options == DiffusionOptions(
-        inference_steps=60, scheduler="euler", guidance_scale=15.0, cfg_type="apg", erg=False
+        inference_steps=25, scheduler="adams", guidance_scale=15.0, cfg_type="apg", erg=False
     )
 
 
 def test_the_configuration_goes_before_the_manifest_and_the_request_before_both() -> None:
     configured = ConfiguredDefaults(inference_steps=27, guidance_scale=7.0)
-    defaults = configured.over(Defaults(scheduler="heun"))
+    defaults = configured.over(Manifest(defaults=Defaults(scheduler="heun")))
     diffusion = diffusion_of(asking(guidance_scale=1.0), Manifest(), defaults)
     assert (diffusion.steps, diffusion.scheduler) == (27, "heun")
     assert diffusion.guidance.scale == 1.0
@@ -58,6 +58,41 @@ def test_cost_counts_model_calls_and_frames() -> None:
     manifest = Manifest(relative_cost=cost)
     seconds = expected_seconds(resolve(OPEN, manifest), manifest, loaded=True)
     assert Phase.LOADING not in seconds
-    assert seconds[Phase.DIFFUSING] == pytest.approx(90 * 323 * 0.1)
+    assert seconds[Phase.DIFFUSING] == pytest.approx(25 * 323 * 0.1)
+    euler = expected_seconds(asking(quality="reference"), manifest, loaded=True)
+    assert euler[Phase.DIFFUSING] == pytest.approx(90 * 323 * 0.1)
     assert seconds[Phase.DECODING] == pytest.approx(323 * (0.2 + 2 * 0.3))
     assert expected_seconds(resolve(OPEN, manifest), manifest, loaded=False)[Phase.LOADING] == 9.0
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ("adams", 25)),
+        ({"quality": "fast"}, ("adams", 16)),
+        ({"quality": "normal"}, ("adams", 25)),
+        ({"quality": "reference"}, ("euler", 60)),
+        ({"inference_steps": 30}, ("adams", 30)),
+        ({"scheduler": "euler"}, ("euler", 60)),
+        ({"scheduler": "heun"}, ("heun", 60)),
+        ({"quality": "fast", "inference_steps": 12}, ("adams", 12)),
+        ({"quality": "fast", "scheduler": "euler"}, ("euler", 60)),
+        ({"quality": "reference", "scheduler": "adams"}, ("adams", 25)),
+        ({"quality": "reference", "inference_steps": 27}, ("euler", 27)),
+    ],
+)
+def test_what_is_given_goes_before_the_quality(
+    options: dict[str, object], expected: tuple[str, int]
+) -> None:
+    diffusion = diffusion_of(asking(**options), Manifest())
+    assert (diffusion.scheduler, diffusion.steps) == expected
+
+
+def test_a_quality_and_what_it_means_are_one_request() -> None:
+    said = asking(scheduler="euler", inference_steps=60)
+    assert resolve(asking(quality="reference"), Manifest()) == resolve(said, Manifest())
+
+
+def test_a_configured_solver_gets_steps_of_its_kind() -> None:
+    euler = ConfiguredDefaults(scheduler="euler").over(Manifest())
+    assert (euler.scheduler, euler.inference_steps) == ("euler", 60)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lofi_daemon.backends.ace_step.schedule import flow_schedule, shift
+from lofi_daemon.backends.ace_step.schedule import (
+    flow_schedule,
+    shift,
+    stretches,
+    windowed_schedule,
+)
 
 
 def test_shift_is_three_sigma_over_one_plus_two_sigma() -> None:
@@ -31,3 +36,31 @@ def test_timesteps_are_a_thousand_sigmas_in_single_precision() -> None:
 
 def test_a_single_step_goes_straight_to_zero() -> None:
     np.testing.assert_array_equal(flow_schedule(1).sigmas, [1.0, 0.0])
+
+
+@pytest.mark.parametrize("calls", [*range(4, 40), 60, 200])
+def test_nodes_lie_on_the_borders_of_the_guided_part(calls: int) -> None:
+    schedule, shares = windowed_schedule(calls, 0.5), stretches(calls, 0.5)
+    assert shares.calls == calls
+    assert min(shares.before, shares.inside, shares.after) >= 1
+    assert schedule.guided == shares.guided
+    first, last = schedule.guided.start, schedule.guided.stop
+    np.testing.assert_allclose(schedule.sigmas[[0, first, last, -1]], [1, 0.9, 0.5, 0], rtol=1e-6)
+    assert (np.diff(schedule.sigmas) < 0).all()
+    assert schedule.sigmas.dtype == schedule.timesteps.dtype == np.float32
+
+
+def test_the_shares_of_the_default() -> None:
+    shares = stretches(25, 0.5)
+    assert (shares.before, shares.inside, shares.after) == (3, 8, 6)
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3, 16, 25])
+def test_all_or_nothing_is_guided(calls: int) -> None:
+    whole = windowed_schedule(calls, 1.0)
+    assert whole.guided == range(max(1, calls // 2))
+    assert whole.steps == max(1, calls // 2)
+    plain = windowed_schedule(calls, 0.0)
+    assert (plain.steps, plain.guided) == (calls, range(0, 0))
+    assert plain.sigmas[0] == whole.sigmas[0] == 1.0
+    assert plain.sigmas[-1] == whole.sigmas[-1] == 0.0

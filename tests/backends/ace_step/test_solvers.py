@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 
-from lofi_daemon.backends.ace_step.schedule import flow_schedule
+from lofi_daemon.backends.ace_step.schedule import Schedule, flow_schedule, windowed_schedule
 from lofi_daemon.backends.ace_step.solvers import (
     Latents,
     iterations,
     mean_shift_factor,
+    solve_adams,
     solve_euler,
     solve_heun,
     solve_pingpong,
@@ -94,3 +96,57 @@ def test_pingpong_returns_to_noise_between_steps_and_ends_clean() -> None:
     np.testing.assert_allclose(result, target, atol=1e-5)
     sigma = schedule.sigmas[1]
     np.testing.assert_allclose(seen[0], (1 - sigma) * target + sigma * noise(10), atol=1e-5)
+
+
+JUMPS = (0.9, 0.5)  # the noise levels where guidance begins and ends
+PULL = 1.5
+
+
+def jumping_error(calls: int, *, naive: bool) -> float:
+    """Of adams on dx/dσ = cos(3σ), and PULL·σ more between the jumps; the answer is known.
+
+    naive: the jump is hidden in the conditional part, so that the past is kept across it.
+    """
+    schedule: Schedule = windowed_schedule(calls, 0.5)
+
+    def parts(
+        latents: Latents, timestep: np.float32, iteration: int
+    ) -> tuple[Latents, Latents | None]:
+        sigma = float(timestep) / 1000.0
+        smooth = np.full(SHAPE, math.cos(3.0 * sigma), np.float32)
+        if iteration not in (schedule.guided or ()):
+            return smooth, None
+        pull = np.full(SHAPE, PULL * sigma, np.float32)
+        return (smooth + pull, None) if naive else (smooth, pull)
+
+    start = np.zeros(SHAPE, np.float32)
+    result = solve_adams(parts, start, schedule, ignore, NO_MEAN_SHIFT)
+    exact = -math.sin(3.0) / 3.0 - PULL * (JUMPS[0] ** 2 - JUMPS[1] ** 2) / 2.0
+    return float(np.abs(result.mean(dtype=np.float64) - exact))
+
+
+def test_adams_is_of_second_order_across_the_jumps_of_guidance() -> None:
+    errors = [jumping_error(calls, naive=False) for calls in (50, 100, 200, 400)]
+    for coarse, fine in itertools.pairwise(errors):
+        assert coarse / fine >= 3.5
+
+
+def test_a_past_that_is_kept_across_a_jump_spoils_the_order() -> None:
+    errors = [jumping_error(calls, naive=True) for calls in (100, 200, 400)]
+    for coarse, fine in itertools.pairwise(errors):
+        assert coarse / fine < 2.5
+    assert errors[-1] > 5.0 * jumping_error(400, naive=False)
+
+
+def test_adams_on_a_field_that_depends_on_the_latents() -> None:
+    def growth(
+        latents: Latents, timestep: np.float32, iteration: int
+    ) -> tuple[Latents, Latents | None]:
+        return latents, None
+
+    exact = noise() / math.e
+    errors = [
+        np.abs(solve_adams(growth, noise(), windowed_schedule(n, 0.0), ignore, 0.0) - exact).max()
+        for n in (20, 40)
+    ]
+    assert errors[0] / errors[1] > 3.5

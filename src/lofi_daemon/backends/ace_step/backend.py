@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lofi_daemon.backends.ace_step.bundle import FILES, Defaults, Manifest, read_manifest
+from lofi_daemon.backends.ace_step.bundle import FILES, Defaults, Manifest, Run, read_manifest
 from lofi_daemon.backends.ace_step.residency import needed_bytes
 from lofi_daemon.backends.checks import (
     check_duration,
@@ -52,9 +52,18 @@ class ConfiguredDefaults:
     scheduler: str | None = None
     guidance_scale: float | None = None
 
-    def over(self, defaults: Defaults) -> Defaults:
-        said = {name: value for name, value in vars(self).items() if value is not None}
-        return defaults.model_copy(update=said)
+    def over(self, manifest: Manifest) -> Defaults:
+        """The manifest's defaults with what is configured in their place."""
+        defaults = manifest.defaults
+        meant = Run(scheduler=defaults.scheduler, inference_steps=defaults.inference_steps)
+        run = manifest.qualities.completed(self.scheduler, self.inference_steps, meant)
+        scale = self.guidance_scale
+        return defaults.model_copy(
+            update={
+                **run.model_dump(),
+                "guidance_scale": defaults.guidance_scale if scale is None else scale,
+            }
+        )
 
 
 class BundleBackend:
@@ -126,7 +135,7 @@ class BundleBackend:
 
         check_duration(self._info, request.duration_sec)
         manifest = self._manifest()
-        return resolve(request, manifest, self._configured.over(manifest.defaults))
+        return resolve(request, manifest, self._configured.over(manifest))
 
     def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
         from lofi_daemon.backends.ace_step.requests import expected_seconds

@@ -68,11 +68,40 @@ class WindowFacts(_Section):
     overlap_frames: int = 64
 
 
+class Run(_Section):
+    """A solver and its steps: model calls for adams, steps for the others."""
+
+    scheduler: str
+    inference_steps: int
+
+
+class Qualities(_Section):
+    """What the words for quality mean to these files; `reference` is the original's own way."""
+
+    fast: Run = Run(scheduler="adams", inference_steps=16)
+    normal: Run = Run(scheduler="adams", inference_steps=25)
+    reference: Run = Run(scheduler="euler", inference_steps=60)
+
+    def completed(self, scheduler: str | None, steps: int | None, meant: Run) -> Run:
+        """What is given, and for the rest what is meant.
+
+        Steps of adams are model calls, and so mean nothing to another solver: a solver that is
+        named without steps gets those of `meant` where they fit, else those of the quality that
+        uses its kind.
+        """
+        solver = scheduler or meant.scheduler
+        if steps is None:
+            fitting = self.normal if solver == "adams" else self.reference
+            same_kind = (solver == "adams") == (meant.scheduler == "adams")
+            steps = (meant if same_kind else fitting).inference_steps
+        return Run(scheduler=solver, inference_steps=steps)
+
+
 class Defaults(_Section):
     """What a request gets that does not say otherwise."""
 
-    inference_steps: int = 60
-    scheduler: str = "euler"
+    inference_steps: int = 25
+    scheduler: str = "adams"
     guidance_scale: float = 15.0
     cfg_type: str = "apg"
     guidance_interval: float = 0.5
@@ -122,6 +151,7 @@ class Manifest(_Section):
     score: str | None = None
     null_lyric: str = "zero"
     defaults: Defaults = Defaults()
+    qualities: Qualities = Qualities()
     mastering: Mastering | None = None
     relative_cost: RelativeCost = RelativeCost()
     files: ListedFiles = Field(default_factory=dict[str, FileFacts])

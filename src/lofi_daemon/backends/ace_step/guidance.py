@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lofi_daemon.backends.ace_step.solvers import Latents, Velocity, iterations
+from lofi_daemon.backends.ace_step.schedule import stretches
+from lofi_daemon.backends.ace_step.solvers import Latents, Velocity, VelocityParts, iterations
 
 MOMENTUM = -0.75
 NORM_LIMIT = 2.5
@@ -43,6 +45,11 @@ class Guidance:
             return range(0)
         start = int(steps * ((1.0 - self.interval) / 2.0))
         return range(start, int(steps * (self.interval / 2.0 + 0.5)))
+
+    @property
+    def guided_share(self) -> float:
+        """The share of the run that is guided: none at a scale of 0 or 1."""
+        return 0.0 if self.scale in (0.0, 1.0) else self.interval
 
     def scale_at(self, iteration: int, guided: range) -> float:
         """The scale of one guided iteration, `decay` applied."""
@@ -77,6 +84,21 @@ def adaptive_projected(
     difference = conditional - unconditional
     if momentum is not None:
         difference = difference + np.float32(MOMENTUM) * momentum
+    return conditional + np.float32(scale - 1.0) * _orthogonal(conditional, difference), difference
+
+
+def steady_projected(conditional: Latents, unconditional: Latents, scale: float) -> Latents:
+    """(s − 1)·d of `adaptive_projected`, with the momentum that many steps settle at.
+
+    The recursion d' = d + m·d'₋ tends to d / (1 − m) where d hardly changes from step to step. In
+    a run of few steps it changes much, and the recursion itself would turn the direction away.
+    """
+    difference = (conditional - unconditional) / np.float32(1.0 - MOMENTUM)
+    return np.float32(scale - 1.0) * _orthogonal(conditional, difference)
+
+
+def _orthogonal(conditional: Latents, difference: NDArray[np.floating]) -> Latents:
+    """The difference, limited plane by plane, without its part along the conditional prediction."""
     norm = np.sqrt((difference.astype(np.float64) ** 2).sum(axis=(-2, -1), keepdims=True))
     limit = np.minimum(1.0, NORM_LIMIT / np.maximum(norm, 1e-30)).astype(np.float32)
     limited = (difference * limit).astype(np.float64)
@@ -84,12 +106,15 @@ def adaptive_projected(
     length = np.sqrt((direction**2).sum(axis=(-2, -1), keepdims=True))
     direction = direction / np.maximum(length, 1e-12)
     parallel = (limited * direction).sum(axis=(-2, -1), keepdims=True) * direction
-    orthogonal = (limited - parallel).astype(np.float32)
-    return conditional + np.float32(scale - 1.0) * orthogonal, difference
+    return (limited - parallel).astype(np.float32)
 
 
 def calls_after_iterations(scheduler: str, steps: int, guidance: Guidance) -> list[int]:
     """Model calls made once each iteration is done: two in a guided one, else one."""
+    if scheduler == "adams":
+        shares = stretches(steps, guidance.guided_share)
+        total = shares.before + shares.inside + shares.after
+        return list(accumulate(2 if step in shares.guided else 1 for step in range(total)))
     guided_iterations = guidance.guided_iterations(steps)
     return list(
         accumulate(
@@ -128,5 +153,28 @@ def guided(
         if iteration < ZERO_INIT_ITERATIONS:
             return np.zeros_like(with_prompt)
         return cfg_zero_star(with_prompt, without_prompt, scale)
+
+    return velocity
+
+
+def guided_parts(
+    conditional: ConditionalCall, both: BothCall, guidance: Guidance, window: range
+) -> VelocityParts:
+    """As `guided`, in its two parts and without APG's memory; `window`: the guided iterations.
+
+    CFG-Zero★'s zero velocity at the beginning is left out: it is made for solvers without a past.
+    """
+
+    def velocity(
+        latents: Latents, timestep: np.float32, iteration: int
+    ) -> tuple[Latents, Latents | None]:
+        if iteration not in window:
+            return conditional(latents, timestep), None
+        scale = guidance.scale_at(iteration, window)
+        with_prompt, without_prompt = both(latents, timestep)
+        if guidance.cfg_type == "apg":
+            return with_prompt, steady_projected(with_prompt, without_prompt, scale)
+        combine = classifier_free if guidance.cfg_type == "cfg" else cfg_zero_star
+        return with_prompt, combine(with_prompt, without_prompt, scale) - with_prompt
 
     return velocity

@@ -24,16 +24,22 @@ from lofi_daemon.backends.ace_step.bundle import (
 )
 from lofi_daemon.backends.ace_step.context import ContextEncoder, LyricIds, instrumental_lyric
 from lofi_daemon.backends.ace_step.decode import LatentDecoder
-from lofi_daemon.backends.ace_step.guidance import Guidance, calls_after_iterations, guided
+from lofi_daemon.backends.ace_step.guidance import (
+    Guidance,
+    calls_after_iterations,
+    guided,
+    guided_parts,
+)
 from lofi_daemon.backends.ace_step.latents import frames_for, gaussian_noise
 from lofi_daemon.backends.ace_step.mastering import master
 from lofi_daemon.backends.ace_step.requests import Diffusion, diffusion_of
 from lofi_daemon.backends.ace_step.residency import Resident
-from lofi_daemon.backends.ace_step.schedule import flow_schedule
+from lofi_daemon.backends.ace_step.schedule import flow_schedule, windowed_schedule
 from lofi_daemon.backends.ace_step.solvers import (
     FreshNoise,
     Latents,
     OnIteration,
+    solve_adams,
     solve_euler,
     solve_heun,
     solve_pingpong,
@@ -251,15 +257,20 @@ class AceStepPipeline:
         self._make_room_for(self._transformer)
         self.device = self.transformer.device
         guidance, steps = diffusion.guidance, diffusion.steps
-        velocity = guided(
-            lambda latents, timestep: self.transformer.conditional(
-                latents, timestep, contexts, cancel
-            ),
-            lambda latents, timestep: self.transformer.both(latents, timestep, contexts, cancel),
-            guidance,
-            steps,
-        )
+
+        def conditional(latents: Latents, timestep: np.float32) -> Latents:
+            return self.transformer.conditional(latents, timestep, contexts, cancel)
+
+        def both(latents: Latents, timestep: np.float32) -> tuple[Latents, Latents]:
+            return self.transformer.both(latents, timestep, contexts, cancel)
+
         on_iteration = _watch(diffusion.scheduler, steps, guidance, on_progress, cancel)
+        omega = self.manifest.defaults.omega
+        if diffusion.scheduler == "adams":
+            schedule = windowed_schedule(steps, guidance.guided_share)
+            parts = guided_parts(conditional, both, guidance, schedule.guided or range(0))
+            return solve_adams(parts, initial_latents, schedule, on_iteration, omega)
+        velocity = guided(conditional, both, guidance, steps)
         schedule = flow_schedule(steps)
         if diffusion.scheduler == "pingpong":
             frames = initial_latents.shape[-1]
@@ -270,7 +281,6 @@ class AceStepPipeline:
             return solve_pingpong(
                 velocity, initial_latents, schedule, on_iteration, fresh_noise or drawn_noise
             )
-        omega = self.manifest.defaults.omega
         solve = solve_heun if diffusion.scheduler == "heun" else solve_euler
         return solve(velocity, initial_latents, schedule, on_iteration, omega)
 
@@ -334,11 +344,13 @@ def _watch(
 ) -> OnIteration:
     """What happens after every iteration: check, report, stop if asked to."""
     calls_after = calls_after_iterations(scheduler, steps, guidance)
-    total = len(calls_after)
+    # The steps of adams are model calls, those of the others their iterations.
+    counted = calls_after if scheduler == "adams" else [*range(1, len(calls_after) + 1)]
+    total = counted[-1]
     on_progress(PhaseProgress(Phase.DIFFUSING, 0, total, 0.0))
 
     def on_iteration(iteration: int, latents: Latents) -> None:
-        done = iteration + 1
+        done = counted[iteration]
         if not np.isfinite(latents).all():
             raise ModelInferenceFailed(
                 f"Diffusion step {done} of {total} gave NaN or Inf.",

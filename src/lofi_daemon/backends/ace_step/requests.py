@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lofi_daemon.backends.ace_step.bundle import Defaults, Manifest
+from lofi_daemon.backends.ace_step.bundle import Defaults, Manifest, Run
 from lofi_daemon.backends.ace_step.guidance import Guidance, calls_after_iterations
 from lofi_daemon.backends.ace_step.latents import frames_for
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
@@ -39,9 +39,10 @@ def diffusion_of(
             hint="Leave erg out, or export the model in its native form.",
         )
     scale = options.guidance_scale
+    run = _run(options, manifest, defaults)
     return Diffusion(
-        steps=options.inference_steps or defaults.inference_steps,
-        scheduler=options.scheduler or defaults.scheduler,
+        steps=run.inference_steps,
+        scheduler=run.scheduler,
         guidance=Guidance(
             scale=defaults.guidance_scale if scale is None else scale,
             cfg_type=options.cfg_type or defaults.cfg_type,
@@ -52,6 +53,15 @@ def diffusion_of(
     )
 
 
+def _run(options: DiffusionOptions, manifest: Manifest, defaults: Defaults) -> Run:
+    """Solver and steps. What is given goes before the quality, the quality before the defaults."""
+    if options.quality is not None:
+        meant: Run = getattr(manifest.qualities, options.quality)
+    else:
+        meant = Run(scheduler=defaults.scheduler, inference_steps=defaults.inference_steps)
+    return manifest.qualities.completed(options.scheduler, options.inference_steps, meant)
+
+
 def resolve(
     request: GenerationRequest, manifest: Manifest, defaults: Defaults | None = None
 ) -> GenerationRequest:
@@ -59,6 +69,7 @@ def resolve(
     diffusion = diffusion_of(request, manifest, defaults)
     options = request.options_as(DiffusionOptions).model_copy(
         update={
+            "quality": None,
             "inference_steps": diffusion.steps,
             "scheduler": diffusion.scheduler,
             "guidance_scale": diffusion.guidance.scale,

@@ -17,6 +17,7 @@ from lofi_daemon.errors import (
 from lofi_daemon.parameters import Options
 
 CfgType = Literal["apg", "cfg", "cfg_star"]
+Quality = Literal["fast", "normal", "reference"]
 
 
 class DiffusionOptions(Options):
@@ -28,16 +29,23 @@ class DiffusionOptions(Options):
         "guidance_scale": InvalidGuidanceScale,
     }
 
+    quality: Quality | None = Field(
+        default=None,
+        description="fast, normal or reference (as the original, slowest): the steps and the "
+        "solver, where they are not given themselves.",
+    )
     inference_steps: int | None = Field(
         default=None,
         ge=1,
         le=200,
-        description="Diffusion steps, 1 to 200: more is slower and better.",
+        description="Diffusion steps (model calls, for adams), 1 to 200: more is slower and "
+        "better.",
         json_schema_extra={"flag": "steps"},
     )
     scheduler: SchedulerName | None = Field(
         default=None,
-        description="Solver of the diffusion: euler, heun (twice the work a step) or pingpong.",
+        description="Solver of the diffusion: euler, heun (twice the work a step), pingpong, or "
+        "adams, which needs the fewest model calls.",
     )
     guidance_scale: float | None = Field(
         default=None,

@@ -174,12 +174,17 @@ def test_every_parameter_has_a_flag() -> None:
     add_parameter_flags(parser.add_argument_group("x"), model, {"priority"})
     options = parser.parse_args(
         ["--prompt", "p", "--duration", "9.5", "--seed", "3", "--steps", "2", "--erg",
-         "--backend", "demo", "--scheduler", "heun", "--guidance", "4", "--cfg-type", "cfg"]
+         "--backend", "demo", "--scheduler", "heun", "--guidance", "4", "--cfg-type", "cfg",
+         "--bpm", "70", "--key", "A minor", "--time-signature", "6", "--lyrics", "la",
+         "--language", "en", "--shift", "2", "--no-dcw", "--variation", "0.5",
+         "--variation-seed", "4"]
     )  # fmt: skip
     given = given_parameters(options, model)
     assert given == {
         "prompt": "p", "duration_sec": 9.5, "seed": 3, "inference_steps": 2, "erg": True,
         "backend": "demo", "scheduler": "heun", "guidance_scale": 4.0, "cfg_type": "cfg",
+        "bpm": 70, "key": "A minor", "time_signature": "6", "lyrics": "la", "language": "en",
+        "shift": 2.0, "dcw": False, "variation": 0.5, "variation_seed": 4,
     }  # fmt: skip
     assert set(given) == set(model.model_fields) - {"priority"}
 

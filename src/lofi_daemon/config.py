@@ -14,6 +14,7 @@ from lofi_daemon.errors import ConfigurationError
 TrackFormat = Literal["wav16", "wav24", "flac"]
 DeviceName = Literal["auto", "cpu", "cuda", "metal", "directml", "webgpu"]
 VariantName = Literal["original", "int8", "int4"]
+MadeVariantName = Literal["int8", "int4", "fp16", "fp32"]
 SchedulerName = Literal["euler", "heun", "pingpong", "adams"]
 HUB_SOURCE = r"^[\w.-]+/[\w.-]+(/[\w./-]+)?(@[\w./-]+)?$"
 
@@ -77,6 +78,23 @@ class Settings(BaseModel):
         title="LOFI_ACE_STEP_VARIANT",
         description="Which files of ACE-Step run: original, int8 or int4; if not set, the most "
         "precise.",
+    )
+    ace_step_15_folder: Path = Field(
+        default_factory=lambda: default_cache_folder() / "ace-step-15",
+        title="LOFI_ACE_STEP_15_MODEL_PATH",
+        description="Where the ACE-Step 1.5 files lie.",
+    )
+    ace_step_15_variant: MadeVariantName | None = Field(
+        default=None,
+        title="LOFI_ACE_STEP_15_VARIANT",
+        description="Which files of ACE-Step 1.5 run: int8, int4, fp16 or fp32; if not set, int8.",
+    )
+    ace_step_15_repository: str | None = Field(
+        default=None,
+        pattern=HUB_SOURCE,
+        title="LOFI_ACE_STEP_15_REPOSITORY",
+        description="Where ACE-Step 1.5 is downloaded from: owner/name[/folder][@revision] of the "
+        "Hub.",
     )
     musicgen_repository: str | None = Field(
         default=None,
@@ -165,7 +183,7 @@ class Settings(BaseModel):
     def cache_max_bytes(self) -> int:
         return self.cache_max_mb * 1_000_000
 
-    @field_validator("musicgen_folder", "ace_step_folder", "tracks_folder")
+    @field_validator("musicgen_folder", "ace_step_folder", "ace_step_15_folder", "tracks_folder")
     @classmethod
     def _absolute(cls, folder: Path) -> Path:
         try:

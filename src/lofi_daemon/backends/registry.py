@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from lofi_daemon.backends.ace_step.backend import ace_step_backend
+from lofi_daemon.backends.ace_step_15.backend import ace_step_15_backend
 from lofi_daemon.backends.demo.backend import demo_backend
 from lofi_daemon.backends.musicgen.backend import musicgen_backend
 from lofi_daemon.backends.options import SoundT, with_backends
@@ -21,6 +22,7 @@ from lofi_daemon.errors import (
 
 # In order of preference: where nobody names a backend, the first installed full model is taken.
 FACTORIES: Mapping[str, Callable[[Settings], Backend]] = {
+    "ace_step_15": ace_step_15_backend,
     "ace_step": ace_step_backend,
     "musicgen": musicgen_backend,
     "demo": demo_backend,

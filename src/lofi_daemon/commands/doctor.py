@@ -25,7 +25,11 @@ from lofi_daemon.tracks import TrackCache
 
 # Sizes of the published files, for models that are not here yet. The Hub's list, read when a
 # download starts, has the exact number.
-PUBLISHED_BYTES = {"ace_step": 11_500_000_000, "musicgen": 1_900_000_000}
+PUBLISHED_BYTES = {
+    "ace_step_15": 9_300_000_000,
+    "ace_step": 11_500_000_000,
+    "musicgen": 1_900_000_000,
+}
 WORKING_BYTES = 500_000_000
 """What a track of a few minutes needs besides the weights, roughly."""
 
@@ -117,6 +121,7 @@ def _onnxruntime() -> tuple[str | None, list[str], str | None]:
 
 def _backends(settings: Settings) -> list[BackendDiagnosis]:
     folders = {
+        "ace_step_15": settings.ace_step_15_folder,
         "ace_step": settings.ace_step_folder,
         "musicgen": settings.musicgen_folder,
         "demo": BUNDLE,

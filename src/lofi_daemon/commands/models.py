@@ -15,10 +15,10 @@ from lofi_daemon.errors import (
     ModelLoadFailed,
     ModelNotFound,
 )
-from lofi_daemon.models import store
+from lofi_daemon.models import store, variants
 from lofi_daemon.models.catalogue import CatalogueEntry, find_model
 from lofi_daemon.models.manifest import DOWNLOADABLE
-from lofi_daemon.models.variants import Variant, variant_folder, variant_repair
+from lofi_daemon.models.variants import Variant, variant_repair
 from lofi_daemon.terminal.streams import can_draw
 from lofi_daemon.text import say, shown
 
@@ -73,6 +73,7 @@ def download_model(settings: Settings, options: argparse.Namespace) -> int:
             ),
             token,
         )
+    _prepare(settings, entry, token)
     say(f"{entry.manifest.title} is complete in {entry.folder}")
     return 0
 
@@ -89,6 +90,7 @@ def import_model(settings: Settings, options: argparse.Namespace) -> int:
                 CancelToken(),
                 lambda name, done, total: show(name, done / max(1, total)),
             )
+        _prepare(settings, entry, CancelToken())
     except OSError as error:
         raise ModelDownloadFailed(
             f"{options.folder} cannot be copied to {entry.folder}: {error.strerror or error}",
@@ -182,8 +184,6 @@ def add_quantize_flags(parser: argparse.ArgumentParser) -> None:
 
 def quantize(settings: Settings, options: argparse.Namespace) -> int:
     """Make a smaller set of files of an installed model. Raises LofiError."""
-    from lofi_daemon.models import variants
-
     folder = find_model(settings, options.model).folder
     token = CancelToken()
     store.raise_if_damaged(folder, store.repair_command(options.model), token)
@@ -227,17 +227,71 @@ def _make_musicgen(
     return make_variant(folder, variant, session, on_fraction, cancel).folder
 
 
-def _folder_in_use(settings: Settings, entry: CatalogueEntry) -> Path:
-    """Where the files lie that would run."""
-    if entry.manifest.model == "ace_step":
-        return variant_folder(entry.folder, settings.ace_step_variant)
+def _make_ace_step_15(
+    settings: Settings, folder: Path, variant: Variant, show: ShowShare, cancel: CancelToken
+) -> Path:
+    from lofi_daemon.backends.ace_step_15.sets import make
+
+    return make(folder, variant, settings.threads, show, cancel)
+
+
+def _prepare_ace_step_15(
+    settings: Settings, folder: Path, show: ShowShare, cancel: CancelToken
+) -> Path:
+    from lofi_daemon.backends.ace_step_15.sets import ensure
+
+    repair = store.repair_command("ace_step_15")
+    wanted = settings.ace_step_15_variant
+    return ensure(folder, wanted, settings.threads, show, cancel, repair=repair)
+
+
+def _prepare(settings: Settings, entry: CatalogueEntry, cancel: CancelToken) -> None:
+    """Make what runs of what was downloaded, for a model that is not run as it is published."""
+    prepare = PREPARE.get(entry.manifest.model)
+    if prepare is None:
+        return
+    with share_display() as show:
+        folder = prepare(settings, entry.folder, show, cancel)
+    facts = variants.describe(folder)
+    say(f"{facts.model_version} is made of it in {folder}: {facts.bytes / 1e9:.2f} GB")
+
+
+def _ace_step_folder(settings: Settings, folder: Path) -> Path:
+    return variants.variant_folder(folder, settings.ace_step_variant)
+
+
+def _ace_step_15_folder(settings: Settings, folder: Path) -> Path:
+    from lofi_daemon.backends.ace_step_15.sets import find_set
+
+    repair = store.repair_command("ace_step_15")
+    found = find_set(folder, settings.ace_step_15_variant, repair)
+    return folder if found is None or not found.made else found.folder
+
+
+def _musicgen_folder(settings: Settings, folder: Path) -> Path:
     from lofi_daemon.backends.musicgen.forms import chosen_form
 
-    return chosen_form(entry.folder, settings.device, settings.musicgen_variant).installed
+    return chosen_form(folder, settings.device, settings.musicgen_variant).installed
+
+
+def _folder_in_use(settings: Settings, entry: CatalogueEntry) -> Path:
+    """Where the files lie that would run."""
+    return FOLDERS_IN_USE[entry.manifest.model](settings, entry.folder)
 
 
 MakeVariant = Callable[[Settings, Path, Variant, ShowShare, CancelToken], Path]
-MAKERS: dict[str, MakeVariant] = {"ace_step": _make_ace_step, "musicgen": _make_musicgen}
+Prepare = Callable[[Settings, Path, ShowShare, CancelToken], Path]
+MAKERS: dict[str, MakeVariant] = {
+    "ace_step_15": _make_ace_step_15,
+    "ace_step": _make_ace_step,
+    "musicgen": _make_musicgen,
+}
+PREPARE: dict[str, Prepare] = {"ace_step_15": _prepare_ace_step_15}
+FOLDERS_IN_USE: dict[str, Callable[[Settings, Path], Path]] = {
+    "ace_step_15": _ace_step_15_folder,
+    "ace_step": _ace_step_folder,
+    "musicgen": _musicgen_folder,
+}
 
 
 def _told(action: Action) -> Action:

@@ -29,8 +29,13 @@ def find_model(settings: Settings, model: str, repository: str | None = None) ->
     Raises InvalidBackend, ConfigurationError.
     """
     manifest = load_manifest(model)
-    folders = {"ace_step": settings.ace_step_folder, "musicgen": settings.musicgen_folder}
+    folders = {
+        "ace_step_15": settings.ace_step_15_folder,
+        "ace_step": settings.ace_step_folder,
+        "musicgen": settings.musicgen_folder,
+    }
     configured = {
+        "ace_step_15": settings.ace_step_15_repository,
         "ace_step": settings.ace_step_repository,
         "musicgen": settings.musicgen_repository,
     }

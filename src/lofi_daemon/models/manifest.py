@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from lofi_daemon.errors import ConfigurationError, InvalidBackend
 from lofi_daemon.files.names import FileName
 
-DOWNLOADABLE = ("ace_step", "musicgen")
+DOWNLOADABLE = ("ace_step_15", "ace_step", "musicgen")
 
 _SOURCE = re.compile(
     r"(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<folder>[\w./-]+?))?(?:@(?P<revision>[\w./-]+))?"

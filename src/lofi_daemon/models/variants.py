@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.models.documents import MANIFEST, read_any
-from lofi_daemon.models.store import exists, expected_files
+from lofi_daemon.models.store import exists, expected_files, read_record
 
 Variant = Literal["int8", "int4"]
 VARIANTS: tuple[Variant, ...] = ("int8", "int4")
@@ -53,7 +53,10 @@ def describe(folder: Path) -> VariantFacts:
 def remove_original(folder: Path) -> int:
     """Delete the model's original files, variants staying; how many bytes that frees."""
     freed = 0
-    for path in folder.iterdir():
+    record = read_record(folder)
+    inside = [folder / name for name in record.files] if record is not None else []
+    inside = [path for path in inside if folder.resolve() in path.resolve().parents]
+    for path in {*folder.iterdir(), *inside}:
         if path.is_file():
             if path.stat().st_nlink == 1:
                 freed += path.stat().st_size

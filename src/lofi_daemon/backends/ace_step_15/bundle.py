@@ -78,11 +78,13 @@ class RelativeCost(_Section):
 
 
 class Manifest(_Section):
-    """manifest.json. kind: turbo, base or sft; source: sizes of the files it was made of."""
+    """manifest.json. kind: turbo, base or sft; eight_bits: the format of 8-bit matrices; source:
+    sizes of the files it was made of; silence_known: its silence is the published one."""
 
     interface: int = INTERFACE
     model_version: str
     precision: str
+    eight_bits: str = "int8-columns"
     kind: str = "turbo"
     is_turbo: bool = True
     audio: AudioFacts = AudioFacts()

@@ -90,9 +90,12 @@ class SafetensorsFile:
                 if size > _MAX_HEADER_BYTES:
                     raise ValueError("its header is too long")
                 header: dict[str, Any] = json.loads(stream.read(size))
-        except (OSError, ValueError, RecursionError) as error:
+            header.pop("__metadata__", None)
+            end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
+            if path.stat().st_size < 8 + size + end:
+                raise ValueError("it ends inside a tensor")
+        except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
             raise ModelLoadFailed(f"Model file {path} cannot be read: {error}.") from error
-        header.pop("__metadata__", None)
         self._start = 8 + size
         self._header = header
 

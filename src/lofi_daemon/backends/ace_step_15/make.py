@@ -64,8 +64,12 @@ TIMBRE_ENCODER = "timbre_encoder"
 _BEGUN = ".begun"
 _WRITE: Mapping[str, Callable[[GraphWriter, Checkpoint, Precision], None]] = {
     TOKEN_EMBEDDINGS: write_token_embeddings,
-    TEXT_ENCODER: write_text_encoder,
-    CONDITION_ENCODER: write_condition_encoder,
+    TEXT_ENCODER: lambda graph, checkpoint, precision: write_text_encoder(
+        graph, checkpoint, precision.sensitive
+    ),
+    CONDITION_ENCODER: lambda graph, checkpoint, precision: write_condition_encoder(
+        graph, checkpoint, precision.sensitive
+    ),
     TRANSFORMER: write_transformer,
     DECODER: lambda graph, checkpoint, precision: write_autoencoder_decoder(graph, checkpoint),
 }
@@ -207,14 +211,13 @@ def _manifest(
     precision = options.precision.value
     name = "xl-" if checkpoint.has_timbre_token else ""
     version = f"1.5-{name}{checkpoint.kind}-{precision}"
-    if options.precision is Precision.INT8 and options.eight_bits is not WeightFormat.INT8_COLUMNS:
-        version += f"-{options.eight_bits.value.removeprefix('int8-')}"
     checksums = Checksums()
     names = sorted(path.name for path in folder.iterdir() if path.is_file())
     return Manifest.model_validate(
         {
             "model_version": version,
             "precision": precision,
+            "eight_bits": options.eight_bits.value,
             "kind": checkpoint.kind,
             "is_turbo": checkpoint.is_turbo,
             "audio": AudioFacts(

@@ -65,6 +65,7 @@ class AceStep15Pipeline:
         on_progress: ProgressCallback = ignore_progress,
     ) -> None:
         settings = replace(settings or SessionSettings(), arena=False)
+        self.folder = folder
         self.manifest: Manifest = read_manifest(folder)
         self._keep_loaded = keep_loaded
         self.device: str | None = None  # what the transformer was last loaded on

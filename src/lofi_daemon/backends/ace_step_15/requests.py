@@ -1,22 +1,25 @@
-"""What a request means to this model: everything said, defaults filled in."""
+"""What a request means to one set of files: everything said, defaults filled in, its cost."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lofi_daemon.backends.ace_step_15.bundle import MAX_TURBO_STEPS, Manifest
 from lofi_daemon.backends.ace_step_15.latents import MIN_FRAMES, frames_for
+from lofi_daemon.backends.ace_step_15.options import AceStep15Options
 from lofi_daemon.backends.ace_step_15.prompt import INSTRUMENTAL, UNKNOWN_LANGUAGE, Facts
+from lofi_daemon.backends.ace_step_15.reading import read_facts
 from lofi_daemon.backends.ace_step_15.solvers import evaluations
-from lofi_daemon.backends.protocol import Phase
+from lofi_daemon.backends.protocol import GenerationRequest, Phase
 from lofi_daemon.errors import InvalidInferenceSteps, InvalidParams
+from lofi_daemon.parameters import MAX_SEED
 
 
 @dataclass(frozen=True)
 class Piece:
     """A piece of music, fully said.
 
-    lyrics: None is instrumental. variation: 0 the track of `seed`, 1 that of variation_seed.
+    lyrics: None is instrumental. variation: 0 is the track of `seed`, 1 that of variation_seed.
     """
 
     prompt: str
@@ -38,25 +41,58 @@ class Piece:
         return INSTRUMENTAL if self.lyrics is None else self.lyrics
 
 
-def check_steps(steps: int, manifest: Manifest) -> None:
-    """Raises InvalidInferenceSteps beyond what a turbo model was distilled for."""
-    if manifest.is_turbo and steps > MAX_TURBO_STEPS:
-        raise InvalidInferenceSteps(
-            f"inference_steps: ACE-Step 1.5 turbo takes 1 to {MAX_TURBO_STEPS}, not {steps}.",
-            hint="8 is what it was made for; more are not better.",
-            min=1,
-            max=MAX_TURBO_STEPS,
-        )
+def piece_of(request: GenerationRequest, manifest: Manifest) -> Piece:
+    """The piece that a request asks for.
+
+    What is not said of tempo, key and metre is read from the prompt; the rest has the model's
+    defaults. Raises InvalidParams and InvalidInferenceSteps for what this model cannot do.
+    """
+    options, defaults = request.options_as(AceStep15Options), manifest.defaults
+    _check(options, manifest)
+    read = read_facts(request.prompt)
+    scale, dcw = options.guidance_scale, options.dcw
+    variation_seed = options.variation_seed
+    if variation_seed is None:
+        variation_seed = 0 if request.seed == MAX_SEED else request.seed + 1
+    return Piece(
+        prompt=request.prompt,
+        duration_sec=request.duration_sec,
+        seed=request.seed,
+        facts=Facts(
+            bpm=options.bpm or read.bpm,
+            key=options.key or read.key,
+            time_signature=options.time_signature or read.time_signature,
+        ),
+        lyrics=options.lyrics,
+        language=options.language or UNKNOWN_LANGUAGE,
+        inference_steps=options.inference_steps or defaults.inference_steps,
+        scheduler=options.scheduler or defaults.scheduler,
+        shift=options.shift or defaults.shift,
+        dcw=defaults.dcw if dcw is None else dcw,
+        guidance_scale=defaults.guidance_scale if scale is None else scale,
+        variation=options.variation or 0.0,
+        variation_seed=variation_seed,
+    )
 
 
-def check_guidance(scale: float | None, manifest: Manifest) -> None:
-    """Raises InvalidParams where a turbo model, which has guidance built in, is to be guided."""
-    if manifest.is_turbo and scale not in (None, 1.0):
-        raise InvalidParams(
-            "guidance_scale: the turbo model of ACE-Step 1.5 is not guided.",
-            hint="Leave guidance_scale out, or use ACE-Step 1.5 base or sft.",
-            parameters=["guidance_scale"],
-        )
+def resolve(request: GenerationRequest, manifest: Manifest) -> GenerationRequest:
+    """The request with its options filled in. Raises what `piece_of` raises."""
+    piece = piece_of(request, manifest)
+    options = request.options_as(AceStep15Options).model_copy(
+        update={
+            "inference_steps": piece.inference_steps,
+            "scheduler": piece.scheduler,
+            "guidance_scale": None if manifest.is_turbo else piece.guidance_scale,
+            "bpm": piece.facts.bpm,
+            "key": piece.facts.key,
+            "time_signature": piece.facts.time_signature,
+            "shift": piece.shift,
+            "dcw": piece.dcw,
+            "variation": piece.variation or None,
+            "variation_seed": piece.variation_seed if piece.variation else None,
+        }
+    )
+    return replace(request, options=options)
 
 
 def frames_of(piece: Piece, manifest: Manifest) -> int:
@@ -66,14 +102,15 @@ def frames_of(piece: Piece, manifest: Manifest) -> int:
     return max(MIN_FRAMES, frames)
 
 
+def iterations_of(piece: Piece, manifest: Manifest) -> int:
+    """How often the solver asks for the velocity."""
+    return evaluations(piece.scheduler, piece.inference_steps, not manifest.is_turbo)
+
+
 def model_calls(piece: Piece, manifest: Manifest) -> int:
-    """Runs of the transformer, about two of them where guidance acts."""
+    """Runs of the transformer: two for every velocity that is guided."""
     calls = iterations_of(piece, manifest)
     return calls if piece.guidance_scale == 1.0 else 2 * calls
-
-
-def iterations_of(piece: Piece, manifest: Manifest) -> int:
-    return evaluations(piece.scheduler, piece.inference_steps, not manifest.is_turbo)
 
 
 def expected_seconds(piece: Piece, manifest: Manifest, *, loaded: bool) -> dict[Phase, float]:
@@ -87,8 +124,26 @@ def expected_seconds(piece: Piece, manifest: Manifest, *, loaded: bool) -> dict[
     }
 
 
-def default_language(lyrics: str | None, language: str | None) -> str:
-    """A language said, for lyrics given; what is sung in none is of none."""
-    if lyrics is None or language is None:
-        return UNKNOWN_LANGUAGE
-    return language
+def _check(options: AceStep15Options, manifest: Manifest) -> None:
+    if options.language is not None and options.lyrics is None:
+        raise InvalidParams(
+            "language: there are no lyrics to sing.",
+            hint="Give lyrics too, or leave the language out.",
+            parameters=["language"],
+        )
+    if not manifest.is_turbo:
+        return
+    if options.inference_steps is not None and options.inference_steps > MAX_TURBO_STEPS:
+        raise InvalidInferenceSteps(
+            f"inference_steps: ACE-Step 1.5 turbo takes 1 to {MAX_TURBO_STEPS}, "
+            f"not {options.inference_steps}.",
+            hint="8 is what it was made for.",
+            min=1,
+            max=MAX_TURBO_STEPS,
+        )
+    if options.guidance_scale not in (None, 1.0):
+        raise InvalidParams(
+            "guidance_scale: the turbo model of ACE-Step 1.5 is not guided.",
+            hint="Leave guidance_scale out.",
+            parameters=["guidance_scale"],
+        )

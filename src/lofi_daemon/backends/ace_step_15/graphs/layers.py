@@ -16,6 +16,8 @@ from lofi_daemon.onnx.weight_formats import MICROSOFT
 
 # Added to scores that must not count. Finite: a row with nothing but these still has a softmax.
 FORBIDDEN = -1e9
+# Cross attention enters the residual stream without a gate.
+SENSITIVE = "cross_attn"
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Layers:
 
     def linear(self, value: str, name: str, inputs: int, outputs: int) -> str:
         """One matrix of a repeated layer."""
-        shape = (outputs, inputs)
-        return self.graph.linear(value, name, self.tensors, shape, self.precision)
+        precision = self.precision.sensitive if SENSITIVE in name else self.precision
+        return self.graph.linear(value, name, self.tensors, (outputs, inputs), precision)
 
     def affine(self, value: str, name: str, inputs: int, outputs: int) -> str:
         """A linear layer with bias outside the repeated ones, in float32."""

@@ -40,6 +40,12 @@ class Precision(str, Enum):
     FP32 = "fp32"
     FP16 = "fp16"
     INT8 = "int8"
+    INT4 = "int4"
+
+    @property
+    def sensitive(self) -> Precision:
+        """For what everything passes through: where others have 4 bits it keeps 8."""
+        return Precision.INT8 if self is Precision.INT4 else self
 
 
 class GraphWriter:
@@ -144,10 +150,11 @@ class GraphWriter:
             half = self.weight(f"{name}.half", lambda: in_half_precision(matrix()))
             widened = self.node("Cast", [half], to=TensorProto.FLOAT)
             return self.node("MatMul", [value, widened])
-        packing = Packing(self._eight_bits, shape[1], shape[0])
+        stored_as = WeightFormat.INT4_BLOCKS if precision is Precision.INT4 else self._eight_bits
+        packing = Packing(stored_as, shape[1], shape[0])
 
         def packed() -> dict[str, NDArray[Any]]:
-            stored = pack(matrix(), self._eight_bits).tensors
+            stored = pack(matrix(), stored_as).tensors
             return {f".{role}": tensor for role, tensor in stored.items()}
 
         self._store(name, packed)

@@ -1,0 +1,136 @@
+"""What ACE-Step 1.5 takes beyond prompt, length and seed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from lofi_daemon.backends.ace_step_15.prompt import LANGUAGES
+from lofi_daemon.backends.ace_step_15.reading import MAX_BPM, MIN_BPM
+from lofi_daemon.errors import (
+    InvalidGuidanceScale,
+    InvalidInferenceSteps,
+    InvalidScheduler,
+    LofiError,
+)
+from lofi_daemon.parameters import MAX_SEED, Options
+
+MAX_LYRICS = 4095
+TimeSignature = Literal["2", "3", "4", "6"]
+SchedulerName = Literal["euler", "heun", "pingpong"]
+
+_KEY = re.compile("[A-G][#b♯♭]? (major|minor)")
+
+
+class AceStep15Options(Options):
+    """None means: what the prompt's words, the model's files or the configuration say."""
+
+    errors: ClassVar[Mapping[str, type[LofiError]]] = {
+        "inference_steps": InvalidInferenceSteps,
+        "scheduler": InvalidScheduler,
+        "guidance_scale": InvalidGuidanceScale,
+    }
+
+    inference_steps: int | None = Field(
+        default=None,
+        ge=1,
+        le=200,
+        description="Diffusion steps, 1 to 200: more is slower and better.",
+        json_schema_extra={"flag": "steps"},
+    )
+    scheduler: SchedulerName | None = Field(
+        default=None,
+        description="Solver of the diffusion: euler, heun (twice the work a step) or pingpong.",
+    )
+    guidance_scale: float | None = Field(
+        default=None,
+        ge=1.0,
+        le=30.0,
+        description="How closely to follow the prompt, 1.0 to 30.0.",
+        json_schema_extra={"flag": "guidance"},
+    )
+    bpm: int | None = Field(
+        default=None,
+        ge=MIN_BPM,
+        le=MAX_BPM,
+        description="Beats a minute, 30 to 300. Default: what the prompt says.",
+    )
+    key: str | None = Field(
+        default=None,
+        max_length=16,
+        description='The key, as "A minor" or "F# major". Default: what the prompt says.',
+    )
+    time_signature: TimeSignature | None = Field(
+        default=None,
+        description="Beats a bar: 2, 3, 4 or 6. Default: what the prompt says.",
+    )
+    lyrics: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_LYRICS,
+        description="What is sung, with tags like [verse] on lines of their own, up to 4095 "
+        "characters. Default: instrumental.",
+    )
+    language: str | None = Field(
+        default=None,
+        max_length=8,
+        description="The language of the lyrics as a code, such as en or ja.",
+    )
+    shift: float | None = Field(
+        default=None,
+        ge=1.0,
+        le=5.0,
+        description="How much of the steps is spent at high noise, 1.0 to 5.0.",
+    )
+    dcw: bool | None = Field(
+        default=None,
+        description="Correct each step in the wavelet domain. Default: on for turbo models.",
+    )
+    variation: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=1.0,
+        description="How far to go from the seed's track to another one, 0.0 to 1.0.",
+    )
+    variation_seed: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_SEED,
+        description="Where a variation goes to: 0 to 2^64 - 1. Default: the next seed.",
+    )
+
+    @field_validator("key")
+    @classmethod
+    def _is_key(cls, key: str | None) -> str | None:
+        if key is not None and _KEY.fullmatch(key) is None:
+            raise PydanticCustomError("key", 'a key is written as "A minor" or "F# major"')
+        return key
+
+    @field_validator("language")
+    @classmethod
+    def _is_language(cls, language: str | None) -> str | None:
+        if language is not None and language not in LANGUAGES:
+            known = ", ".join(LANGUAGES)
+            raise PydanticCustomError(
+                "language", "the known languages are {known}", {"known": known}
+            )
+        return language
+
+    @field_validator("lyrics")
+    @classmethod
+    def _is_text(cls, lyrics: str | None) -> str | None:
+        if lyrics is None:
+            return None
+        if not lyrics.strip():
+            raise PydanticCustomError("blank", "the lyrics have only blanks")
+        if any(not (each.isprintable() or each in "\n\t") for each in lyrics):
+            raise PydanticCustomError("lyrics", "lyrics are printable characters and newlines")
+        return lyrics
+
+    @property
+    def expected_steps(self) -> int:
+        return self.inference_steps or 0

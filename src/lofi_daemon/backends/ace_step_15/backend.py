@@ -18,6 +18,7 @@ from lofi_daemon.backends.ace_step_15.bundle import (
 from lofi_daemon.backends.ace_step_15.options import AceStep15Options
 from lofi_daemon.backends.ace_step_15.sets import FileSet, PrecisionName, ensure, find_set
 from lofi_daemon.backends.checks import check_duration, check_memory, memory_remedy
+from lofi_daemon.backends.kit.files import FolderState, folder_state
 from lofi_daemon.backends.protocol import (
     Availability,
     BackendInfo,
@@ -72,19 +73,13 @@ class AceStep15Backend:
         self._threads = threads
         self._repair = repair
         self._pipeline: AceStep15Pipeline | None = None
+        self._loaded: FolderState = ()
 
     @property
     def info(self) -> BackendInfo:
         return self._info
 
     def availability(self) -> Availability:
-        if self._pipeline is not None:
-            return Availability(
-                installed=True,
-                model_version=self._pipeline.manifest.model_version,
-                device=self._pipeline.device,
-                memory_bytes=max(_needed(self._pipeline.folder).values()),
-            )
         try:
             found = self._find()
             if found is None:
@@ -95,7 +90,10 @@ class AceStep15Backend:
             version = found.manifest.model_version
         except ModelLoadFailed as broken:
             return Availability(installed=True, error=f"{broken.message} {broken.hint}")
-        return Availability(installed=True, model_version=version, memory_bytes=memory)
+        device = None if self._pipeline is None else self._pipeline.device
+        return Availability(
+            installed=True, model_version=version, device=device, memory_bytes=memory
+        )
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
         from lofi_daemon.backends.ace_step_15.requests import resolve
@@ -114,8 +112,9 @@ class AceStep15Backend:
         return seconds
 
     def load(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
-        if self._pipeline is not None:
+        if self._pipeline is not None and self._loaded == folder_state(self._pipeline.folder):
             return
+        self._pipeline = None
         if self._find() is None:
             raise ModelNotFound(f"{self._info.name} is not in {self._folder}.", hint=self._repair)
         loading = self._manifest().relative_cost.loading
@@ -128,6 +127,7 @@ class AceStep15Backend:
             self._folder, self._precision, self._threads, on_making, cancel, repair=self._repair
         )
         store.raise_if_damaged(folder, self._repair, cancel)
+        state = folder_state(folder)
         from lofi_daemon.backends.ace_step_15.pipeline import AceStep15Pipeline
         from lofi_daemon.onnx.session import SessionSettings
 
@@ -142,6 +142,7 @@ class AceStep15Backend:
             cancel=cancel,
             on_progress=on_loading,
         )
+        self._loaded = state
 
     def generate(
         self,
@@ -167,8 +168,6 @@ class AceStep15Backend:
         return found is not None and found.made
 
     def _manifest(self) -> Manifest:
-        if self._pipeline is not None:
-            return self._pipeline.manifest
         found = self._find()
         if found is None:
             raise ModelNotFound(f"{self._info.name} is not in {self._folder}.", hint=self._repair)

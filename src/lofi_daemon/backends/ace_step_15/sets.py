@@ -43,23 +43,22 @@ class FileSet:
 
 
 def find_set(folder: Path, wanted: PrecisionName | None, repair: str) -> FileSet | None:
-    """The set that would run, int8 unless said; None where there is neither one nor what it could be made of.
+    """The set that would run; None where there is neither one nor what it could be made of.
 
-    Where no precision is asked for and the checkpoint is gone, it is the first set there is.
+    wanted: None is int8, or, where the checkpoint is gone, the first set there is.
     Raises ModelLoadFailed where a record or manifest is broken.
     """
-    chosen: PrecisionName
-    if wanted is not None or _has_checkpoint(folder):
-        chosen = wanted if wanted is not None else "int8"
-    else:
-        there = (each for each in PRECISIONS if (folder / each / MANIFEST).is_file())
-        chosen = next(there, "int8")
+    has_checkpoint = _has_checkpoint(folder)
+    there: list[PrecisionName] = [e for e in PRECISIONS if (folder / e / MANIFEST).is_file()]
+    chosen = wanted
+    if chosen is None:
+        chosen = PRECISIONS[0] if has_checkpoint or not there else there[0]
     place = folder / chosen
     problems = store.inspect(place) if (place / MANIFEST).is_file() else []
     missing = [name for name in FILES if not (place / name).is_file()]
     if not problems and not missing:
         return FileSet(place, chosen, made=True)
-    if not _has_checkpoint(folder):
+    if not has_checkpoint:
         if not (place / MANIFEST).is_file():
             return None
         problems += [store.Problem(name, "is missing") for name in missing if not problems]

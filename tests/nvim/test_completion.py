@@ -45,7 +45,15 @@ def test_subcommands(editor: Editor) -> None:
             ["scheduler=euler", "scheduler=heun", "scheduler=pingpong", "scheduler=adams"],
         ),
         ("Lofi generate priority=h", ["priority=high"]),
-        ("Lofi generate backend=", ["backend=ace_step", "backend=musicgen", "backend=demo"]),
+        (
+            "Lofi generate backend=",
+            [
+                "backend=ace_step_15",
+                "backend=ace_step",
+                "backend=musicgen",
+                "backend=demo",
+            ],
+        ),
         ("Lofi generate tempo=", []),
         ("Lofi download m", ["musicgen"]),
         ("Lofi radio of", ["off"]),

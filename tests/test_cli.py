@@ -177,7 +177,7 @@ def test_every_parameter_has_a_flag() -> None:
          "--backend", "demo", "--scheduler", "heun", "--guidance", "4", "--cfg-type", "cfg",
          "--bpm", "70", "--key", "A minor", "--time-signature", "6", "--lyrics", "la",
          "--language", "en", "--shift", "2", "--no-dcw", "--variation", "0.5",
-         "--variation-seed", "4"]
+         "--variation-seed", "4", "--quality", "fast"]
     )  # fmt: skip
     given = given_parameters(options, model)
     assert given == {
@@ -185,6 +185,7 @@ def test_every_parameter_has_a_flag() -> None:
         "backend": "demo", "scheduler": "heun", "guidance_scale": 4.0, "cfg_type": "cfg",
         "bpm": 70, "key": "A minor", "time_signature": "6", "lyrics": "la", "language": "en",
         "shift": 2.0, "dcw": False, "variation": 0.5, "variation_seed": 4,
+        "quality": "fast",
     }  # fmt: skip
     assert set(given) == set(model.model_fields) - {"priority"}
 

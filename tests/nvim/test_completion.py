@@ -15,8 +15,9 @@ SUBCOMMANDS = [
     *("download", "install", "log", "restart", "help"),
 ]
 PARAMETERS = [
-    *("duration=", "backend=", "seed=", "priority=", "quality=", "steps="),
-    *("scheduler=", "guidance=", "cfg=", "erg="),
+    *("duration=", "backend=", "seed=", "priority=", "steps=", "scheduler=", "guidance="),
+    *("bpm=", "key=", "time_signature=", "lyrics=", "language=", "shift=", "dcw="),
+    *("variation=", "variation_seed=", "quality=", "cfg=", "erg="),
 ]
 
 
@@ -48,7 +49,6 @@ def test_subcommands(editor: Editor) -> None:
         (
             "Lofi generate backend=",
             [
-                "backend=ace_step_15",
                 "backend=ace_step",
                 "backend=musicgen",
                 "backend=demo",
@@ -106,7 +106,12 @@ def test_jobs_and_downloads(editor: Editor) -> None:
 def test_a_daemon_that_says_nothing_does_not_hold_up_the_command_line(editor: Editor) -> None:
     editor.fake("silent")
     started = time.monotonic()
-    assert complete(editor, "Lofi download ") == ["ace_step", "musicgen", "demo"]
+    assert complete(editor, "Lofi download ") == [
+        "ace_step_15",
+        "ace_step",
+        "musicgen",
+        "demo",
+    ]
     assert time.monotonic() - started < 3
 
 

@@ -171,7 +171,7 @@ def _only_its_own_error(ace_step: Path, musicgen: Path) -> None:
         available = registry.get(name).availability()
         assert available.installed, name
         assert available.error, name
-    assert registry.choose(None).info.type == "demo"
+    assert registry.choose(None).backend.info.type == "demo"
 
 
 def _file(path: Path) -> None:

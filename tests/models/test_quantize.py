@@ -21,6 +21,7 @@ from lofi_daemon.models.quantize.matrices import QuantizePlan
 from lofi_daemon.models.quantize.model import QuantizeOptions, quantize_model
 from lofi_daemon.models.store import verify
 from lofi_daemon.models.variants import remove_original, variant_folder
+from lofi_daemon.onnx.processor import multiply_bytes_exactly
 from lofi_daemon.onnx.weight_formats import WeightFormat, pack
 
 WIDTH = 64
@@ -91,7 +92,9 @@ def _write_graph(
 
 
 def _run(path: Path) -> np.ndarray:
-    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()
+    multiply_bytes_exactly(options)
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     (declared,) = session.get_inputs()
     dtype = np.float16 if declared.type == "tensor(float16)" else np.float32
     x = np.random.default_rng(4).standard_normal((2, WIDTH, 7)).astype(dtype)

@@ -60,7 +60,9 @@ def answers_to(*messages: Any, stopping: bool = False, end: bool = False) -> lis
         if stopping:
             is_stopping.set()
         notifier = Notifier(SimpleNamespace(send=lambda *_, **__: None))  # pyright: ignore
-        daemon = SimpleNamespace(stopping=is_stopping, notifier=notifier, registry=None)
+        daemon = SimpleNamespace(
+            stopping=is_stopping, notifier=notifier, registry=None, sharing=None
+        )
         dispatcher = Dispatcher(daemon, METHODS, sent.append)  # pyright: ignore
         for message in messages:
             dispatcher.handle(json.dumps(message).encode(), lambda: done.append(None))

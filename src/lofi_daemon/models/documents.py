@@ -52,7 +52,7 @@ def read_checked(path: Path, kind: type[ModelT], hint: str | None = None) -> Mod
     except OSError as error:
         problem = f"Model file {path} cannot be read: {error.strerror or error}"
     except ValueError as error:
-        problem = f"Model file {path} is broken: {error}"
+        problem = f"Model file {path} is broken at the document: {error}"
     raise ModelLoadFailed(f"{problem}.", hint=hint)
 
 

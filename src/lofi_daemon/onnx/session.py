@@ -19,6 +19,7 @@ from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.errors import ModelLoadFailed, ModelNotFound
 from lofi_daemon.onnx.devices import choose_device, device_in_use
 from lofi_daemon.onnx.failures import load_failure, run_failure
+from lofi_daemon.onnx.processor import multiply_bytes_exactly
 
 Array = NDArray[Any]
 
@@ -77,6 +78,7 @@ class OnnxModel:
         options.enable_cpu_mem_arena = settings.arena
         # Spinning threads would keep the cores from the player and from the event loop.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        multiply_bytes_exactly(options)
         try:
             if choice.plug_in_devices:
                 options.add_provider_for_devices(list(choice.plug_in_devices), {})

@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
+from lofi_daemon.onnx.processor import multiply_bytes_exactly
 from lofi_daemon.onnx.weight_formats import MICROSOFT, WeightFormat, multiplication, pack
 
 EIGHT_BITS = (WeightFormat.INT8_COLUMNS, WeightFormat.INT8_BLOCKS)
@@ -60,6 +61,7 @@ def _session(
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
     options = ort.SessionOptions()
+    multiply_bytes_exactly(options)
     if threads is not None:
         options.intra_op_num_threads = threads
     return ort.InferenceSession(

@@ -111,15 +111,28 @@ def test_three_ways_to_serve(tmp_path: Path, argument: list[str]) -> None:
         assert daemon.request("ping")["protocol"] == 1
 
 
-def test_first_ping_within_half_a_second(tmp_path: Path) -> None:
-    """Processor time, which another program on the machine cannot stretch."""
+def test_the_first_ping_costs_little_more_than_what_it_stands_on(tmp_path: Path) -> None:
+    """Processor time, which another program cannot stretch, against that of the same processor.
+
+    What it stands on is asyncio and pydantic. With numpy and onnxruntime before the answer it would
+    be about half as much again.
+    """
+    libraries = (
+        "import asyncio, os\n"
+        "from pydantic import BaseModel, Field\n"
+        "class Message(BaseModel): id: int = Field(default=0, ge=0)\n"
+        "print(sum(os.times()[:2]))"
+    )
+    command = [sys.executable, "-c", libraries]
+    ground: list[float] = []
     seconds: list[float] = []
     for _ in range(3):
+        ground.append(float(subprocess.check_output(command)))
         with DaemonProcess(tmp_path) as daemon:
             daemon.request("ping")
             spent = psutil.Process(daemon.process.pid).cpu_times()
             seconds.append(spent.user + spent.system)
-    assert min(seconds) < 0.5
+    assert min(seconds) < 3.0 * min(ground)
 
 
 def test_serving_needs_no_heavy_imports() -> None:

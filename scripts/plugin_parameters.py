@@ -69,8 +69,14 @@ def _entry(option: DeclaredOption, backends: list[str]) -> Iterator[str]:
     yield f"    types = {_list(types)},"
     if known:
         yield f"    choices = {_list(known)},"
-    yield f"    help = {json.dumps(option.help, ensure_ascii=False)},"
+    yield f"    help = {_text(option.help)},"
     yield "  },"
+
+
+def _text(value: str) -> str:
+    """A Lua string, in the quotes that need no escapes."""
+    plain = '"' not in value or "'" in value or "\\" in value
+    return json.dumps(value, ensure_ascii=False) if plain else f"'{value}'"
 
 
 def _list(values: tuple[str, ...]) -> str:

@@ -82,7 +82,7 @@ return {
     name = "key",
     key = "key",
     types = { "string" },
-    help = "The key, as \"A minor\" or \"F# major\". Default: what the prompt says. ace_step_15 only.",
+    help = 'The key, as "A minor" or "F# major". Default: what the prompt says. ace_step_15 only.',
   },
   {
     name = "time_signature",

@@ -85,8 +85,10 @@ end
 local function parameters()
   local lines = {}
   for _, parameter in ipairs(require("lofi.parameters").list) do
-    local text = wrap(parameter.help, 28):gsub("^%s+", "")
-    lines[#lines + 1] = ("%-11s %-15s %s"):format(parameter.key, parameter.name, text)
+    local names = ("%-11s %-15s "):format(parameter.key, parameter.name)
+    local text = wrap(parameter.help, 28)
+    lines[#lines + 1] = #names > 28 and names:gsub("%s+$", "") .. "\n" .. text
+      or names .. text:gsub("^%s+", "")
   end
   return table.concat(lines, "\n") .. "\n"
 end

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from typing import Any
 
 BEHAVIOURS = set(sys.argv[1:])
@@ -93,6 +94,8 @@ class FakeDaemon:
             "stops_in_sec": None,
         }
         self.radio: dict[str, Any] | None = None
+        # what the player tells shortly after the answer, and before the next request is looked at
+        self.told_late: deque[tuple[str, dict[str, Any]]] = deque()
 
     def send(self, message: dict[str, Any]) -> None:
         line = json.dumps({"jsonrpc": "2.0", **message}) + "\n"
@@ -306,8 +309,15 @@ class FakeDaemon:
 
     def notify_playback(self, method: str) -> None:
         facts = ("track_id", "prompt", "position_sec", "duration_sec")
-        facts = {name: self.player[name] for name in facts}
-        threading.Timer(0.005, lambda: self.notify(method, **facts)).start()
+        self.told_late.append((method, {name: self.player[name] for name in facts}))
+        threading.Timer(0.005, self.tell).start()
+
+    def tell(self) -> None:
+        """Sends what is told late, in the order in which it happened."""
+        with self.lock:
+            while self.told_late:
+                method, facts = self.told_late.popleft()
+                self.notify(method, **facts)
 
     def pause(self) -> dict[str, Any]:
         if self.player["track_id"]:
@@ -364,7 +374,7 @@ class FakeDaemon:
         self.radio = {"ahead": 2, "ready": 0, **settings}
         if "late_radio" in BEHAVIOURS:
             self.notify("radio_waiting", ready=0, eta_sec=3.0, replaying=None)
-        else:
+        elif self.player["state"] == "stopped":
             self.count += 1
             self.start(f"{self.count:016x}", f"radio track {self.count}", 60)
         return {"radio": self.radio}
@@ -397,6 +407,7 @@ class FakeDaemon:
 
     def answer(self, request: dict[str, Any]) -> None:
         method = request["method"]
+        self.tell()
         try:
             result = getattr(self, method)(**request["params"])
         except RefusalError as refusal:

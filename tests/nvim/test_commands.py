@@ -240,7 +240,7 @@ def test_the_status_in_a_window(editor: Editor) -> None:
     editor.until_requested("radio_start")
     editor.command("Lofi status")
     screen = editor.until(lambda: "Cache" in (s := "\n".join(editor.screen())) and s)
-    assert "Player   playing  0:00/1:00  radio track 1" in screen
+    assert "Player   playing  0:00/0:30  rainy night" in screen
     assert "Sound    volume 50%, crossfade 2 s, loop off, device default" in screen
     assert "Radio    rain, 0 ready" in screen
     assert "Making   nothing" in screen

@@ -2,11 +2,14 @@
 
 local config = require("lofi.config")
 
+-- whole from the start: the editor's folder changes
+local HERE = vim.fn.fnamemodify(debug.getinfo(1, "S").source:sub(2), ":p")
+
 local M = {}
 
 ---@return string directory the plugin's own checkout
 function M.plugin_root()
-  return vim.fs.dirname(vim.fs.dirname(vim.fs.dirname(debug.getinfo(1, "S").source:sub(2))))
+  return vim.fs.dirname(vim.fs.dirname(vim.fs.dirname(HERE)))
 end
 
 ---@param command string|string[]

@@ -74,15 +74,15 @@ local function examine(command)
     table.remove(arguments)
   end
   vim.list_extend(arguments, { "doctor", "--json" })
-  local started, process =
-    pcall(vim.system, arguments, { text = true, env = require("lofi.config").get().env })
-  local done = started and process:wait(PATIENCE_MS) or nil
+  local process, problem =
+    require("lofi.child").start(arguments, { text = true, env = require("lofi.config").get().env })
+  local done = process and process:wait(PATIENCE_MS) or nil
   local decoded, diagnosis =
     pcall(vim.json.decode, done and done.stdout or "", { luanil = { object = true, array = true } })
   if decoded and type(diagnosis) == "table" then
     return diagnosis
   end
-  local said = done and vim.trim(done.stderr or "") or tostring(process)
+  local said = done and vim.trim(done.stderr or "") or problem or ""
   vim.health.warn(
     ("`%s` told nothing%s"):format(table.concat(arguments, " "), said ~= "" and ": " .. said or ""),
     "Update the daemon: :Lofi install does it in " .. require("lofi.discovery").plugin_root() .. "."

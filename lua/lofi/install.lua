@@ -1,6 +1,7 @@
 ---Puts the daemon into the plugin's own folder: a virtual environment, as `make install` makes it, built
 ---in the background while Neovim goes on.
 
+local child = require("lofi.child")
 local discovery = require("lofi.discovery")
 local failure = require("lofi.failure")
 local log = require("lofi.log")
@@ -61,19 +62,13 @@ local function run(command, on_line, callback)
       end
     end
   end
-  local started, problem = pcall(
-    vim.system,
-    command,
-    -- somewhere that is not the user's folder, so that no file of theirs is taken for a module
-    { stdout = take, stderr = take, cwd = discovery.plugin_root() },
-    function(done)
-      vim.schedule(function()
-        callback(done.code == 0, table.concat(said, "\n"))
-      end)
-    end
-  )
-  if not started then
-    callback(false, tostring(problem))
+  local process, problem = child.start(command, { stdout = take, stderr = take }, function(done)
+    vim.schedule(function()
+      callback(done.code == 0, table.concat(said, "\n"))
+    end)
+  end)
+  if not process then
+    callback(false, problem or "it cannot be started")
   end
 end
 

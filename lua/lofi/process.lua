@@ -1,5 +1,6 @@
 ---One daemon process: started, greeted, listened to, and sent away where it is not what it should be.
 
+local child = require("lofi.child")
 local config = require("lofi.config")
 local failure = require("lofi.failure")
 local rpc = require("lofi.rpc")
@@ -143,7 +144,7 @@ function M.start(daemon, handlers)
     end
   )
   local unfinished = ""
-  local started, process = pcall(vim.system, daemon.command, {
+  local process, problem = child.start(daemon.command, {
     stdin = true,
     env = config.get().env,
     -- a session of its own, so that Ctrl-Z in Neovim's terminal does not stop the music; it ends
@@ -168,13 +169,13 @@ function M.start(daemon, handlers)
       handlers.ended(daemon, outcome.code, outcome.signal)
     end)
   end)
-  if not started then
+  if not process then
     daemon.refused = failure.new(
       "DAEMON_NOT_FOUND",
       ("cannot start %s (from %s): %s"):format(
         daemon.command[1],
         daemon.origin,
-        tostring(process):match("E%u+: [%w ]*%w") or tostring(process)
+        tostring(problem):match("E%u+: [%w ]*%w") or problem
       ),
       "Correct the path, or leave it out and :Lofi install; `:checkhealth lofi` has more."
     )
@@ -184,9 +185,9 @@ function M.start(daemon, handlers)
     return
   end
   daemon.process = process
-  daemon.connection:request("ping", nil, function(problem, result)
-    if problem and daemon.phase == "starting" then
-      refuse(daemon, problem)
+  daemon.connection:request("ping", nil, function(reason, result)
+    if reason and daemon.phase == "starting" then
+      refuse(daemon, reason)
     elseif result and daemon.phase == "starting" and greet(daemon, result) then
       handlers.ready(daemon)
     end

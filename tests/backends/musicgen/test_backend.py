@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import weakref
 from pathlib import Path
@@ -177,23 +178,63 @@ def test_cancelling_while_the_native_form_is_made_leaves_nothing(published: Path
     assert not list(published.glob("native-*"))
 
 
-def test_a_graph_that_is_not_recognised_runs_as_it_is(
-    published: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def make_unrecognisable(folder: Path) -> None:
     """A layer norm whose weight is computed."""
-    path = published / "decoder_with_past_model.onnx"
+    path = folder / "decoder_with_past_model.onnx"
     model = onnx.load(path)
     norm = next(node for node in model.graph.node if node.op_type == "LayerNormalization")
     computed = onnx.helper.make_node("Abs", [norm.input[1]], ["computed"])
     norm.input[1] = "computed"
     model.graph.node.insert(0, computed)
     onnx.save(model, path)
+
+
+def test_a_graph_that_is_not_recognised_runs_as_it_is(
+    published: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_unrecognisable(published)
     made = loaded(published)
     assert "is run as it is: the weight computed is computed" in caplog.text
     assert made.availability().model_version == "2x64-published"
     assert sound(made).shape == (1, 160000)
     assert [path.name for path in published.glob("native-*")] == ["native-fp32.refused"]
     assert backend(published).availability().model_version == "2x64-published"
+    caplog.clear()
+    loaded(published)
+    assert caplog.text == "", "it is not tried again"
+
+
+def test_a_refusal_ends_with_the_files_that_were_refused(published: Path) -> None:
+    whole = (published / "decoder_with_past_model.onnx").read_bytes()
+    make_unrecognisable(published)
+    loaded(published)
+    (published / "decoder_with_past_model.onnx").write_bytes(whole)
+    assert backend(published).availability().model_version == "2x64-native-fp32"
+    assert loaded(published).availability().model_version == "2x64-native-fp32"
+    assert [path.name for path in published.glob("native-*")] == ["native-fp32"]
+
+
+def test_a_refusal_ends_with_files_of_the_same_size(published: Path) -> None:
+    make_unrecognisable(published)
+    loaded(published)
+    path = published / "decoder_with_past_model.onnx"
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+    assert backend(published).availability().model_version == "2x64-native-fp32"
+
+
+@pytest.mark.parametrize("earlier", ["the weight computed is computed\n", '{"reason": "that"}'])
+def test_a_refusal_of_an_earlier_version_is_tried_again(published: Path, earlier: str) -> None:
+    (published / "native-fp32.refused").write_text(earlier)
+    assert backend(published).availability().model_version == "2x64-native-fp32"
+
+
+def test_a_refusal_ends_with_the_version_that_refused(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_unrecognisable(published)
+    loaded(published)
+    monkeypatch.setattr("lofi_daemon.backends.musicgen.refusal.__version__", "99")
+    assert backend(published).availability().model_version == "2x64-native-fp32"
 
 
 def test_a_native_form_that_computes_something_else_is_not_used(

@@ -18,6 +18,7 @@ from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.onnx.external_weights import read_model, write_model
 from lofi_daemon.onnx.session import SessionSettings
 from tests import tiny_musicgen
+from tests.backends.musicgen.test_backend import make_unrecognisable
 
 
 @pytest.fixture
@@ -116,3 +117,15 @@ def test_weights_may_be_links(
     made = backend(published, "int8")
     made.load(CancelToken(), lambda progress: None)
     assert made.availability().model_version == "2x64-native-int8"
+
+
+def test_what_is_refused_leaves_nothing(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_unrecognisable(published)
+    before = sorted(published.iterdir())
+    assert run(["quantize", "musicgen", "--bits", "8"]) == 1
+    assert sorted(published.iterdir()) == before
+    monkeypatch.setenv("LOFI_MODEL_PATH", str(tmp_path / "nowhere"))
+    assert run(["quantize", "musicgen", "--bits", "8"]) == 1
+    assert not (tmp_path / "nowhere").exists()

@@ -23,6 +23,7 @@ from lofi_daemon.backends.musicgen.bundle import (
     read_config,
     read_manifest,
 )
+from lofi_daemon.backends.musicgen.refusal import forget, is_refused, refuse
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import VariantName
 from lofi_daemon.errors import ModelLoadFailed
@@ -95,7 +96,7 @@ def chosen_form(folder: Path, device: str = "cpu", variant: VariantName | None =
     if not on_processor or variant == "original":
         return as_it_is
     native = _planned_form(folder, decoder, variant)
-    return as_it_is if not is_made(native) and _refusal(native.folder).exists() else native
+    return as_it_is if not is_made(native) and is_refused(native.folder, folder) else native
 
 
 def make_runnable(
@@ -121,10 +122,14 @@ def make_runnable(
         convert(folder, form.folder, form.manifest, settings, on_fraction, cancel)
     except NotConvertible as reason:
         logger.warning("%s is run as it is: %s.", folder, reason)
-        _refusal(form.folder).write_text(f"{reason}\n", encoding="utf-8")
+        try:
+            refuse(form.folder, folder, str(reason))
+        except OSError as error:
+            logger.warning("This is found out again at the next load: %s", error)
     except OSError as error:
         logger.warning("%s is run as it is: %s cannot be written: %s", folder, form.folder, error)
     else:
+        forget(form.folder)
         return form
     return Form(folder, Manifest(), f"{size_name(read_config(folder).decoder)}-published")
 
@@ -157,7 +162,7 @@ def make_variant(
                 f"{variant} cannot be made of the files in {folder}: {reason}.",
                 hint="The published files run as they are; nothing needs to be done.",
             ) from reason
-        _refusal(form.folder).unlink(missing_ok=True)
+        forget(form.folder)
     return form
 
 
@@ -216,8 +221,3 @@ def _native_precision(folder: Path, decoder: DecoderConfig) -> Precision:
     files = folder.glob("decoder_with_past_model.*")
     bytes_per_weight = sum(path.stat().st_size for path in files) / decoder.weights_per_step
     return "int8" if bytes_per_weight < 3.0 else "fp32"
-
-
-def _refusal(native: Path) -> Path:
-    """Says that the native form cannot be made, so that it is not tried at every load."""
-    return native.with_suffix(".refused")

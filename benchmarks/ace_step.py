@@ -131,8 +131,8 @@ def quantize(arguments: argparse.Namespace) -> Result:
 
 def measure_ours(arguments: argparse.Namespace) -> Result:
     """The graph in the daemon's own session: time calls, solve, keep the results for comparison."""
-    from lofi_daemon.backends.ace_step.schedule import flow_schedule
-    from lofi_daemon.backends.ace_step.solvers import solve_euler
+    from lofi_daemon.backends.kit.mel_diffusion.schedule import flow_schedule
+    from lofi_daemon.backends.kit.mel_diffusion.solvers import solve_euler
     from lofi_daemon.cancellation import CancelToken
     from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 

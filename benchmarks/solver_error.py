@@ -17,14 +17,18 @@ from pathlib import Path
 
 import numpy as np
 
-from lofi_daemon.backends.ace_step.guidance import Guidance, calls_after_iterations, guided_parts
-from lofi_daemon.backends.ace_step.latents import frames_for, gaussian_noise
-from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline, ignore_progress
-from lofi_daemon.backends.ace_step.requests import Diffusion
-from lofi_daemon.backends.ace_step.schedule import TRAINING_TIMESTEPS, shift
-from lofi_daemon.backends.ace_step.solvers import Latents, VelocityParts, mean_shift_factor
-from lofi_daemon.backends.ace_step.transformer import ContextPair
 from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
+from lofi_daemon.backends.kit.mel_diffusion.guidance import (
+    Guidance,
+    calls_after_iterations,
+    guided_parts,
+)
+from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, gaussian_noise
+from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline, ignore_progress
+from lofi_daemon.backends.kit.mel_diffusion.requests import Diffusion
+from lofi_daemon.backends.kit.mel_diffusion.schedule import TRAINING_TIMESTEPS, shift
+from lofi_daemon.backends.kit.mel_diffusion.solvers import Latents, VelocityParts, mean_shift_factor
+from lofi_daemon.backends.kit.mel_diffusion.transformer import ContextPair
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings

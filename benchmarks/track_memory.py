@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measuring import process, said
-from lofi_daemon.backends.ace_step.bundle import read_manifest
-from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
 from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
+from lofi_daemon.backends.kit.mel_diffusion.bundle import read_manifest
+from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.tracks import TrackCache

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lofi_daemon.backends.ace_step.bundle import read_manifest
-from lofi_daemon.backends.ace_step.decode import LatentDecoder
+from lofi_daemon.backends.kit.mel_diffusion.bundle import read_manifest
+from lofi_daemon.backends.kit.mel_diffusion.decode import LatentDecoder
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings
 

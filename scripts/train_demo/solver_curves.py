@@ -15,14 +15,14 @@ import matplotlib
 import numpy as np
 import torch
 
-from lofi_daemon.backends.ace_step.guidance import calls_after_iterations
-from lofi_daemon.backends.ace_step.latents import frames_for, gaussian_noise
-from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
-from lofi_daemon.backends.ace_step.requests import diffusion_of
-from lofi_daemon.backends.ace_step.solvers import Latents
 from lofi_daemon.backends.demo.backend import compose_score
 from lofi_daemon.backends.demo.score import ATTRIBUTES
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
+from lofi_daemon.backends.kit.mel_diffusion.guidance import calls_after_iterations
+from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, gaussian_noise
+from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
+from lofi_daemon.backends.kit.mel_diffusion.requests import diffusion_of
+from lofi_daemon.backends.kit.mel_diffusion.solvers import Latents
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings

@@ -16,11 +16,11 @@ import numpy as np
 import soxr
 import torch
 
-from lofi_daemon.backends.ace_step.bundle import Mastering, read_manifest
-from lofi_daemon.backends.ace_step.mastering import master
-from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
 from lofi_daemon.backends.demo.backend import COMPOSERS
 from lofi_daemon.backends.demo.score import Score, latent_frames
+from lofi_daemon.backends.kit.mastering import master
+from lofi_daemon.backends.kit.mel_diffusion.bundle import Mastering, read_manifest
+from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings

@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto
 
 from lofi_daemon.backends.ace_step.backend import ace_step_backend
-from lofi_daemon.backends.ace_step.bundle import FILES
+from lofi_daemon.backends.kit.mel_diffusion.bundle import FILES
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.cli import run

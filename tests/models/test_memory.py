@@ -11,13 +11,13 @@ import psutil
 import pytest
 
 from lofi_daemon import memory
-from lofi_daemon.backends.ace_step import residency
 from lofi_daemon.backends.ace_step.backend import ace_step_backend
-from lofi_daemon.backends.ace_step.latents import gaussian_noise
-from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline, ignore_progress
-from lofi_daemon.backends.ace_step.requests import diffusion_of
 from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
+from lofi_daemon.backends.kit.mel_diffusion import residency
+from lofi_daemon.backends.kit.mel_diffusion.latents import gaussian_noise
+from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline, ignore_progress
+from lofi_daemon.backends.kit.mel_diffusion.requests import diffusion_of
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import load_settings

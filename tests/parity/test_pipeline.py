@@ -9,19 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lofi_daemon.backends.ace_step.bundle import RelativeCost, WindowFacts
-from lofi_daemon.backends.ace_step.context import absent_lyric, instrumental_lyric
-from lofi_daemon.backends.ace_step.guidance import (
+from lofi_daemon.backends.kit.mel_diffusion.bundle import RelativeCost, WindowFacts
+from lofi_daemon.backends.kit.mel_diffusion.context import absent_lyric, instrumental_lyric
+from lofi_daemon.backends.kit.mel_diffusion.guidance import (
     Guidance,
     adaptive_projected,
     calls_after_iterations,
     cfg_zero_star,
     classifier_free,
 )
-from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline, ErgSwitches, ignore_progress
-from lofi_daemon.backends.ace_step.requests import Diffusion
-from lofi_daemon.backends.ace_step.schedule import flow_schedule
-from lofi_daemon.backends.ace_step.text import TokenIds
+from lofi_daemon.backends.kit.mel_diffusion.pipeline import (
+    AceStepPipeline,
+    ErgSwitches,
+    ignore_progress,
+)
+from lofi_daemon.backends.kit.mel_diffusion.requests import Diffusion
+from lofi_daemon.backends.kit.mel_diffusion.schedule import flow_schedule
+from lofi_daemon.backends.kit.mel_diffusion.text import TokenIds
 from lofi_daemon.cancellation import CancelToken
 from scripts.export_onnx.weight_rule import draw
 from tests.parity.reference_set import (

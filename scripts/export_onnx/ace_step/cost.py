@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lofi_daemon.backends.ace_step.context import instrumental_lyric
-from lofi_daemon.backends.ace_step.latents import gaussian_noise
-from lofi_daemon.backends.ace_step.pipeline import NO_ERG, AceStepPipeline
+from lofi_daemon.backends.kit.mel_diffusion.context import instrumental_lyric
+from lofi_daemon.backends.kit.mel_diffusion.latents import gaussian_noise
+from lofi_daemon.backends.kit.mel_diffusion.pipeline import NO_ERG, AceStepPipeline
 from lofi_daemon.cancellation import CancelToken
 
 FRAMES = 128

@@ -11,8 +11,6 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from lofi_daemon.backends.ace_step.bundle import FILES, read_manifest
-from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
 from lofi_daemon.backends.demo.backend import BUNDLE, COMPOSERS, compose_score, demo_backend
 from lofi_daemon.backends.demo.plan import compose
 from lofi_daemon.backends.demo.prompt import Understanding
@@ -24,6 +22,8 @@ from lofi_daemon.backends.demo.score import (
 )
 from lofi_daemon.backends.demo.words import PLAIN_WORDS
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
+from lofi_daemon.backends.kit.mel_diffusion.bundle import FILES, read_manifest
+from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import load_settings

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.backends.kit.manifest import Section, check_interface
 from lofi_daemon.models.documents import FileFacts, ListedFiles, read_checked
 
 INTERFACE = 1
@@ -33,11 +33,7 @@ TURBO_STEPS = 8
 MAX_TURBO_STEPS = 20
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class AudioFacts(_Section):
+class AudioFacts(Section):
     """channels: of a latent frame; reach_frames: latent frames on each side that a sample can
     depend on; window_frames: frames of one decoder call, with the reach on both sides."""
 
@@ -48,7 +44,7 @@ class AudioFacts(_Section):
     window_frames: int = 146
 
 
-class Defaults(_Section):
+class Defaults(Section):
     """What a request gets that does not say otherwise.
 
     guidance_scale: 1 is none. guidance_from, guidance_to: the noise levels that are guided.
@@ -67,7 +63,7 @@ TURBO_DEFAULTS = Defaults()
 BASE_DEFAULTS = Defaults(inference_steps=50, shift=1.0, dcw=False, guidance_scale=7.0)
 
 
-class RelativeCost(_Section):
+class RelativeCost(Section):
     """Seconds at reference speed: loading, encoding the texts, one model call a latent frame, and
     decoding a latent frame."""
 
@@ -77,7 +73,7 @@ class RelativeCost(_Section):
     decoding: float = 0.034
 
 
-class Manifest(_Section):
+class Manifest(Section):
     """manifest.json. kind: turbo, base or sft; eight_bits: the format of 8-bit matrices; source:
     sizes of the files it was made of; silence_known: its silence is the published one."""
 
@@ -99,9 +95,10 @@ def read_manifest(folder: Path) -> Manifest:
     """Raises ModelLoadFailed where the manifest is missing, broken, or of another interface."""
     path = folder / MANIFEST
     manifest = read_checked(path, Manifest)
-    if manifest.interface != INTERFACE:
-        raise ModelLoadFailed(
-            f"Model file {path} has interface {manifest.interface}; this version runs {INTERFACE}.",
-            hint="Update lofi-daemon, or delete that folder: it is made again from the download.",
-        )
+    check_interface(
+        path,
+        manifest.interface,
+        INTERFACE,
+        "delete that folder: it is made again from the download",
+    )
     return manifest

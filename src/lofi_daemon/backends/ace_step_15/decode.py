@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lofi_daemon.backends.ace_step.windows import kept_spans, windows
 from lofi_daemon.backends.ace_step_15.bundle import DECODER, AudioFacts
 from lofi_daemon.backends.ace_step_15.latents import Latents
+from lofi_daemon.backends.kit.windows import kept_spans, windows
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 from lofi_daemon.sound.clip import Samples

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from lofi_daemon.backends.ace_step.residency import Resident
 from lofi_daemon.backends.ace_step_15.bundle import (
     CONDITION_ENCODER,
     DECODER,
@@ -34,6 +33,7 @@ from lofi_daemon.backends.ace_step_15.solvers import (
 )
 from lofi_daemon.backends.ace_step_15.text import ConditionEncoder, Rows
 from lofi_daemon.backends.ace_step_15.transformer import Context, DiffusionTransformer
+from lofi_daemon.backends.kit.mel_diffusion.residency import Resident
 from lofi_daemon.backends.protocol import Phase, PhaseProgress, ProgressCallback
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelInferenceFailed

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lofi_daemon.backends.ace_step.backend import BundleBackend
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
+from lofi_daemon.backends.kit.mel_diffusion.backend import BundleBackend
 from lofi_daemon.backends.protocol import BackendInfo, GenerationRequest, Understood
 
 if TYPE_CHECKING:
-    from lofi_daemon.backends.ace_step.context import LyricIds
     from lofi_daemon.backends.demo.score import Score
+    from lofi_daemon.backends.kit.mel_diffusion.context import LyricIds
     from lofi_daemon.config import Settings
 
 BUNDLE = Path(__file__).parent / "bundle"
@@ -67,9 +67,9 @@ COMPOSERS = {"lofi": compose_score, "lofi-notes": compose_noted_score}
 def _written(score: Score, request: GenerationRequest) -> LyricIds:
     import numpy as np
 
-    from lofi_daemon.backends.ace_step.context import LyricIds
     from lofi_daemon.backends.demo.prompt import understand
     from lofi_daemon.backends.demo.score import encode
+    from lofi_daemon.backends.kit.mel_diffusion.context import LyricIds
 
     ids = np.array([encode(score)], dtype=np.int64)
     return LyricIds(ids, np.ones_like(ids), understand(request.prompt).canonical)

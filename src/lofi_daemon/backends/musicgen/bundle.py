@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.backends.kit.manifest import Section, check_interface
 from lofi_daemon.models.documents import FileFacts, ListedFiles, read_checked
 from lofi_daemon.models.store import exists
 
@@ -28,14 +28,7 @@ NATIVE_FILES = (*SHARED_FILES, "cross_attention.onnx", "decoder.onnx")
 Precision = Literal["fp32", "int8", "int4"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-_SectionT = TypeVar("_SectionT", bound=_Section)
-
-
-class DecoderConfig(_Section):
+class DecoderConfig(Section):
     """The transformer over tokens; the defaults are transformers' own, which it leaves out."""
 
     vocab_size: int = 2048
@@ -60,7 +53,7 @@ class DecoderConfig(_Section):
         return self.hidden_size // self.num_attention_heads
 
 
-class CodecConfig(_Section):
+class CodecConfig(Section):
     """EnCodec: sampling_rate in Hz; a token frame is the product of the ratios in samples."""
 
     sampling_rate: int = 32000
@@ -75,14 +68,14 @@ class CodecConfig(_Section):
         return math.ceil(self.sampling_rate / self.hop_length)
 
 
-class MusicGenConfig(_Section):
+class MusicGenConfig(Section):
     """config.json, as transformers writes it."""
 
     decoder: DecoderConfig
     audio_encoder: CodecConfig
 
 
-class Manifest(_Section):
+class Manifest(Section):
     """manifest.json of the native form. source: sizes of the files it was made from, if any."""
 
     interface: int = INTERFACE
@@ -107,11 +100,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not exists(path):
         return Manifest()
     manifest = read_checked(path, Manifest)
-    if manifest.interface != INTERFACE:
-        raise ModelLoadFailed(
-            f"Model file {path} has interface {manifest.interface}; this version runs {INTERFACE}.",
-            hint="Update lofi-daemon, or export the model again with its own export script.",
-        )
+    check_interface(path, manifest.interface, INTERFACE)
     return manifest
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lofi_daemon.backends.ace_step.latents import frames_for, gaussian_noise
+from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, gaussian_noise
 
 PINNED_SEED_42 = (0.18170474469661713, -1.2426393032073975, -0.5515530109405518)
 PINNED_LARGEST_SEED = (0.04658157750964165, 0.5865091681480408, -2.7745161056518555)

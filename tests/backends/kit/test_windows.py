@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lofi_daemon.backends.ace_step.windows import Window, blend_weights, kept_spans, windows
+from lofi_daemon.backends.kit.windows import Window, blend_weights, kept_spans, windows
 
 
 @st.composite

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lofi_daemon.backends.ace_step.schedule import (
+from lofi_daemon.backends.kit.mel_diffusion.schedule import (
     flow_schedule,
     shift,
     stretches,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon.backends.ace_step.bundle import TEXT_ENCODER
+from lofi_daemon.backends.kit.mel_diffusion.bundle import TEXT_ENCODER
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.onnx.session import Array, OnnxModel, SessionSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lofi_daemon.backends.ace_step.guidance import (
+from lofi_daemon.backends.kit.mel_diffusion.guidance import (
     Guidance,
     adaptive_projected,
     calls_after_iterations,
@@ -15,7 +15,7 @@ from lofi_daemon.backends.ace_step.guidance import (
     guided_parts,
     steady_projected,
 )
-from lofi_daemon.backends.ace_step.solvers import Latents
+from lofi_daemon.backends.kit.mel_diffusion.solvers import Latents
 
 
 def plane(*values: float) -> Latents:

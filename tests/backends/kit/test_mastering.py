@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lofi_daemon.backends.ace_step.bundle import Mastering
-from lofi_daemon.backends.ace_step.mastering import SEGMENT_FRAMES, high_pass, limit, master
+from lofi_daemon.backends.kit.manifest import Mastering
+from lofi_daemon.backends.kit.mastering import SEGMENT_FRAMES, high_pass, limit, master
 from lofi_daemon.sound.clip import AudioClip
 from lofi_daemon.sound.loudness import integrated_loudness
 

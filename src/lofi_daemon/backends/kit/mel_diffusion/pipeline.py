@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from lofi_daemon.backends.ace_step.bundle import (
+from lofi_daemon.backends.kit.mastering import master
+from lofi_daemon.backends.kit.mel_diffusion.bundle import (
     CONTEXT_ENCODER,
     DCAE,
     TEXT_ENCODER,
@@ -22,20 +23,23 @@ from lofi_daemon.backends.ace_step.bundle import (
     Manifest,
     read_manifest,
 )
-from lofi_daemon.backends.ace_step.context import ContextEncoder, LyricIds, instrumental_lyric
-from lofi_daemon.backends.ace_step.decode import LatentDecoder
-from lofi_daemon.backends.ace_step.guidance import (
+from lofi_daemon.backends.kit.mel_diffusion.context import (
+    ContextEncoder,
+    LyricIds,
+    instrumental_lyric,
+)
+from lofi_daemon.backends.kit.mel_diffusion.decode import LatentDecoder
+from lofi_daemon.backends.kit.mel_diffusion.guidance import (
     Guidance,
     calls_after_iterations,
     guided,
     guided_parts,
 )
-from lofi_daemon.backends.ace_step.latents import frames_for, gaussian_noise
-from lofi_daemon.backends.ace_step.mastering import master
-from lofi_daemon.backends.ace_step.requests import Diffusion, diffusion_of
-from lofi_daemon.backends.ace_step.residency import Resident
-from lofi_daemon.backends.ace_step.schedule import flow_schedule, windowed_schedule
-from lofi_daemon.backends.ace_step.solvers import (
+from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, gaussian_noise
+from lofi_daemon.backends.kit.mel_diffusion.requests import Diffusion, diffusion_of
+from lofi_daemon.backends.kit.mel_diffusion.residency import Resident
+from lofi_daemon.backends.kit.mel_diffusion.schedule import flow_schedule, windowed_schedule
+from lofi_daemon.backends.kit.mel_diffusion.solvers import (
     FreshNoise,
     Latents,
     OnIteration,
@@ -44,8 +48,8 @@ from lofi_daemon.backends.ace_step.solvers import (
     solve_heun,
     solve_pingpong,
 )
-from lofi_daemon.backends.ace_step.text import WEAKENED, TextEncoder, TokenIds
-from lofi_daemon.backends.ace_step.transformer import ContextPair, DiffusionTransformer
+from lofi_daemon.backends.kit.mel_diffusion.text import WEAKENED, TextEncoder, TokenIds
+from lofi_daemon.backends.kit.mel_diffusion.transformer import ContextPair, DiffusionTransformer
 from lofi_daemon.backends.protocol import (
     GenerationRequest,
     Phase,

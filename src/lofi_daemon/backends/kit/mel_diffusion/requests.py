@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lofi_daemon.backends.ace_step.bundle import Defaults, Manifest, Run
-from lofi_daemon.backends.ace_step.guidance import Guidance, calls_after_iterations
-from lofi_daemon.backends.ace_step.latents import frames_for
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
+from lofi_daemon.backends.kit.mel_diffusion.bundle import Defaults, Manifest, Run
+from lofi_daemon.backends.kit.mel_diffusion.guidance import Guidance, calls_after_iterations
+from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for
 from lofi_daemon.backends.protocol import GenerationRequest, Phase
 from lofi_daemon.errors import InvalidParams
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon.backends.ace_step.bundle import DCAE, VOCODER, Manifest
-from lofi_daemon.backends.ace_step.latents import CHANNELS, HEIGHT
-from lofi_daemon.backends.ace_step.solvers import Latents
-from lofi_daemon.backends.ace_step.windows import Window, blend_weights, kept_spans, windows
+from lofi_daemon.backends.kit.mel_diffusion.bundle import DCAE, VOCODER, Manifest
+from lofi_daemon.backends.kit.mel_diffusion.latents import CHANNELS, HEIGHT
+from lofi_daemon.backends.kit.mel_diffusion.solvers import Latents
+from lofi_daemon.backends.kit.windows import Window, blend_weights, kept_spans, windows
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from lofi_daemon.backends.ace_step.bundle import (
+from lofi_daemon.backends.checks import check_memory
+from lofi_daemon.backends.kit.mel_diffusion.bundle import (
     CONTEXT_ENCODER,
     DCAE,
     TEXT_ENCODER,
@@ -19,7 +20,6 @@ from lofi_daemon.backends.ace_step.bundle import (
     VOCODER,
     read_manifest,
 )
-from lofi_daemon.backends.checks import check_memory
 from lofi_daemon.memory import available_memory
 
 ModelT = TypeVar("ModelT")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.backends.kit.manifest import Mastering, Section, check_interface
 from lofi_daemon.models.documents import FileFacts, ListedFiles, read_checked
 from lofi_daemon.models.store import exists
 
@@ -26,11 +26,7 @@ GRAPHS = (TEXT_ENCODER, CONTEXT_ENCODER, TRANSFORMER, DCAE, VOCODER)
 FILES = ("tokenizer.json", *(f"{graph}.onnx" for graph in GRAPHS))
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class LatentConstants(_Section):
+class LatentConstants(Section):
     """The DCAE reads latents / scale + shift; inside: the graph does it itself (None: probe)."""
 
     scale: float = 0.1786
@@ -38,7 +34,7 @@ class LatentConstants(_Section):
     inside: bool | None = None
 
 
-class MelConstants(_Section):
+class MelConstants(Section):
     """(mel·scale + shift) · (maximum − minimum) + minimum is the vocoder's log-mel."""
 
     scale: float = 0.5
@@ -48,7 +44,7 @@ class MelConstants(_Section):
     inside: bool | None = None
 
 
-class VocoderFacts(_Section):
+class VocoderFacts(Section):
     """receptive_field_frames: mel frames on each side that a sample can depend on.
 
     core_frames: mel frames a call beyond those. Windows overlap by the receptive field and agree
@@ -61,21 +57,21 @@ class VocoderFacts(_Section):
     hop_length: int = 512
 
 
-class WindowFacts(_Section):
+class WindowFacts(Section):
     """Latent frames a DCAE call, and how many of them neighbouring calls share."""
 
     window_frames: int = 256
     overlap_frames: int = 64
 
 
-class Run(_Section):
+class Run(Section):
     """A solver and its steps: model calls for adams, steps for the others."""
 
     scheduler: str
     inference_steps: int
 
 
-class Qualities(_Section):
+class Qualities(Section):
     """What the words for quality mean to these files; `reference` is the original's own way."""
 
     fast: Run = Run(scheduler="adams", inference_steps=16)
@@ -97,7 +93,7 @@ class Qualities(_Section):
         return Run(scheduler=solver, inference_steps=steps)
 
 
-class Defaults(_Section):
+class Defaults(Section):
     """What a request gets that does not say otherwise."""
 
     inference_steps: int = 25
@@ -109,17 +105,7 @@ class Defaults(_Section):
     omega: float = 10.0
 
 
-class Mastering(_Section):
-    """The finish of a bundle whose raw output needs one; see mastering.py."""
-
-    high_pass_hz: float = 25.0
-    loudness_lufs: float = -16.0
-    true_peak_db: float = -1.0
-    fade_in_sec: float = 0.0
-    fade_out_sec: float = 0.05
-
-
-class RelativeCost(_Section):
+class RelativeCost(Section):
     """Seconds at reference speed: loading, encoding a prompt, and per latent frame one model call,
     the DCAE, the vocoder (one channel) and the finish. The defaults are those of the real sizes."""
 
@@ -136,7 +122,7 @@ class RelativeCost(_Section):
         return self.dcae + 2.0 * self.vocoder + self.finish
 
 
-class Manifest(_Section):
+class Manifest(Section):
     """manifest.json, with the published files' facts as defaults."""
 
     interface: int = INTERFACE
@@ -166,9 +152,5 @@ def read_manifest(folder: Path) -> Manifest:
     if not exists(path):
         return Manifest()
     manifest = read_checked(path, Manifest)
-    if manifest.interface != INTERFACE:
-        raise ModelLoadFailed(
-            f"Model file {path} has interface {manifest.interface}; this version runs {INTERFACE}.",
-            hint="Update lofi-daemon, or export the model again with its own export script.",
-        )
+    check_interface(path, manifest.interface, INTERFACE)
     return manifest

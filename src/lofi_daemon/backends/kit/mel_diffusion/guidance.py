@@ -14,8 +14,13 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon.backends.ace_step.schedule import stretches
-from lofi_daemon.backends.ace_step.solvers import Latents, Velocity, VelocityParts, iterations
+from lofi_daemon.backends.kit.mel_diffusion.schedule import stretches
+from lofi_daemon.backends.kit.mel_diffusion.solvers import (
+    Latents,
+    Velocity,
+    VelocityParts,
+    iterations,
+)
 
 MOMENTUM = -0.75
 NORM_LIMIT = 2.5

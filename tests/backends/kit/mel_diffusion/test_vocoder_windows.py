@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lofi_daemon.backends.ace_step.bundle import Manifest, VocoderFacts
-from lofi_daemon.backends.ace_step.decode import LatentDecoder
+from lofi_daemon.backends.kit.mel_diffusion.bundle import Manifest, VocoderFacts
+from lofi_daemon.backends.kit.mel_diffusion.decode import LatentDecoder
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import TensorSpec
 

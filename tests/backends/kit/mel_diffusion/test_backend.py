@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lofi_daemon.backends.ace_step import residency
-from lofi_daemon.backends.ace_step.backend import BundleBackend
 from lofi_daemon.backends.demo.backend import BUNDLE, compose_score, demo_backend
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
+from lofi_daemon.backends.kit.mel_diffusion import residency
+from lofi_daemon.backends.kit.mel_diffusion.backend import BundleBackend
 from lofi_daemon.backends.protocol import GenerationRequest, Phase, PhaseProgress
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import Settings

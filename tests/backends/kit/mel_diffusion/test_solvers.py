@@ -8,8 +8,12 @@ import math
 import numpy as np
 import pytest
 
-from lofi_daemon.backends.ace_step.schedule import Schedule, flow_schedule, windowed_schedule
-from lofi_daemon.backends.ace_step.solvers import (
+from lofi_daemon.backends.kit.mel_diffusion.schedule import (
+    Schedule,
+    flow_schedule,
+    windowed_schedule,
+)
+from lofi_daemon.backends.kit.mel_diffusion.solvers import (
     Latents,
     iterations,
     mean_shift_factor,

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon.backends.ace_step.bundle import TRANSFORMER
-from lofi_daemon.backends.ace_step.context import Context
-from lofi_daemon.backends.ace_step.solvers import Latents
-from lofi_daemon.backends.ace_step.text import WEAKENED
+from lofi_daemon.backends.kit.mel_diffusion.bundle import TRANSFORMER
+from lofi_daemon.backends.kit.mel_diffusion.context import Context
+from lofi_daemon.backends.kit.mel_diffusion.solvers import Latents
+from lofi_daemon.backends.kit.mel_diffusion.text import WEAKENED
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import Array, OnnxModel, SessionSettings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lofi_daemon.backends.ace_step.bundle import read_manifest
+from lofi_daemon.backends.kit.mel_diffusion.bundle import read_manifest
 from lofi_daemon.errors import ModelLoadFailed
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon.backends.ace_step.bundle import Mastering
+from lofi_daemon.backends.kit.manifest import Mastering
 from lofi_daemon.sound import spool
 from lofi_daemon.sound.clip import AudioClip, Samples, scale
 from lofi_daemon.sound.filters import filter_in_segments, high_pass_response

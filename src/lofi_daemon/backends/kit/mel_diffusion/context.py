@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon.backends.ace_step.bundle import CONTEXT_ENCODER
-from lofi_daemon.backends.ace_step.text import WEAKENED, TextStates
+from lofi_daemon.backends.kit.mel_diffusion.bundle import CONTEXT_ENCODER
+from lofi_daemon.backends.kit.mel_diffusion.text import WEAKENED, TextStates
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import Array, OnnxModel, SessionSettings
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lofi_daemon.backends.ace_step.guidance import Guidance
-from lofi_daemon.backends.ace_step.latents import gaussian_noise
-from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline, ignore_progress
-from lofi_daemon.backends.ace_step.requests import Diffusion
 from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
+from lofi_daemon.backends.kit.mel_diffusion.guidance import Guidance
+from lofi_daemon.backends.kit.mel_diffusion.latents import gaussian_noise
+from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline, ignore_progress
+from lofi_daemon.backends.kit.mel_diffusion.requests import Diffusion
 from lofi_daemon.backends.protocol import GenerationRequest, PhaseProgress
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import OnnxModel

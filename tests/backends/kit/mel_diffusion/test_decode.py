@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from lofi_daemon.backends.ace_step.decode import LatentDecoder
-from lofi_daemon.backends.ace_step.latents import frames_for
-from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
-from lofi_daemon.backends.ace_step.windows import Window, kept_spans, windows
+from lofi_daemon.backends.kit.mel_diffusion.decode import LatentDecoder
+from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for
+from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
+from lofi_daemon.backends.kit.windows import Window, kept_spans, windows
 from lofi_daemon.cancellation import CancelToken
 from tests.tiny_bundle import tiny_bundle
 

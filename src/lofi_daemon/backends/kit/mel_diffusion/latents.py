@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from lofi_daemon.backends.ace_step.solvers import Latents
+from lofi_daemon.backends.kit.mel_diffusion.solvers import Latents
 
 CHANNELS = 8
 HEIGHT = 16

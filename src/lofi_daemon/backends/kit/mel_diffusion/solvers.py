@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon.backends.ace_step.schedule import Schedule
+from lofi_daemon.backends.kit.mel_diffusion.schedule import Schedule
 
 Latents = NDArray[np.float32]
 Velocity = Callable[[Latents, np.float32, int], Latents]

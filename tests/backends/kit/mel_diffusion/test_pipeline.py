@@ -10,10 +10,10 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from lofi_daemon.backends.ace_step.context import LyricIds, instrumental_lyric
-from lofi_daemon.backends.ace_step.latents import frames_for, gaussian_noise
-from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
+from lofi_daemon.backends.kit.mel_diffusion.context import LyricIds, instrumental_lyric
+from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, gaussian_noise
+from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
 from lofi_daemon.backends.protocol import GenerationRequest, Phase, PhaseProgress
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed
@@ -26,7 +26,7 @@ SHORT = GenerationRequest(
 IN_ANOTHER_PROCESS = """
 import hashlib, sys
 from pathlib import Path
-from lofi_daemon.backends.ace_step.pipeline import AceStepPipeline
+from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.protocol import GenerationRequest
 request = GenerationRequest("rainy night, rhodes", 5.0, 42, DiffusionOptions(inference_steps=2))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lofi_daemon.backends.ace_step.backend import ConfiguredDefaults
-from lofi_daemon.backends.ace_step.bundle import Defaults, Manifest, RelativeCost
-from lofi_daemon.backends.ace_step.requests import diffusion_of, expected_seconds, resolve
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
+from lofi_daemon.backends.kit.mel_diffusion.backend import ConfiguredDefaults
+from lofi_daemon.backends.kit.mel_diffusion.bundle import Defaults, Manifest, RelativeCost
+from lofi_daemon.backends.kit.mel_diffusion.requests import diffusion_of, expected_seconds, resolve
 from lofi_daemon.backends.protocol import GenerationRequest, Phase
 from lofi_daemon.errors import InvalidParams
 

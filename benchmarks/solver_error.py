@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
+from lofi_daemon.backends.demo.backend import compose_score
+from lofi_daemon.backends.demo.files import BUNDLE
 from lofi_daemon.backends.kit.mel_diffusion.guidance import (
     Guidance,
     calls_after_iterations,

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measuring import process, said
-from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
+from lofi_daemon.backends.demo.backend import compose_score
+from lofi_daemon.backends.demo.files import BUNDLE
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.kit.mel_diffusion.bundle import read_manifest
 from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline

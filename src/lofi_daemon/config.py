@@ -13,10 +13,6 @@ from lofi_daemon.errors import ConfigurationError
 
 TrackFormat = Literal["wav16", "wav24", "flac"]
 DeviceName = Literal["auto", "cpu", "cuda", "metal", "directml", "webgpu"]
-VariantName = Literal["original", "int8", "int4"]
-MadeVariantName = Literal["int8", "int4", "fp16", "fp32"]
-SchedulerName = Literal["euler", "heun", "pingpong", "adams"]
-HUB_SOURCE = r"^[\w.-]+/[\w.-]+(/[\w./-]+)?(@[\w./-]+)?$"
 
 
 def default_cache_folder() -> Path:
@@ -48,7 +44,7 @@ def user_folder(kind: Literal["cache", "config", "data"]) -> Path:
 
 
 class Settings(BaseModel):
-    """Everything that can be configured. Field titles are the environment variables' names."""
+    """What is configured for all models. Field titles are the environment variables' names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -56,57 +52,6 @@ class Settings(BaseModel):
         default=None,
         title="LOFI_BACKEND",
         description="The backend that generates when a request names none.",
-    )
-    musicgen_folder: Path = Field(
-        default_factory=lambda: default_cache_folder() / "musicgen",
-        title="LOFI_MODEL_PATH",
-        description="Where the MusicGen files lie.",
-    )
-    musicgen_variant: VariantName | None = Field(
-        default=None,
-        title="LOFI_MUSICGEN_VARIANT",
-        description="Which MusicGen files run: original, int8 or int4; if not set, as precise as "
-        "the installed ones (int8 for fp16 on a processor).",
-    )
-    ace_step_folder: Path = Field(
-        default_factory=lambda: default_cache_folder() / "ace-step",
-        title="LOFI_ACE_STEP_MODEL_PATH",
-        description="Where the ACE-Step files lie.",
-    )
-    ace_step_variant: VariantName | None = Field(
-        default=None,
-        title="LOFI_ACE_STEP_VARIANT",
-        description="Which files of ACE-Step run: original, int8 or int4; if not set, the most "
-        "precise.",
-    )
-    ace_step_15_folder: Path = Field(
-        default_factory=lambda: default_cache_folder() / "ace-step-15",
-        title="LOFI_ACE_STEP_15_MODEL_PATH",
-        description="Where the ACE-Step 1.5 files lie.",
-    )
-    ace_step_15_variant: MadeVariantName | None = Field(
-        default=None,
-        title="LOFI_ACE_STEP_15_VARIANT",
-        description="Which files of ACE-Step 1.5 run: int8, int4, fp16 or fp32; if not set, int8.",
-    )
-    ace_step_15_repository: str | None = Field(
-        default=None,
-        pattern=HUB_SOURCE,
-        title="LOFI_ACE_STEP_15_REPOSITORY",
-        description="Where ACE-Step 1.5 is downloaded from: owner/name[/folder][@revision] of the "
-        "Hub.",
-    )
-    musicgen_repository: str | None = Field(
-        default=None,
-        pattern=HUB_SOURCE,
-        title="LOFI_MUSICGEN_REPOSITORY",
-        description="Where MusicGen is downloaded from: owner/name[/folder][@revision] of the Hub.",
-    )
-    ace_step_repository: str | None = Field(
-        default=None,
-        pattern=HUB_SOURCE,
-        title="LOFI_ACE_STEP_REPOSITORY",
-        description="Where ACE-Step is downloaded from: owner/name[/folder][@revision] of the Hub.",
     )
     tracks_folder: Path = Field(
         default_factory=lambda: default_cache_folder() / "tracks",
@@ -149,25 +94,9 @@ class Settings(BaseModel):
         title="LOFI_UNLOAD_AFTER_MIN",
         description="Minutes without work after which a model's memory is given back.",
     )
-    ace_step_steps: int | None = Field(
-        default=None,
-        ge=1,
-        le=200,
-        title="LOFI_ACE_STEP_STEPS",
-        description="Diffusion steps when a request names none.",
-    )
-    ace_step_scheduler: SchedulerName | None = Field(
-        default=None,
-        title="LOFI_ACE_STEP_SCHEDULER",
-        description="Solver when a request names none.",
-    )
-    ace_step_guidance: float | None = Field(
-        default=None,
-        ge=1.0,
-        le=30.0,
-        allow_inf_nan=False,
-        title="LOFI_ACE_STEP_GUIDANCE",
-        description="Guidance scale when a request names none.",
+    backend_variables: Mapping[str, str] = Field(
+        default_factory=dict[str, str],
+        description="The other LOFI_ variables that are set: each backend knows its own.",
     )
 
     @property
@@ -183,15 +112,20 @@ class Settings(BaseModel):
     def cache_max_bytes(self) -> int:
         return self.cache_max_mb * 1_000_000
 
-    @field_validator("musicgen_folder", "ace_step_folder", "ace_step_15_folder", "tracks_folder")
+    @field_validator("tracks_folder")
     @classmethod
     def _absolute(cls, folder: Path) -> Path:
-        try:
-            return folder.expanduser().absolute()
-        except RuntimeError:
-            raise ValueError("the system knows no such home folder; give the whole path") from None
-        except OSError:
-            raise ValueError("the current folder is gone; give the whole path") from None
+        return absolute(folder)
+
+
+def absolute(folder: Path) -> Path:
+    """The folder as the user wrote it, from the root. Raises ValueError."""
+    try:
+        return folder.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("the system knows no such home folder; give the whole path") from None
+    except OSError:
+        raise ValueError("the current folder is gone; give the whole path") from None
 
 
 def load_settings(environment: Mapping[str, str], **flags: Any) -> Settings:
@@ -199,11 +133,15 @@ def load_settings(environment: Mapping[str, str], **flags: Any) -> Settings:
 
     An empty variable counts as not set. Raises ConfigurationError naming the variable.
     """
-    variables = {field.title or name: name for name, field in Settings.model_fields.items()}
+    given = {name: value.strip() for name, value in environment.items() if value.strip()}
+    variables = {field.title: name for name, field in Settings.model_fields.items() if field.title}
     values: dict[str, Any] = {
-        name: environment[variable].strip()
-        for variable, name in variables.items()
-        if environment.get(variable, "").strip()
+        name: given[variable] for variable, name in variables.items() if variable in given
+    }
+    values["backend_variables"] = {
+        name: value
+        for name, value in given.items()
+        if name.startswith("LOFI_") and name not in variables
     }
     values.update({name: value for name, value in flags.items() if value is not None})
     try:

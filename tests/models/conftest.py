@@ -13,10 +13,12 @@ from random import Random
 
 import pytest
 
-from lofi_daemon.models.manifest import load_manifest
+from lofi_daemon.backends.registry import Registry
+from lofi_daemon.config import Settings
 from tests.models.download_child import Outcome, run_download
 from tests.models.hub_server import HubRepository, HubServer
 
+ACE_STEP = Registry(Settings()).files("ace_step").source()
 Start = Callable[..., "tuple[ForkServerProcess, Callable[[], Outcome]]"]
 
 
@@ -86,7 +88,7 @@ def published_files(weights_bytes: int) -> dict[str, bytes]:
     sizes = {"tokenizer.json": 1_500, "transformer_decoder_weights.bin": weights_bytes}
     return {
         f"ace-step/{file.name}": random.randbytes(sizes.get(file.name, 60_000))
-        for file in load_manifest("ace_step").files
+        for file in ACE_STEP.files
     }
 
 

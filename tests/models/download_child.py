@@ -8,10 +8,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from lofi_daemon.backends.registry import Registry
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.config import Settings
 from lofi_daemon.errors import LofiError
 from lofi_daemon.models.download import DownloadProgress, download, plan_download
-from lofi_daemon.models.manifest import from_source, load_manifest, parse_source
 from lofi_daemon.models.transfer import Retries
 
 QUICK = Retries(attempts=4, wait_sec=0.01)
@@ -31,11 +32,9 @@ def run_download(
     os.environ.update(environment)
     outcome = Outcome()
     try:
-        manifest = load_manifest(model)
-        if repository is not None:
-            manifest = from_source(manifest, parse_source(repository))
+        published = Registry(Settings()).files(model).source(repository)
         token = CancelToken()
-        plan = plan_download(manifest, folder, token, retries=QUICK)
+        plan = plan_download(published, folder, token, retries=QUICK)
         download(plan, folder, outcome.progress.append, token, retries=QUICK)
     except LofiError as error:
         outcome.error = (error.name, error.message, error.hint, error.data)

@@ -13,8 +13,13 @@ from unittest.mock import Mock
 
 import pytest
 
+from lofi_daemon.backends.ace_step.files import AceStepConfiguration, AceStepFiles
 from lofi_daemon.child import Child
-from lofi_daemon.models.downloads import DownloadEvent, DownloadFailed, Downloads
+from lofi_daemon.models.download_processes import (
+    DownloadEvent,
+    DownloadFailed,
+    DownloadProcesses,
+)
 from lofi_daemon.rpc.methods.models import tell_of_download
 from lofi_daemon.rpc.notifications import Notifier
 from tests.daemon_process import DaemonProcess, Json
@@ -154,7 +159,7 @@ def test_whatever_ends_a_download_is_told(
     text = program[1]
     command = ("/no/such/python",) if text is None else (sys.executable, "-c", text)
     told = Child(command, tmp_path, dict(os.environ))
-    monkeypatch.setattr("lofi_daemon.models.downloads.child", lambda *args, **kwargs: told)
+    monkeypatch.setattr("lofi_daemon.models.download_processes.child", lambda *args, **kwargs: told)
     events: list[DownloadEvent] = []
 
     def on_event(event: DownloadEvent) -> None:
@@ -162,8 +167,8 @@ def test_whatever_ends_a_download_is_told(
         events.append(event)
 
     async def download() -> None:
-        downloads = Downloads(on_event)
-        downloads.start("ace_step", tmp_path)
+        downloads = DownloadProcesses(on_event)
+        downloads.start(AceStepFiles(tmp_path, AceStepConfiguration()))
         while downloads.is_running("ace_step"):
             await asyncio.sleep(0.01)
         await asyncio.sleep(0)

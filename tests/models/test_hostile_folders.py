@@ -24,8 +24,8 @@ from lofi_daemon.config import load_settings
 from lofi_daemon.errors import LofiError, ModelLoadFailed
 from lofi_daemon.models import store
 from lofi_daemon.models.checksums import Checksums
-from lofi_daemon.models.manifest import load_manifest
 from lofi_daemon.onnx.external_weights import external_files, external_tensor, read_weight
+from tests.models.conftest import ACE_STEP
 
 TOKEN = CancelToken()
 HERE = {"bytes": 4, "sha256": hashlib.sha256(b"evil").hexdigest()}
@@ -62,7 +62,7 @@ def test_import_writes_inside_the_folder_alone(name: str, tmp_path: Path) -> Non
     outside.write_text("mine")
     (outside.with_name("kept")).write_text("mine")
     with pytest.raises(LofiError):
-        store.import_folder(load_manifest("ace_step"), origin, tmp_path / "b" / "model", TOKEN)
+        store.import_folder(ACE_STEP, origin, tmp_path / "b" / "model", TOKEN)
     assert outside.read_text() == "mine"
     assert not (tmp_path / "b" / "model" / "installed.json").exists()
 
@@ -82,7 +82,7 @@ def test_a_linked_folder_in_the_models_place(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "sub").symlink_to(tmp_path / "ssh")
     with pytest.raises(OSError, match="leads out"):
-        store.import_folder(load_manifest("ace_step"), origin, tmp_path / "model", TOKEN)
+        store.import_folder(ACE_STEP, origin, tmp_path / "model", TOKEN)
     assert list((tmp_path / "ssh").iterdir()) == []
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from lofi_daemon import memory
 from lofi_daemon.backends.ace_step.backend import ace_step_backend
-from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
+from lofi_daemon.backends.demo.backend import compose_score
+from lofi_daemon.backends.demo.files import BUNDLE
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.kit.mel_diffusion import residency
 from lofi_daemon.backends.kit.mel_diffusion.latents import gaussian_noise

@@ -12,6 +12,7 @@ import onnxruntime as ort
 import pytest
 from onnx import helper, numpy_helper
 
+from lofi_daemon.backends.ace_step.files import AceStepConfiguration, AceStepFiles
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.cli import run
 from lofi_daemon.errors import ModelLoadFailed
@@ -19,8 +20,7 @@ from lofi_daemon.models.quantize.fastest_format import measure_formats
 from lofi_daemon.models.quantize.graph import quantize_graph
 from lofi_daemon.models.quantize.matrices import QuantizePlan
 from lofi_daemon.models.quantize.model import QuantizeOptions, quantize_model
-from lofi_daemon.models.store import verify
-from lofi_daemon.models.variants import remove_original, variant_folder
+from lofi_daemon.models.store import remove_original, verify
 from lofi_daemon.onnx.processor import multiply_bytes_exactly
 from lofi_daemon.onnx.weight_formats import WeightFormat, pack
 
@@ -259,8 +259,13 @@ SMALLEST = {"min_bytes": 1, "min_elements": WIDTH * WIDTH, "min_single_elements"
 OPTIONS = QuantizeOptions(WeightFormat.INT8_BLOCKS, **SMALLEST)
 
 
+def _runs(folder: Path) -> Path:
+    files = AceStepFiles(folder, AceStepConfiguration())
+    return files._chosen_folder()
+
+
 def test_a_variant_is_a_whole_set_that_outlives_the_original(folder: Path) -> None:
-    assert variant_folder(folder, None) == folder
+    assert _runs(folder) == folder
     made = quantize_model(folder, "int4", OPTIONS, lambda name, share: None, CancelToken())
     assert made == folder / "int4"
     manifest = json.loads((made / "manifest.json").read_text())
@@ -268,9 +273,9 @@ def test_a_variant_is_a_whole_set_that_outlives_the_original(folder: Path) -> No
     names = {"graph.onnx", "graph.bin", "tokenizer.json", "sensitivity.json"}
     assert set(manifest["files"]) == names
     assert verify(made, CancelToken()) == []
-    assert variant_folder(folder, None) == folder
+    assert _runs(folder) == folder
     assert remove_original(folder) > 0
-    assert variant_folder(folder, None) == made
+    assert _runs(folder) == made
     assert verify(made, CancelToken()) == []
     _run(made / "graph.onnx")
 

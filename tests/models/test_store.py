@@ -11,16 +11,16 @@ import pytest
 
 from lofi_daemon.backends.ace_step.backend import ace_step_backend
 from lofi_daemon.backends.musicgen.backend import musicgen_backend
+from lofi_daemon.backends.musicgen.files import MusicGenFiles
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.cli import run
-from lofi_daemon.config import load_settings
+from lofi_daemon.config import Settings, load_settings
 from lofi_daemon.errors import ModelLoadFailed, ModelNotFound
 from lofi_daemon.models import store
 from lofi_daemon.models.checksums import Checksums
-from lofi_daemon.models.manifest import load_manifest
-from tests.models.conftest import published_files
+from tests.models.conftest import ACE_STEP, published_files
 
-NAMES = [file.name for file in load_manifest("ace_step").files]
+NAMES = [file.name for file in ACE_STEP.files]
 TOKEN = CancelToken()
 
 MUSICGEN_CONFIG = json.dumps({"decoder": {}, "audio_encoder": {}})
@@ -46,7 +46,7 @@ def origin(tmp_path: Path) -> Path:
 def installed(origin: Path, tmp_path: Path) -> Path:
     """The model as `import` installs it."""
     folder = tmp_path / "model"
-    store.import_folder(load_manifest("ace_step"), origin, folder, TOKEN)
+    store.import_folder(ACE_STEP, origin, folder, TOKEN)
     return folder
 
 
@@ -114,7 +114,7 @@ def test_a_flip_that_leaves_no_trace_is_found_by_verify(
 def test_import_refuses_a_folder_that_lacks_files(origin: Path, tmp_path: Path) -> None:
     (origin / "vocoder.onnx").unlink()
     with pytest.raises(ModelNotFound, match=r"vocoder\.onnx"):
-        store.import_folder(load_manifest("ace_step"), origin, tmp_path / "model", TOKEN)
+        store.import_folder(ACE_STEP, origin, tmp_path / "model", TOKEN)
     assert not (tmp_path / "model/installed.json").exists()
 
 
@@ -122,7 +122,7 @@ def test_import_refuses_a_bundle_that_is_not_what_it_says(origin: Path, tmp_path
     files = {name: {"bytes": 60_000, "sha256": "0" * 64} for name in ("vocoder.onnx",)}
     (origin / "manifest.json").write_text(json.dumps({"interface": 1, "files": files}))
     with pytest.raises(ModelLoadFailed, match=r"vocoder\.onnx"):
-        store.import_folder(load_manifest("ace_step"), origin, tmp_path / "model", TOKEN)
+        store.import_folder(ACE_STEP, origin, tmp_path / "model", TOKEN)
     assert not (tmp_path / "model/vocoder.onnx").exists()
 
 
@@ -153,11 +153,11 @@ def test_the_other_model_is_checked_alike(tmp_path: Path) -> None:
     folder = tmp_path / "musicgen"
     origin = tmp_path / "origin"
     origin.mkdir()
-    manifest = load_manifest("musicgen")
-    for file in manifest.files:
+    published = MusicGenFiles.configured(Settings()).source()
+    for file in published.files:
         (origin / file.name).write_bytes(file.name.encode() * 1000)
     (origin / "config.json").write_text(MUSICGEN_CONFIG)
-    store.import_folder(manifest, origin, folder, TOKEN)
+    store.import_folder(published, origin, folder, TOKEN)
     backend = musicgen_backend(load_settings({"LOFI_MODEL_PATH": str(folder)}))
     assert backend.availability().error is None
     file = folder / "encodec_decode.onnx"

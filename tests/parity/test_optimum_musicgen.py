@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from lofi_daemon.backends.musicgen.continuation import Stretch
+from lofi_daemon.backends.musicgen.files import VariantName
 from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
 from lofi_daemon.backends.musicgen.tokens import Sampling, generate_tokens
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.config import VariantName
 from lofi_daemon.onnx.session import SessionSettings
 
 FIXTURE = Path(__file__).parent / "optimum_musicgen"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lofi_daemon.backends.demo.backend import BUNDLE
+from lofi_daemon.backends.demo.files import BUNDLE
 from scripts.train_demo.seams import held_chord, largest_deviations, through_decoder
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidParams
+from lofi_daemon.models.model_files import ModelFiles
 from lofi_daemon.parameters import Options, parse
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ class Understood:
 class BackendInfo:
     """What never changes about a backend while the daemon runs.
 
-    `options` declares what it takes beyond prompt, duration and seed.
+    `options` declares what it takes beyond prompt, duration and seed; `files` where the model comes
+    from and lies, for a backend that has one.
     `understand` says what it reads from a prompt, quickly; None: the model alone knows.
     """
 
@@ -130,6 +132,7 @@ class BackendInfo:
     max_duration_sec: float
     options: type[Options] = Options
     full_model: bool = True
+    files: ModelFiles[Any] | None = None
     understand: Callable[[str], Understood] | None = None
 
     def understood(self, prompt: str) -> Understood | None:

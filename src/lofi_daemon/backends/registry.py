@@ -19,6 +19,7 @@ from lofi_daemon.errors import (
     InvalidBackend,
     ModelLoadFailed,
 )
+from lofi_daemon.models.model_files import ModelFiles
 
 # In order of preference: where nobody names a backend, the first installed full model is taken.
 FACTORIES: Mapping[str, Callable[[Settings], Backend]] = {
@@ -50,23 +51,24 @@ class Choice:
 
 
 class Registry:
-    """All backends, made on first use; making one loads nothing."""
+    """All backends; making one loads nothing."""
 
     def __init__(
         self,
         settings: Settings,
         factories: Mapping[str, Callable[[Settings], Backend]] = FACTORIES,
     ) -> None:
-        """Raises ConfigurationError when the configured backend is unknown."""
+        """Raises ConfigurationError when the configured backend is unknown, or what is configured
+        for one of them is wrong."""
         self._settings = settings
         self._factories = factories
-        self._made: dict[str, Backend] = {}
         self._models: dict[type[Any], type[Any]] = {}
         if settings.backend is not None and settings.backend not in factories:
             raise ConfigurationError(
                 f"LOFI_BACKEND={settings.backend:.80}: there is no such backend; "
                 f"known are {', '.join(factories)}."
             )
+        self._made = {name: factory(settings) for name, factory in factories.items()}
 
     def __iter__(self) -> Iterator[Backend]:
         return iter([self.get(name) for name in self._factories])
@@ -86,6 +88,24 @@ class Registry:
         if name not in self._made:
             self._made[name] = self._factories[name](self._settings)
         return self._made[name]
+
+    def files(self, name: str) -> ModelFiles[Any]:
+        """The files of a model that can be downloaded. Raises InvalidBackend, naming those."""
+        files = self.get(name).info.files
+        if files is None or files.published is None:
+            known = self.downloadable
+            raise InvalidBackend(
+                f"There is nothing to download for '{name[:64]}'.",
+                hint=f"Models that can be downloaded are {', '.join(known)}.",
+                known=known,
+            )
+        return files
+
+    @property
+    def downloadable(self) -> list[str]:
+        """The names of the backends whose models can be downloaded."""
+        files = [backend.info.files for backend in self]
+        return [each.type for each in files if each is not None and each.published is not None]
 
     def taking_options(self, model: type[SoundT]) -> type[SoundT]:
         """`model` with every backend's options beside its own fields; made once."""

@@ -9,27 +9,21 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from lofi_daemon import __version__
-from lofi_daemon.backends.demo.backend import BUNDLE
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.files.documents import read_document
 from lofi_daemon.memory import available_memory, total_memory
-from lofi_daemon.models.manifest import DOWNLOADABLE, load_manifest
+from lofi_daemon.models.documents import MANIFEST
+from lofi_daemon.models.model_files import ModelFiles
 from lofi_daemon.onnx.devices import choose_device
 from lofi_daemon.presets import load_presets
 from lofi_daemon.text import say
 from lofi_daemon.tracks import TrackCache
 
-# Sizes of the published files, for models that are not here yet. The Hub's list, read when a
-# download starts, has the exact number.
-PUBLISHED_BYTES = {
-    "ace_step_15": 9_300_000_000,
-    "ace_step": 11_500_000_000,
-    "musicgen": 1_900_000_000,
-}
 WORKING_BYTES = 500_000_000
 """What a track of a few minutes needs besides the weights, roughly."""
 
@@ -120,43 +114,39 @@ def _onnxruntime() -> tuple[str | None, list[str], str | None]:
 
 
 def _backends(settings: Settings) -> list[BackendDiagnosis]:
-    folders = {
-        "ace_step_15": settings.ace_step_15_folder,
-        "ace_step": settings.ace_step_folder,
-        "musicgen": settings.musicgen_folder,
-        "demo": BUNDLE,
-    }
     diagnoses: list[BackendDiagnosis] = []
-    for backend in Registry(settings):
-        info, available = backend.info, backend.availability()
-        folder = folders[info.type]
-        disk = _size(folder) if available.installed else PUBLISHED_BYTES.get(info.type, 0)
+    for choice in Registry(settings).survey():
+        info, available = choice.backend.info, choice.availability
+        files = info.files
+        if files is None:
+            continue
+        disk = _size(files.folder) if available.installed else files.published_bytes
         diagnoses.append(
             BackendDiagnosis(
                 type=info.type,
                 name=info.name,
                 installed=available.installed,
                 error=available.error,
-                folder=str(folder),
-                licence=_licence(info.type, folder),
+                folder=str(files.folder),
+                licence=_licence(files),
                 disk_bytes=disk,
                 memory_bytes=available.memory_bytes or disk + WORKING_BYTES,
-                free_bytes=_free_bytes(folder),
+                free_bytes=_free_bytes(files.folder),
             )
         )
     return diagnoses
 
 
-def _licence(backend: str, folder: Path) -> str | None:
+def _licence(files: ModelFiles[Any]) -> str | None:
     """Of the bundle's own manifest, else of the published model."""
-    manifest = folder / "manifest.json"
+    manifest = files.folder / MANIFEST
     try:
         licence = read_document(manifest).get("licence")
     except (OSError, ValueError, AttributeError):
         licence = None  # not there, or a broken bundle: the backend's own error says so
     if isinstance(licence, str):
         return licence
-    return str(load_manifest(backend).licence) if backend in DOWNLOADABLE else None
+    return files.licence
 
 
 def _size(folder: Path) -> int:

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from lofi_daemon.backends.registry import Registry
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import (
@@ -15,10 +17,9 @@ from lofi_daemon.errors import (
     ModelLoadFailed,
     ModelNotFound,
 )
-from lofi_daemon.models import store, variants
-from lofi_daemon.models.catalogue import CatalogueEntry, find_model
-from lofi_daemon.models.manifest import DOWNLOADABLE
-from lofi_daemon.models.variants import Variant, variant_repair
+from lofi_daemon.models import store
+from lofi_daemon.models.file_set import FileSet, PrecisionName
+from lofi_daemon.models.model_files import ModelFiles
 from lofi_daemon.terminal.streams import can_draw
 from lofi_daemon.text import say, shown
 
@@ -28,7 +29,7 @@ ShowShare = Callable[[str, float], None]
 
 
 def add_download_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", choices=DOWNLOADABLE)
+    parser.add_argument("model", choices=_known().downloadable)
     parser.add_argument("--yes", action="store_true", help="do not ask before downloading")
     parser.add_argument(
         "--repository",
@@ -38,12 +39,12 @@ def add_download_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_import_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", choices=DOWNLOADABLE)
+    parser.add_argument("model", choices=_known().downloadable)
     parser.add_argument("folder", type=Path, help="the folder that holds the model's files")
 
 
 def add_verify_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", choices=DOWNLOADABLE)
+    parser.add_argument("model", choices=_known().downloadable)
 
 
 def download_model(settings: Settings, options: argparse.Namespace) -> int:
@@ -53,50 +54,52 @@ def download_model(settings: Settings, options: argparse.Namespace) -> int:
     check_environment()
     from lofi_daemon.models.download import download, megabytes, plan_download
 
-    entry = find_model(settings, options.model, options.repository)
+    files = Registry(settings).files(options.model)
     token = CancelToken()
-    say(f"Asking the Hub for {entry.manifest.title} ...", file=sys.stderr)
-    plan = plan_download(entry.manifest, entry.folder, token)
-    say(f"{entry.manifest.title} from {plan.manifest.source}")
-    say(f"Licence of the weights: {entry.manifest.licence}")
+    published = files.source(options.repository)
+    say(f"Asking the Hub for {published.title} ...", file=sys.stderr)
+    plan = plan_download(published, files.folder, token)
+    say(f"{published.title} from {published.source}")
+    say(f"Licence of the weights: {published.licence}")
     say(f"To fetch: {megabytes(plan.bytes_to_fetch)} of {megabytes(plan.bytes_total)}", end="")
-    say(f" into {entry.folder}")
+    say(f" into {files.folder}")
     if plan.bytes_to_fetch and not (options.yes or _agreed()):
         return 1
     with share_display() as show:
         download(
             plan,
-            entry.folder,
+            files.folder,
             lambda progress: show(
                 f"{progress.component}: {progress.file_name}",
                 progress.bytes_downloaded / max(1, progress.bytes_total),
             ),
             token,
         )
-    _prepare(settings, entry, token)
-    say(f"{entry.manifest.title} is complete in {entry.folder}")
+    _prepare(files, token)
+    say(f"{published.title} is complete in {files.folder}")
     return 0
 
 
 def import_model(settings: Settings, options: argparse.Namespace) -> int:
     """Copy a model's files from a folder into its place. Raises LofiError."""
-    entry = find_model(settings, options.model)
+    files = Registry(settings).files(options.model)
+    published = files.source()
     try:
         with share_display() as show:
             store.import_folder(
-                entry.manifest,
+                published,
                 options.folder,
-                entry.folder,
+                files.folder,
                 CancelToken(),
                 lambda name, done, total: show(name, done / max(1, total)),
             )
-        _prepare(settings, entry, CancelToken())
+        _prepare(files, CancelToken())
     except OSError as error:
         raise ModelDownloadFailed(
-            f"{options.folder} cannot be copied to {entry.folder}: {error.strerror or error}",
+            f"{options.folder} cannot be copied to {files.folder}: {error.strerror or error}",
             hint="Check permissions and free space.",
         ) from error
-    say(f"{entry.manifest.title} is complete in {entry.folder}")
+    say(f"{published.title} is complete in {files.folder}")
     return 0
 
 
@@ -105,10 +108,10 @@ def verify_model(settings: Settings, options: argparse.Namespace) -> int:
 
     Raises LofiError.
     """
-    entry = find_model(settings, options.model)
-    folder = _folder_in_use(settings, entry)
+    files = Registry(settings).files(options.model)
+    folder = files.running_folder()
     if not store.expected_files(folder):
-        raise _nothing_to_compare(entry)
+        raise _nothing_to_compare(files)
     with share_display() as show:
         problems = store.verify(
             folder,
@@ -116,14 +119,10 @@ def verify_model(settings: Settings, options: argparse.Namespace) -> int:
             on_file=lambda name, done, total: show(name, done / max(1, total)),
         )
     if problems:
-        repair = (
-            store.repair_command(options.model)
-            if folder == entry.folder
-            else variant_repair(options.model, folder)
-        )
+        repair = files.repair(None if folder == files.folder else files.choose())
         say(store.describe(folder, problems, repair), file=sys.stderr)
         return 1
-    say(f"{entry.manifest.title} is whole in {folder}")
+    say(f"{files.source().title} is whole in {folder}")
     return 0
 
 
@@ -166,16 +165,18 @@ def _agreed() -> bool:
         return False
 
 
-def _nothing_to_compare(entry: CatalogueEntry) -> ModelNotFound:
+def _nothing_to_compare(files: ModelFiles[Any]) -> ModelNotFound:
     return ModelNotFound(
-        f"Nothing says how the files in {entry.folder} should be.",
-        hint=f"`lofi-daemon download {entry.manifest.model}` compares them with the Hub's, "
+        f"Nothing says how the files in {files.folder} should be.",
+        hint=f"`lofi-daemon download {files.type}` compares them with the Hub's, "
         "and fetches what is missing or differs.",
     )
 
 
 def add_quantize_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", choices=tuple(MAKERS))
+    known = _known()
+    smaller = [name for name in known.downloadable if known.files(name).smaller]
+    parser.add_argument("model", choices=smaller)
     parser.add_argument("--bits", type=int, choices=(8, 4), required=True)
     parser.add_argument(
         "--replace", action="store_true", help="delete the original files when it is done"
@@ -184,114 +185,51 @@ def add_quantize_flags(parser: argparse.ArgumentParser) -> None:
 
 def quantize(settings: Settings, options: argparse.Namespace) -> int:
     """Make a smaller set of files of an installed model. Raises LofiError."""
-    folder = find_model(settings, options.model).folder
+    files = Registry(settings).files(options.model)
     token = CancelToken()
-    store.raise_if_damaged(folder, store.repair_command(options.model), token)
-    variant: variants.Variant = "int8" if options.bits == 8 else "int4"
-    try:
-        with share_display() as show:
-            made = MAKERS[options.model](settings, folder, variant, show, token)
-    except OSError as error:
-        raise ModelLoadFailed(
-            f"{error.filename or folder} cannot be written: {error.strerror or error}",
-            hint="Free some space and ask again; it goes on where it stopped.",
-        ) from error
-    facts = variants.describe(made)
-    say(f"{facts.model_version} is complete in {made}: {facts.bytes / 1e9:.2f} GB")
-    variable = f"{options.model.upper()}_VARIANT"
+    precision: PrecisionName = "int8" if options.bits == 8 else "int4"
+    store.raise_if_damaged(files.folder, files.repair(), token)
+    wanted = files.smaller_set(precision)
+    with _making(wanted) as show:
+        made = files.prepare(wanted, show, token)
+    _tell(made, "complete")
     if options.replace:
-        say(f"The original files are deleted: {variants.remove_original(folder) / 1e9:.2f} GB")
-    elif getattr(settings, variable.lower()) != variant:
-        say(f"It is used where LOFI_{variable}={variant} is set.")
+        say(f"The original files are deleted: {store.remove_original(files.folder) / 1e9:.2f} GB")
+    elif files.choose() != made:
+        say(f"It is used where {files.variable('variant')}={precision} is set.")
     return 0
 
 
-def _make_ace_step(
-    settings: Settings, folder: Path, variant: Variant, show: ShowShare, cancel: CancelToken
-) -> Path:
-    from lofi_daemon.models.quantize.model import QuantizeOptions, quantize_model
-
-    return quantize_model(folder, variant, QuantizeOptions(threads=settings.threads), show, cancel)
-
-
-def _make_musicgen(
-    settings: Settings, folder: Path, variant: Variant, show: ShowShare, cancel: CancelToken
-) -> Path:
-    from lofi_daemon.backends.musicgen.forms import make_variant
-    from lofi_daemon.onnx.session import SessionSettings
-
-    def on_fraction(fraction: float) -> None:
-        show("decoder.onnx", fraction)
-
-    session = SessionSettings(threads=settings.threads)
-    return make_variant(folder, variant, session, on_fraction, cancel).folder
-
-
-def _make_ace_step_15(
-    settings: Settings, folder: Path, variant: Variant, show: ShowShare, cancel: CancelToken
-) -> Path:
-    from lofi_daemon.backends.ace_step_15.sets import make
-
-    return make(folder, variant, settings.threads, show, cancel)
-
-
-def _prepare_ace_step_15(
-    settings: Settings, folder: Path, show: ShowShare, cancel: CancelToken
-) -> Path:
-    from lofi_daemon.backends.ace_step_15.sets import ensure
-
-    repair = store.repair_command("ace_step_15")
-    wanted = settings.ace_step_15_variant
-    return ensure(folder, wanted, settings.threads, show, cancel, repair=repair)
-
-
-def _prepare(settings: Settings, entry: CatalogueEntry, cancel: CancelToken) -> None:
+def _prepare(files: ModelFiles[Any], cancel: CancelToken) -> None:
     """Make what runs of what was downloaded, for a model that is not run as it is published."""
-    prepare = PREPARE.get(entry.manifest.model)
-    if prepare is None:
-        return
-    with share_display() as show:
-        folder = prepare(settings, entry.folder, show, cancel)
-    facts = variants.describe(folder)
-    say(f"{facts.model_version} is made of it in {folder}: {facts.bytes / 1e9:.2f} GB")
+    chosen = files.choose()
+    if chosen is not None and not files.is_made(chosen):
+        with _making(chosen) as show:
+            made = files.prepared(show, cancel)
+        if made is not None and made.folder != files.folder:
+            _tell(made, "made of it")
 
 
-def _ace_step_folder(settings: Settings, folder: Path) -> Path:
-    return variants.variant_folder(folder, settings.ace_step_variant)
+@contextmanager
+def _making(wanted: FileSet) -> Generator[ShowShare]:
+    try:
+        with share_display() as show:
+            yield show
+    except OSError as error:
+        raise ModelLoadFailed(
+            f"{error.filename or wanted.folder} cannot be written: {error.strerror or error}",
+            hint="Free some space and ask again; it goes on where it stopped.",
+        ) from error
 
 
-def _ace_step_15_folder(settings: Settings, folder: Path) -> Path:
-    from lofi_daemon.backends.ace_step_15.sets import find_set
-
-    repair = store.repair_command("ace_step_15")
-    found = find_set(folder, settings.ace_step_15_variant, repair)
-    return folder if found is None or not found.made else found.folder
+def _tell(made: FileSet, what: str) -> None:
+    size = sum(facts.bytes for facts in store.expected_files(made.folder).values())
+    say(f"{made.version} is {what} in {made.folder}: {size / 1e9:.2f} GB")
 
 
-def _musicgen_folder(settings: Settings, folder: Path) -> Path:
-    from lofi_daemon.backends.musicgen.forms import chosen_form
-
-    return chosen_form(folder, settings.device, settings.musicgen_variant).installed
-
-
-def _folder_in_use(settings: Settings, entry: CatalogueEntry) -> Path:
-    """Where the files lie that would run."""
-    return FOLDERS_IN_USE[entry.manifest.model](settings, entry.folder)
-
-
-MakeVariant = Callable[[Settings, Path, Variant, ShowShare, CancelToken], Path]
-Prepare = Callable[[Settings, Path, ShowShare, CancelToken], Path]
-MAKERS: dict[str, MakeVariant] = {
-    "ace_step_15": _make_ace_step_15,
-    "ace_step": _make_ace_step,
-    "musicgen": _make_musicgen,
-}
-PREPARE: dict[str, Prepare] = {"ace_step_15": _prepare_ace_step_15}
-FOLDERS_IN_USE: dict[str, Callable[[Settings, Path], Path]] = {
-    "ace_step_15": _ace_step_15_folder,
-    "ace_step": _ace_step_folder,
-    "musicgen": _musicgen_folder,
-}
+def _known() -> Registry:
+    """The backends there are, whatever is configured for them."""
+    return Registry(Settings())
 
 
 def _told(action: Action) -> Action:

@@ -1,4 +1,6 @@
-"""The download process: `python -m lofi_daemon.models MODEL FOLDER [REPOSITORY]`.
+"""The download process: `python -m lofi_daemon.models PUBLISHED FOLDER [REPOSITORY]`.
+
+PUBLISHED is the path of the document that says what there is to download.
 
 A process of its own can be stopped at any instant, in the middle of a stalled connection too, and
 keeps network and hashing out of the daemon. It writes one JSON object a line: the progress, then
@@ -18,11 +20,11 @@ from typing import Any
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import LofiError
 from lofi_daemon.models.hub import check_environment
-from lofi_daemon.models.manifest import from_source, load_manifest, parse_source
+from lofi_daemon.models.published import from_source, parse_source, read_published
 from lofi_daemon.text import show_log
 
 
-def main(model: str, folder: str, repository: str | None = None) -> None:
+def main(document: str, folder: str, repository: str | None = None) -> None:
     # What a library prints goes to the log, so that every line on stdout is ours.
     output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -37,10 +39,10 @@ def main(model: str, folder: str, repository: str | None = None) -> None:
         check_environment()
         from lofi_daemon.models.download import download, plan_download
 
-        manifest = load_manifest(model)
+        published = read_published(Path(document))
         if repository is not None:
-            manifest = from_source(manifest, parse_source(repository))
-        plan = plan_download(manifest, Path(folder), token)
+            published = from_source(published, parse_source(repository))
+        plan = plan_download(published, Path(folder), token)
         download(plan, Path(folder), lambda done: tell({"progress": asdict(done)}), token)
         tell({"complete": True})
     except LofiError as error:

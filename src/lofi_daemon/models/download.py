@@ -24,7 +24,7 @@ from lofi_daemon.files.documents import read_text
 from lofi_daemon.files.names import inside
 from lofi_daemon.models.checksums import Checksums
 from lofi_daemon.models.documents import MANIFEST, write_document
-from lofi_daemon.models.manifest import ModelFile, ModelManifest, Source, load_manifest
+from lofi_daemon.models.published import ModelFile, Published, Source
 from lofi_daemon.models.store import (
     DOWNLOAD_FOLDER,
     FileFacts,
@@ -73,7 +73,7 @@ OnProgress = Callable[[DownloadProgress], None]
 class Plan:
     """What a download will bring. whole: names of files that are here already."""
 
-    manifest: ModelManifest
+    published: Published
     commit: str
     files: tuple[tuple[ModelFile, RemoteFile], ...]
     whole: frozenset[str]
@@ -85,7 +85,7 @@ class Plan:
 
 
 def plan_download(
-    manifest: ModelManifest,
+    published: Published,
     folder: Path,
     cancel: CancelToken,
     *,
@@ -98,18 +98,20 @@ def plan_download(
     Raises ModelDownloadFailed, ModelLoadFailed (a broken record), Cancelled.
     """
     try:
-        return _plan(manifest, folder, cancel, retries)
+        return _plan(published, folder, cancel, retries)
     except OSError as error:
         raise cannot_write(error, folder) from error
 
 
-def _plan(manifest: ModelManifest, folder: Path, cancel: CancelToken, retries: Retries) -> Plan:
-    commit = _commit_begun(folder, manifest.source)
-    expected = manifest.files or _listed_files(manifest, folder, commit, cancel, retries)
+def _plan(published: Published, folder: Path, cancel: CancelToken, retries: Retries) -> Plan:
+    commit = _commit_begun(folder, published.source)
+    expected = published.files
+    if published.elsewhere:
+        expected = _listed_files(published, folder, commit, cancel, retries)
     files: list[tuple[ModelFile, RemoteFile]] = []
     for file in expected:
         cancel.raise_if_cancelled()
-        remote = describe_remote(manifest.source, file.source_path, commit, retries)
+        remote = describe_remote(published.source, file.source_path, commit, retries)
         commit = remote.commit
         _compare(file, remote)
         files.append((file, remote))
@@ -121,7 +123,7 @@ def _plan(manifest: ModelManifest, folder: Path, cancel: CancelToken, retries: R
         for file, remote in files
         if file.name not in whole and not _is_whole(staging / file.name, remote, cancel)
     )
-    return Plan(manifest, commit, tuple(files), frozenset(whole), missing)
+    return Plan(published, commit, tuple(files), frozenset(whole), missing)
 
 
 def download(
@@ -145,16 +147,16 @@ def download(
             _check_space(plan, folder)
             facts = _fetch_all(plan, folder, _Tally(plan, on_progress), cancel, retries)
             record = InstalledRecord(
-                model=plan.manifest.model,
-                source=str(plan.manifest.source.model_copy(update={"revision": plan.commit})),
-                licence=str(plan.manifest.licence),
+                model=plan.published.model,
+                source=str(plan.published.source.model_copy(update={"revision": plan.commit})),
+                licence=str(plan.published.licence),
                 files=facts,
             )
             put_in_place(folder, record, staging, Checksums())
             return record
     except Timeout as error:
         raise ModelDownloadFailed(
-            f"Another process is downloading {plan.manifest.title} into {folder}.",
+            f"Another process is downloading {plan.published.title} into {folder}.",
             hint="Wait for it, or stop it.",
         ) from error
     except OSError as error:
@@ -230,7 +232,7 @@ class _Tally:
 
 
 def _listed_files(
-    manifest: ModelManifest,
+    published: Published,
     folder: Path,
     commit: str | None,
     cancel: CancelToken,
@@ -239,10 +241,9 @@ def _listed_files(
     """The files that the source's own manifest.json lists, itself among them."""
     document = ModelFile(name=MANIFEST, component="manifest")
     try:
-        remote = describe_remote(manifest.source, document.name, commit, retries)
+        remote = describe_remote(published.source, document.name, commit, retries)
     except NotAtSource:
-        known = load_manifest(manifest.model).files
-        return tuple(ModelFile(name=file.name, component=file.component) for file in known)
+        return published.files
     if remote.bytes > MAX_MANIFEST_BYTES:
         raise ModelDownloadFailed(
             f"{remote.path} at {remote.source} has {megabytes(remote.bytes)}: it is no manifest.",
@@ -304,7 +305,7 @@ def _commit_begun(folder: Path, source: Source) -> str | None:
 
 
 def _remember_commit(staging: Path, plan: Plan) -> None:
-    source = plan.manifest.source.model_copy(update={"revision": plan.commit})
+    source = plan.published.source.model_copy(update={"revision": plan.commit})
     write_document(staging / _BEGUN, str(source))
 
 
@@ -323,7 +324,7 @@ def _check_space(plan: Plan, folder: Path) -> None:
     needed = round(plan.bytes_to_fetch * (1.0 + SPARE_SHARE))
     if plan.bytes_to_fetch and free < needed:
         raise ModelDownloadFailed(
-            f"{plan.manifest.title} needs {megabytes(needed)} in {folder}, "
+            f"{plan.published.title} needs {megabytes(needed)} in {folder}, "
             f"where {megabytes(free)} are free.",
             hint="Free some space, or choose another folder; what has arrived is kept.",
             needed_bytes=needed,

@@ -29,7 +29,7 @@ from lofi_daemon.models.documents import (
     read_checked,
     write_document,
 )
-from lofi_daemon.models.manifest import ModelManifest
+from lofi_daemon.models.published import Published
 
 # Downloads grow in here, out of the way of whoever looks for model files.
 DOWNLOAD_FOLDER = ".download"
@@ -161,7 +161,7 @@ def raise_if_damaged(folder: Path, repair: str, cancel: CancelToken) -> None:
 
 
 def import_folder(
-    manifest: ModelManifest,
+    published: Published,
     origin: Path,
     folder: Path,
     cancel: CancelToken,
@@ -169,18 +169,18 @@ def import_folder(
 ) -> InstalledRecord:
     """Copy a model from a local folder, check it against what is known of it, and record it.
 
-    The origin must hold every file of the manifest under its installed name, or be a bundle whose
+    The origin must hold every published file under its installed name, or be a bundle whose
     manifest.json lists its files. Raises ModelNotFound, ModelLoadFailed, OSError, Cancelled.
     """
     known = expected_files(origin)
-    names = list(known) or [file.name for file in manifest.files]
+    names = list(known) or [file.name for file in published.files]
     if MANIFEST not in names and exists(origin / MANIFEST):
         names.append(MANIFEST)
     missing = [name for name in names if not (origin / name).is_file()]
     if missing:
         raise ModelNotFound(
             f"{origin} has no {', '.join(missing)}.",
-            hint=f"Name the folder that holds all files of {manifest.title}.",
+            hint=f"Name the folder that holds all files of {published.title}.",
         )
     checksums = Checksums()
     staging = folder / DOWNLOAD_FOLDER
@@ -205,9 +205,9 @@ def import_folder(
             )
         done += sizes[name]
     record = InstalledRecord(
-        model=manifest.model,
+        model=published.model,
         source=f"imported from {origin.absolute()}",
-        licence=str(manifest.licence),
+        licence=str(published.licence),
         files=facts,
     )
     put_in_place(folder, record, staging, checksums)
@@ -239,6 +239,29 @@ def put_in_place(
     for each in folders:
         sync_folder(each)
     shutil.rmtree(staging, ignore_errors=True)
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether all files of a model lie here, as far as can be seen from their names."""
+    try:
+        names = list(expected_files(folder)) or [path.name for path in folder.glob("*.onnx")]
+    except ModelLoadFailed:
+        return True  # there, but broken: loading it says how
+    return bool(names) and all((folder / name).is_file() for name in names)
+
+
+def remove_original(folder: Path) -> int:
+    """Delete a model's own files, the sets inside its folder staying; how many bytes that frees."""
+    freed = 0
+    record = read_record(folder)
+    inside_it = [folder / name for name in record.files] if record is not None else []
+    inside_it = [path for path in inside_it if folder.resolve() in path.resolve().parents]
+    for path in {*folder.iterdir(), *inside_it}:
+        if path.is_file():
+            if path.stat().st_nlink == 1:
+                freed += path.stat().st_size
+            path.unlink()
+    return freed
 
 
 def exists(path: Path) -> bool:

@@ -35,7 +35,7 @@ from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelDownloadFailed
 from lofi_daemon.models.checksums import hash_file, hash_git_blob
 from lofi_daemon.models.client import LIMIT, watch_downloads
-from lofi_daemon.models.manifest import Source
+from lofi_daemon.models.published import Source
 
 log = logging.getLogger(__name__)
 

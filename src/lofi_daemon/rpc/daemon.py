@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.jobs.jobs import Jobs
-from lofi_daemon.models.downloads import Downloads
+from lofi_daemon.models.download_processes import DownloadProcesses
 from lofi_daemon.player.playback import Playback
 from lofi_daemon.rpc.notifications import Notifier
 from lofi_daemon.rpc.sharing import Sharing
@@ -27,7 +27,7 @@ class Daemon:
     playback: Playback
     station: Station
     notifier: Notifier
-    downloads: Downloads
+    downloads: DownloadProcesses
     sharing: Sharing | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -18,7 +18,7 @@ from lofi_daemon.backends.registry import FACTORIES, Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import LofiError
 from lofi_daemon.jobs.jobs import Jobs
-from lofi_daemon.models.downloads import Downloads
+from lofi_daemon.models.download_processes import DownloadProcesses
 from lofi_daemon.player.events import PlaybackEnded
 from lofi_daemon.player.playback import Playback
 from lofi_daemon.rpc.daemon import Daemon
@@ -91,7 +91,7 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
         playback=playback,
         station=Station(jobs, playback, tracks, registry),
         notifier=notifier,
-        downloads=Downloads(partial(tell_of_download, notifier)),
+        downloads=DownloadProcesses(partial(tell_of_download, notifier)),
         stopping=stopping,
     )
     daemon.jobs.subscribe(daemon.notifier.tell_of_job)

@@ -24,7 +24,14 @@ from lofi_daemon.sound.clip import AudioClip
 
 def backend_in(folder: Path, **settings: Any) -> AceStep15Backend:
     return ace_step_15_backend(
-        Settings(ace_step_15_folder=folder, ace_step_15_variant="fp32", threads=2, **settings)
+        Settings(
+            backend_variables={
+                "LOFI_ACE_STEP_15_MODEL_PATH": str(folder),
+                "LOFI_ACE_STEP_15_VARIANT": "fp32",
+            },
+            threads=2,
+            **settings,
+        )
     )
 
 

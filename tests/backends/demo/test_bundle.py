@@ -11,7 +11,8 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from lofi_daemon.backends.demo.backend import BUNDLE, COMPOSERS, compose_score, demo_backend
+from lofi_daemon.backends.demo.backend import COMPOSERS, compose_score, demo_backend
+from lofi_daemon.backends.demo.files import BUNDLE
 from lofi_daemon.backends.demo.plan import compose
 from lofi_daemon.backends.demo.prompt import Understanding
 from lofi_daemon.backends.demo.score import (

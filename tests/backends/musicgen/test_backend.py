@@ -25,7 +25,8 @@ REQUEST = GenerationRequest("lofi piano", 5.0, seed=3)
 
 
 def backend(folder: Path, device: DeviceName = "cpu") -> MusicGenBackend:
-    return musicgen_backend(Settings(musicgen_folder=folder, threads=1, device=device))
+    variables = {"LOFI_MUSICGEN_MODEL_PATH": str(folder)}
+    return musicgen_backend(Settings(backend_variables=variables, threads=1, device=device))
 
 
 def loaded(folder: Path) -> MusicGenBackend:

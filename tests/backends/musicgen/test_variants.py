@@ -11,12 +11,12 @@ import pytest
 
 from lofi_daemon.backends.musicgen import forms
 from lofi_daemon.backends.musicgen.backend import MusicGenBackend, musicgen_backend
+from lofi_daemon.backends.musicgen.files import VariantName
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.cli import run
-from lofi_daemon.config import Settings, VariantName
+from lofi_daemon.config import Settings
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.onnx.external_weights import read_model, write_model
-from lofi_daemon.onnx.session import SessionSettings
 from tests import tiny_musicgen
 from tests.backends.musicgen.test_backend import make_unrecognisable
 
@@ -30,7 +30,10 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def backend(folder: Path, variant: VariantName | None) -> MusicGenBackend:
-    return musicgen_backend(Settings(musicgen_folder=folder, musicgen_variant=variant, threads=1))
+    variables = {"LOFI_MUSICGEN_MODEL_PATH": str(folder)}
+    if variant is not None:
+        variables["LOFI_MUSICGEN_VARIANT"] = variant
+    return musicgen_backend(Settings(backend_variables=variables, threads=1))
 
 
 def version(folder: Path, variant: VariantName | None) -> str | None:
@@ -88,9 +91,7 @@ def test_an_export_in_one_precision_is_not_another(tmp_path: Path) -> None:
     assert error is not None
     assert "holds MusicGen in fp32 only" in error
     with pytest.raises(ModelLoadFailed, match=r"has no decoder_model\.onnx"):
-        forms.make_variant(
-            folder, "int4", SessionSettings(threads=1), lambda fraction: None, CancelToken()
-        )
+        forms.planned_form(folder, "int4")
 
 
 def test_what_does_not_fit_is_refused_with_both_numbers(

@@ -15,8 +15,9 @@ from lofi_daemon.backends.ace_step_15.bundle import (
     TRANSFORMER,
     Manifest,
 )
+from lofi_daemon.backends.ace_step_15.files import AceStep15Files
 from lofi_daemon.backends.ace_step_15.options import AceStep15Options
-from lofi_daemon.backends.ace_step_15.sets import FileSet, PrecisionName, ensure, find_set
+from lofi_daemon.backends.ace_step_15.sets import FileSet, ensure, find_set
 from lofi_daemon.backends.checks import check_duration, check_memory, memory_remedy
 from lofi_daemon.backends.kit.files import FolderState, folder_state
 from lofi_daemon.backends.protocol import (
@@ -32,13 +33,13 @@ from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelLoadFailed, ModelNotFound
 from lofi_daemon.memory import available_memory
 from lofi_daemon.models import store
+from lofi_daemon.models.file_set import PrecisionName
 
 if TYPE_CHECKING:
     from lofi_daemon.backends.ace_step_15.pipeline import AceStep15Pipeline
     from lofi_daemon.config import Settings
     from lofi_daemon.sound.clip import AudioClip
 
-TITLE = "ACE-Step 1.5"
 PHASES: Mapping[str, tuple[str, ...]] = {
     "encoding": (TOKEN_EMBEDDINGS, TEXT_ENCODER, CONDITION_ENCODER),
     "diffusing": (TRANSFORMER,),
@@ -176,21 +177,23 @@ class AceStep15Backend:
 
 def ace_step_15_backend(settings: Settings) -> AceStep15Backend:
     """ACE-Step 1.5, from the configured folder."""
+    files = AceStep15Files.configured(settings)
     return AceStep15Backend(
         BackendInfo(
-            type="ace_step_15",
-            name=TITLE,
+            type=files.type,
+            name=files.title,
             sample_rate=48000,
             min_duration_sec=5.0,
             max_duration_sec=600.0,
             options=AceStep15Options,
             understand=_understood,
+            files=files,
         ),
-        settings.ace_step_15_folder,
-        precision=settings.ace_step_15_variant,
-        device=settings.device,
-        threads=settings.threads,
-        repair=store.repair_command("ace_step_15"),
+        files.folder,
+        precision=files.configuration.variant,
+        device=files.device,
+        threads=files.threads,
+        repair=files.repair(),
     )
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from lofi_daemon.backends.ace_step_15.bundle import FILES, MANIFEST, Manifest, read_manifest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.models import store
+from lofi_daemon.models.file_set import PrecisionName
 
-PrecisionName = Literal["int8", "int4", "fp16", "fp32"]
 PRECISIONS: tuple[PrecisionName, ...] = ("int8", "int4", "fp16", "fp32")
 MODEL = "acestep-v15-turbo"
 # One file of each layout that tells it; everything else is checked when it is read.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lofi_daemon.backends.demo.files import DemoFiles
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.kit.mel_diffusion.backend import BundleBackend
 from lofi_daemon.backends.protocol import BackendInfo, GenerationRequest, Understood
@@ -14,27 +14,24 @@ if TYPE_CHECKING:
     from lofi_daemon.backends.kit.mel_diffusion.context import LyricIds
     from lofi_daemon.config import Settings
 
-BUNDLE = Path(__file__).parent / "bundle"
-
 
 def demo_backend(settings: Settings) -> BundleBackend:
     """The small model that comes with the package: always there, needs no download."""
+    files = DemoFiles.configured(settings)
     return BundleBackend(
         BackendInfo(
-            type="demo",
-            name="lofi demo (bundled)",
+            type=files.type,
+            name=files.title,
             sample_rate=48000,
             min_duration_sec=5.0,
             max_duration_sec=240.0,
             options=DiffusionOptions,
             full_model=False,
             understand=_understood,
+            files=files,
         ),
-        BUNDLE,
-        device="cpu",  # so small that moving data to another device costs more than it saves
-        threads=settings.threads,
+        files,
         compose=compose_score,
-        repair="Install lofi-daemon again: these files are part of the package.",
     )
 
 

@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from lofi_daemon.config import SchedulerName
 from lofi_daemon.errors import (
     InvalidGuidanceScale,
     InvalidInferenceSteps,
@@ -17,6 +16,7 @@ from lofi_daemon.errors import (
 from lofi_daemon.parameters import Options
 
 CfgType = Literal["apg", "cfg", "cfg_star"]
+SchedulerName = Literal["euler", "heun", "pingpong", "adams"]
 Quality = Literal["fast", "normal", "reference"]
 
 

@@ -16,20 +16,13 @@ from lofi_daemon.backends.checks import (
     memory_remedy,
 )
 from lofi_daemon.backends.musicgen.bundle import (
-    NATIVE_FILES,
-    PUBLISHED_FILES,
     needed_files,
     read_config,
     read_manifest,
 )
 from lofi_daemon.backends.musicgen.continuation import expected_cost, frames_for, stretches
-from lofi_daemon.backends.musicgen.forms import (
-    PRECISIONS,
-    Form,
-    chosen_form,
-    is_made,
-    native_folder,
-)
+from lofi_daemon.backends.musicgen.files import MusicGenFiles
+from lofi_daemon.backends.musicgen.forms import Form, is_made
 from lofi_daemon.backends.protocol import (
     Availability,
     BackendInfo,
@@ -40,12 +33,10 @@ from lofi_daemon.backends.protocol import (
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelNotFound
 from lofi_daemon.memory import available_memory
-from lofi_daemon.models import store
-from lofi_daemon.models.variants import variant_repair
 
 if TYPE_CHECKING:
     from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
-    from lofi_daemon.config import Settings, VariantName
+    from lofi_daemon.config import Settings
     from lofi_daemon.sound.clip import AudioClip
 
 # Seconds at reference speed: a step reads its weights from memory; loading costs as much as some
@@ -66,19 +57,10 @@ class MusicGenBackend:
     def __init__(
         self,
         info: BackendInfo,
-        folder: Path,
-        *,
-        variant: VariantName | None = None,
-        device: str = "cpu",
-        threads: int | None = None,
-        repair: str,
+        files: MusicGenFiles,
     ) -> None:
         self._info = info
-        self._model_folder = folder
-        self._variant: VariantName | None = variant
-        self._device = device
-        self._threads = threads
-        self._repair_original = repair
+        self._files = files
         self._pipeline: MusicGenPipeline | None = None
 
     @property
@@ -86,12 +68,12 @@ class MusicGenBackend:
         return self._info
 
     def _repair(self, folder: Path) -> str:
-        if folder == self._model_folder:
-            return self._repair_original
-        return variant_repair(self._info.type, folder)
+        chosen = self._files.choose()
+        at_work = chosen is not None and chosen.folder == folder
+        return self._files.repair(chosen if at_work else None)
 
     def availability(self) -> Availability:
-        return looked_at(self._model_folder, self._look)
+        return looked_at(self._files.folder, self._look)
 
     def _look(self) -> Availability:
         form = self._form()
@@ -113,12 +95,7 @@ class MusicGenBackend:
         """What runs or would run; None where there is nothing. Raises ModelLoadFailed."""
         if self._pipeline is not None:
             return self._pipeline.form
-        folder = self._model_folder
-        names = {*PUBLISHED_FILES, *NATIVE_FILES}
-        folders = (folder, *(native_folder(folder, precision) for precision in PRECISIONS))
-        if not any(store.exists(each / name) for each in folders for name in names):
-            return None
-        return chosen_form(folder, self._device, self._variant)
+        return None if self._files.choose() is None else self._files.form()
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
         check_duration(self._info, request.duration_sec)
@@ -127,7 +104,7 @@ class MusicGenBackend:
     def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
         form = self._form()
         if form is None:
-            raise ModelNotFound(f"{self._info.name} is not in {self._model_folder}.")
+            raise ModelNotFound(f"{self._info.name} is not in {self._files.folder}.")
         config = read_config(form.installed)
         precision = form.manifest.precision
         step = config.decoder.weights_per_step * BYTES_PER_WEIGHT[precision] / BYTES_PER_SECOND
@@ -149,7 +126,7 @@ class MusicGenBackend:
         if self._pipeline is not None:
             return
         form = self._form()
-        folder = self._model_folder if form is None else form.installed
+        folder = self._files.folder if form is None else form.installed
         status = self.availability()
         check_files(self._info, status, folder, self._repair(folder), cancel)
         available = available_memory()
@@ -164,9 +141,9 @@ class MusicGenBackend:
         from lofi_daemon.onnx.session import SessionSettings
 
         self._pipeline = MusicGenPipeline(
-            self._model_folder,
-            SessionSettings(device=self._device, threads=self._threads),
-            variant=self._variant,
+            self._files.folder,
+            SessionSettings(device=self._files.device, threads=self._files.threads),
+            variant=self._files.configuration.variant,
             cancel=cancel,
             on_progress=on_progress,
         )
@@ -200,17 +177,15 @@ def _memory_bytes(form: Form, folder: Path) -> int:
 
 def musicgen_backend(settings: Settings) -> MusicGenBackend:
     """MusicGen of any size, from the configured folder."""
+    files = MusicGenFiles.configured(settings)
     return MusicGenBackend(
         BackendInfo(
-            type="musicgen",
-            name="MusicGen",
+            type=files.type,
+            name=files.title,
             sample_rate=32000,
             min_duration_sec=5.0,
             max_duration_sec=120.0,
+            files=files,
         ),
-        settings.musicgen_folder,
-        variant=settings.musicgen_variant,
-        device=settings.device,
-        threads=settings.threads,
-        repair=store.repair_command("musicgen"),
+        files,
     )

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lofi_daemon.backends.musicgen.bundle import (
     MANIFEST,
@@ -25,10 +25,8 @@ from lofi_daemon.backends.musicgen.bundle import (
 )
 from lofi_daemon.backends.musicgen.refusal import forget, is_refused, refuse
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.config import VariantName
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.models import store
-from lofi_daemon.models.variants import Variant
 
 if TYPE_CHECKING:
     from lofi_daemon.onnx.session import SessionSettings
@@ -60,7 +58,7 @@ class Form:
         return self.made_of or self.folder
 
 
-def chosen_form(folder: Path, device: str = "cpu", variant: VariantName | None = None) -> Form:
+def chosen_form(folder: Path, device: str = "cpu", variant: str | None = None) -> Form:
     """The form that will run, made already or not; its manifest is read, or what will be written.
 
     device: as in LOFI_DEVICE. The native form is the processor's; another device that was asked
@@ -134,36 +132,18 @@ def make_runnable(
     return Form(folder, Manifest(), f"{size_name(read_config(folder).decoder)}-published")
 
 
-def make_variant(
-    folder: Path,
-    variant: Variant,
-    settings: SessionSettings,
-    on_fraction: Callable[[float], None],
-    cancel: CancelToken,
-) -> Form:
-    """The native form in a precision, of the published files in `folder`, now.
+def planned_form(folder: Path, precision: str) -> Form:
+    """The native form in a precision, of the published files in `folder`, made or not.
 
-    Raises ModelLoadFailed where it cannot be made, OSError, Cancelled.
+    Raises ModelLoadFailed where these are not there.
     """
-    from lofi_daemon.backends.musicgen.native.convert import NotConvertible, convert
-
     missing = missing_files(folder, Manifest())
     if missing:
         raise ModelLoadFailed(
-            f"{folder} has no {', '.join(missing)}: {variant} is made of the published files.",
+            f"{folder} has no {', '.join(missing)}: {precision} is made of the published files.",
             hint="Run `lofi-daemon download musicgen`, or export the model in that precision.",
         )
-    form = _planned_form(folder, read_config(folder).decoder, variant)
-    if not is_made(form):
-        try:
-            convert(folder, form.folder, form.manifest, settings, on_fraction, cancel)
-        except NotConvertible as reason:
-            raise ModelLoadFailed(
-                f"{variant} cannot be made of the files in {folder}: {reason}.",
-                hint="The published files run as they are; nothing needs to be done.",
-            ) from reason
-        forget(form.folder)
-    return form
+    return _planned_form(folder, read_config(folder).decoder, precision)
 
 
 def is_made(form: Form) -> bool:
@@ -192,11 +172,11 @@ def native_folder(folder: Path, precision: Precision) -> Path:
     return folder / f"native-{precision}"
 
 
-def _planned_form(folder: Path, decoder: DecoderConfig, variant: VariantName | None) -> Form:
+def _planned_form(folder: Path, decoder: DecoderConfig, variant: str | None) -> Form:
     if variant is None or variant == "original":
         precision = _native_precision(folder, decoder)
     else:
-        precision = variant
+        precision = cast("Precision", variant)
     manifest = Manifest(
         form="native",
         precision=precision,
@@ -206,7 +186,7 @@ def _planned_form(folder: Path, decoder: DecoderConfig, variant: VariantName | N
     return Form(native_folder(folder, precision), manifest, manifest.model_version, folder)
 
 
-def _made_form(folder: Path, variant: VariantName | None) -> Form | None:
+def _made_form(folder: Path, variant: str | None) -> Form | None:
     """What was made of files that are gone: the variant, or (None) the most precise there is."""
     for precision in PRECISIONS:
         made = native_folder(folder, precision)

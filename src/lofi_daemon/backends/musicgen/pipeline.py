@@ -24,7 +24,6 @@ from lofi_daemon.backends.protocol import (
     ProgressCallback,
 )
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.config import VariantName
 from lofi_daemon.onnx.session import SessionSettings
 from lofi_daemon.sound.clip import AudioClip, fade_out, join_to_length, normalise_peak
 
@@ -52,7 +51,7 @@ class MusicGenPipeline:
         settings: SessionSettings | None = None,
         *,
         form: Form | None = None,
-        variant: VariantName | None = None,
+        variant: str | None = None,
         cancel: CancelToken | None = None,
         on_progress: ProgressCallback = ignore_progress,
     ) -> None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelLoadFailed, ModelNotFound
 from lofi_daemon.models.checksums import Checksums
-from lofi_daemon.models.documents import MANIFEST, write_document
+from lofi_daemon.models.documents import MANIFEST, read_any, write_document
 from lofi_daemon.models.quantize.fastest_format import measure_formats
 from lofi_daemon.models.quantize.graph import matrix_share, quantize_graph
 from lofi_daemon.models.quantize.matrices import (
@@ -24,8 +25,7 @@ from lofi_daemon.models.quantize.matrices import (
     MIN_SINGLE_ELEMENTS,
     QuantizePlan,
 )
-from lofi_daemon.models.store import RECORD
-from lofi_daemon.models.variants import Variant, is_set, manifest_of
+from lofi_daemon.models.store import RECORD, exists, is_complete
 from lofi_daemon.onnx.external_weights import external_files, read_model
 from lofi_daemon.onnx.weight_formats import WeightFormat
 
@@ -37,6 +37,8 @@ MIN_BYTES = 100_000_000
 # of the DCAE and the vocoder.
 MIN_SHARE = 0.25
 _BEGUN = ".begun"
+# What the files say of themselves that come without a manifest.
+PUBLISHED: Mapping[str, Any] = {"interface": 1, "form": "published", "model_version": "published"}
 
 OnProgress = Callable[[str, float], None]
 """Gets the file that is being written and the share of the whole work that is done."""
@@ -68,7 +70,7 @@ class QuantizeOptions:
 
 def quantize_model(
     folder: Path,
-    variant: Variant,
+    variant: str,
     options: QuantizeOptions,
     on_progress: OnProgress,
     cancel: CancelToken,
@@ -79,7 +81,7 @@ def quantize_model(
     outside the repeated blocks keep 8: everything passes through them.
     Raises ModelNotFound, ModelLoadFailed, OSError, Cancelled.
     """
-    if not is_set(folder):
+    if not is_complete(folder):
         raise ModelNotFound(
             f"{folder} does not hold the original files, which are needed to make {variant} files.",
             hint="Download the model first.",
@@ -157,7 +159,7 @@ def _write_manifest(
     origin: Path, target: Path, variant: str, eight_bits: str, cancel: CancelToken
 ) -> None:
     """The original's manifest with what has changed: precision, version, files and their sums."""
-    manifest = manifest_of(origin)
+    manifest = read_any(origin / MANIFEST) if exists(origin / MANIFEST) else dict(PUBLISHED)
     checksums = Checksums()
     names = sorted(path.name for path in target.iterdir() if path.is_file())
     manifest["precision"] = variant

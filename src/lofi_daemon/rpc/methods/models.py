@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from lofi_daemon.errors import InvalidParams
-from lofi_daemon.models.catalogue import find_model
-from lofi_daemon.models.downloads import Downloaded, DownloadEvent, Progressed
+from lofi_daemon.models.download_processes import Downloaded, DownloadEvent, Progressed
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
 from lofi_daemon.rpc.messages import (
@@ -23,8 +22,7 @@ def download_backend(daemon: Daemon, params: BackendParameters) -> DownloadResul
     available = backend.availability()
     if available.installed and available.error is None:
         return DownloadResult(started=False, already_installed=True)
-    model = find_model(daemon.settings, params.backend)
-    started = daemon.downloads.start(params.backend, model.folder, model.repository)
+    started = daemon.downloads.start(daemon.registry.files(params.backend))
     return DownloadResult(started=started, already_installed=False)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lofi_daemon.backends.demo.backend import BUNDLE, compose_score, demo_backend
+from lofi_daemon.backends.demo.backend import compose_score, demo_backend
+from lofi_daemon.backends.demo.files import BUNDLE, DemoFiles
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.kit.mel_diffusion import residency
 from lofi_daemon.backends.kit.mel_diffusion.backend import BundleBackend
@@ -17,6 +18,7 @@ from lofi_daemon.backends.protocol import GenerationRequest, Phase, PhaseProgres
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import ModelInferenceFailed
+from lofi_daemon.models.model_files import ModelConfiguration
 
 OPEN = GenerationRequest("rain", 5.0, 1, DiffusionOptions(inference_steps=1))
 
@@ -29,7 +31,9 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def backend(folder: Path) -> BundleBackend:
     info = demo_backend(Settings()).info
-    return BundleBackend(info, folder, threads=1, compose=compose_score, repair="Copy it again.")
+    return BundleBackend(
+        info, DemoFiles(folder, ModelConfiguration(), threads=1), compose=compose_score
+    )
 
 
 def become(folder: Path, version: str) -> None:

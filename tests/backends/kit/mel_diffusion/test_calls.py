@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lofi_daemon.backends.demo.backend import BUNDLE, compose_score
+from lofi_daemon.backends.demo.backend import compose_score
+from lofi_daemon.backends.demo.files import BUNDLE
 from lofi_daemon.backends.kit.mel_diffusion.guidance import Guidance
 from lofi_daemon.backends.kit.mel_diffusion.latents import gaussian_noise
 from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline, ignore_progress

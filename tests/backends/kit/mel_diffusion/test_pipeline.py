@@ -150,7 +150,7 @@ def test_erg_changes_the_music(pipeline: AceStepPipeline) -> None:
 
 
 def test_a_bundle_with_a_score_needs_its_composer() -> None:
-    from lofi_daemon.backends.demo.backend import BUNDLE
+    from lofi_daemon.backends.demo.files import BUNDLE
 
     with pytest.raises(ModelLoadFailed, match="needs a composer of the score 'lofi'"):
         AceStepPipeline(BUNDLE)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lofi_daemon.backends.checks import (
     check_duration,
@@ -34,8 +34,7 @@ from lofi_daemon.backends.protocol import (
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelInferenceFailed
-from lofi_daemon.models import store
-from lofi_daemon.models.variants import variant_folder, variant_repair
+from lofi_daemon.models.model_files import ModelFiles
 
 if TYPE_CHECKING:
     from lofi_daemon.backends.kit.mel_diffusion.context import LyricIds
@@ -76,37 +75,22 @@ class BundleBackend:
     def __init__(
         self,
         info: BackendInfo,
-        folder: Path,
+        files: ModelFiles[Any],
         *,
-        variant: str | None = None,
-        device: str = "cpu",
-        threads: int | None = None,
         configured: ConfiguredDefaults | None = None,
         compose: Composer | None = None,
-        repair: str,
     ) -> None:
         self._info = info
-        self._model_folder = folder
-        self._variant = variant
-        self._device = device
-        self._threads = threads
+        self._files = files
         self._configured = configured or ConfiguredDefaults()
         self._compose = compose
-        self._repair_original = repair
         self._pipeline: AceStepPipeline | None = None
         self._loaded: FolderState = ()
 
     @property
     def _folder(self) -> Path:
-        """Where the files lie that run: the model's folder, or that of a smaller variant in it."""
-        return variant_folder(self._model_folder, self._variant)
-
-    @property
-    def _repair(self) -> str:
-        folder = self._folder
-        if folder == self._model_folder:
-            return self._repair_original
-        return variant_repair(self._info.type, folder)
+        """Where the files lie that run: the model's folder, or that of a smaller set in it."""
+        return self._files.running_folder()
 
     @property
     def _device_used(self) -> str | None:
@@ -117,21 +101,20 @@ class BundleBackend:
         return self._info
 
     def availability(self) -> Availability:
-        return looked_at(self._model_folder, self._look)
+        return looked_at(self._files.folder, self._look)
 
     def _look(self) -> Availability:
-        folder = self._folder
-        if not any(store.exists(folder / name) for name in FILES):
+        chosen = self._files.choose()
+        if chosen is None:
             return Availability(installed=False)
-        manifest = read_manifest(folder)
-        error = files_error(folder, FILES, self._repair)
+        error = files_error(chosen.folder, FILES, self._files.repair(chosen))
         if error is not None:
             return Availability(installed=True, error=error)
         return Availability(
             installed=True,
-            model_version=manifest.model_version,
+            model_version=chosen.version,
             device=self._device_used,
-            memory_bytes=max(needed_bytes(folder).values()),
+            memory_bytes=max(needed_bytes(chosen.folder).values()),
         )
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
@@ -161,7 +144,8 @@ class BundleBackend:
             fraction = importing + (1.0 - importing) * progress.fraction
             on_progress(replace(progress, fraction=fraction))
 
-        check_files(self._info, self.availability(), folder, self._repair, cancel)
+        repair = self._files.repair(self._files.choose())
+        check_files(self._info, self.availability(), folder, repair, cancel)
         from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
         from lofi_daemon.backends.kit.mel_diffusion.residency import everything_fits
         from lofi_daemon.onnx.session import SessionSettings
@@ -170,7 +154,7 @@ class BundleBackend:
         self._loaded = folder_state(folder)
         self._pipeline = AceStepPipeline(
             folder,
-            SessionSettings(device=self._device, threads=self._threads),
+            SessionSettings(device=self._files.device, threads=self._files.threads),
             compose=self._compose,
             keep_loaded=everything_fits(folder, memory_remedy(self._info.type)),
             cancel=cancel,

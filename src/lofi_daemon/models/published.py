@@ -1,4 +1,4 @@
-"""Where a model comes from, as data: `data/<model>.json`, one file a model.
+"""Where a model comes from, as data: `published.json` in its backend's folder.
 
 Sizes and SHA-256 are given there where they are known. Where they are not, the Hub's own metadata
 of the revision decides, and what was installed is recorded beside the files (see store.py).
@@ -7,14 +7,13 @@ of the revision decides, and what was installed is recorded beside the files (se
 from __future__ import annotations
 
 import re
-from importlib import resources
+from functools import cache
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from lofi_daemon.errors import ConfigurationError, InvalidBackend
+from lofi_daemon.errors import ConfigurationError
 from lofi_daemon.files.names import FileName
-
-DOWNLOADABLE = ("ace_step_15", "ace_step", "musicgen")
 
 _SOURCE = re.compile(
     r"(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<folder>[\w./-]+?))?(?:@(?P<revision>[\w./-]+))?"
@@ -63,8 +62,13 @@ class ModelFile(_Data):
         return self.path or self.name
 
 
-class ModelManifest(_Data):
-    """Everything there is to know of a model before it is here."""
+class Published(_Data):
+    """Everything there is to know of a model before it is here.
+
+    bytes: about what all of it takes, in use, where that has to be said before the Hub is asked.
+    elsewhere: the source is another one than the model's own, and says itself which files it has;
+    those named here are what it is expected to have if it does not.
+    """
 
     model: str
     title: str
@@ -73,23 +77,19 @@ class ModelManifest(_Data):
     folder: str
     revision: str
     licence: Licence
+    bytes: int
     files: tuple[ModelFile, ...]
+    elsewhere: bool = False
 
     @property
     def source(self) -> Source:
         return Source(repository=self.repository, folder=self.folder, revision=self.revision)
 
 
-def load_manifest(model: str) -> ModelManifest:
-    """The manifest that comes with the package. Raises InvalidBackend with the known names."""
-    if model not in DOWNLOADABLE:
-        raise InvalidBackend(
-            f"There is nothing to download for '{model[:64]}'.",
-            hint=f"Models that can be downloaded are {', '.join(DOWNLOADABLE)}.",
-            known=list(DOWNLOADABLE),
-        )
-    data = resources.files("lofi_daemon.models") / "data" / f"{model}.json"
-    return ModelManifest.model_validate_json(data.read_text(encoding="utf-8"))
+@cache
+def read_published(path: Path) -> Published:
+    """The document that comes with a backend."""
+    return Published.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 def parse_source(text: str) -> Source:
@@ -106,6 +106,11 @@ def parse_source(text: str) -> Source:
     )
 
 
-def from_source(manifest: ModelManifest, source: Source) -> ModelManifest:
+def from_source(published: Published, source: Source) -> Published:
     """The same model from somewhere else, which is asked for its list of files."""
-    return manifest.model_copy(update={**source.model_dump(), "files": ()})
+    expected = tuple(
+        ModelFile(name=file.name, component=file.component) for file in published.files
+    )
+    return published.model_copy(
+        update={**source.model_dump(), "files": expected, "elsewhere": True}
+    )

@@ -11,11 +11,11 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from lofi_daemon.child import NETWORK, child, start
 from lofi_daemon.errors import LofiError, ModelDownloadFailed
+from lofi_daemon.models.model_files import ModelFiles
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class DownloadFailed:
 DownloadEvent = Progressed | Downloaded | DownloadFailed
 
 
-class Downloads:
+class DownloadProcesses:
     """Starts, watches and stops download processes. A cancelled one ends without an event."""
 
     def __init__(self, on_event: Callable[[DownloadEvent], None]) -> None:
@@ -66,11 +66,13 @@ class Downloads:
     def is_running(self, model: str) -> bool:
         return model in self._running
 
-    def start(self, model: str, folder: Path, repository: str | None = None) -> bool:
-        """Begin to download, unless that is going on already (then False)."""
+    def start(self, files: ModelFiles[Any]) -> bool:
+        """Begin to download a model, unless that is going on already (then False)."""
+        model = files.type
         if model in self._running:
             return False
-        arguments = [model, str(folder), *([repository] if repository else [])]
+        repository = files.configuration.repository
+        arguments = [str(files.published), str(files.folder), *([repository] if repository else [])]
         self._running[model] = asyncio.get_running_loop().create_task(self._watch(model, arguments))
         return True
 

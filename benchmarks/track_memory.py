@@ -23,7 +23,7 @@ from lofi_daemon.backends.kit.mel_diffusion.bundle import read_manifest
 from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.tracks import TrackCache
+from lofi_daemon.tracks import Recipe, TrackCache
 from lofi_daemon.tracks.writing import write_track
 
 STATUS = Path("/proc/self/status")
@@ -64,10 +64,7 @@ def peak_above_loaded(bundle: Path, duration: int, steps: int) -> int:
         write_track(
             TrackCache(Path(folder), max_bytes=10**9),
             clip,
-            "0" * 16,
-            request,
-            backend="ace_step",
-            model_version=None,
+            Recipe("ace_step", None, request),
             track_format="wav16",
             elapsed_sec=lambda: time.monotonic() - started,
             cancel=CancelToken(),

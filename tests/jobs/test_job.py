@@ -11,14 +11,15 @@ from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.jobs.estimate import Estimator
 from lofi_daemon.jobs.job import Job, Priority, State
+from lofi_daemon.tracks import Recipe
 from tests.tone_backend import ToneBackend
 
 WAY = [State.WAITING, State.STARTING, State.RUNNING, State.COMMITTING, State.OVER]
 
 
 def new_job(state: State = State.WAITING) -> Job:
-    request = GenerationRequest("rain", 30.0, 0)
-    job = Job("a" * 16, ToneBackend(), "1", request, Priority.NORMAL, {}, Estimator({}, 0))
+    recipe = Recipe("tone", "1", GenerationRequest("rain", 30.0, 0))
+    job = Job(ToneBackend(), recipe, Priority.NORMAL, {}, Estimator({}, 0))
     for each in WAY[1 : WAY.index(state) + 1]:
         assert job.move(each)
     return job

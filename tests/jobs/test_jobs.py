@@ -88,7 +88,7 @@ def test_protected_tracks_are_not_evicted(tmp_path: Path) -> None:
 
     async def story(house: House) -> None:
         playing = house.jobs.submit(wanted("playing")).track_id
-        house.jobs.protect(lambda: {playing})
+        house.tracks.protect(lambda: {playing})
         for prompt in ("a", "b", "c"):
             house.jobs.submit(wanted(prompt))
         await house.until(4)

@@ -9,15 +9,15 @@ from lofi_daemon.errors import QueueFull
 from lofi_daemon.jobs.estimate import Estimator
 from lofi_daemon.jobs.job import Job, Priority
 from lofi_daemon.jobs.queue import MAX_WAITING, JobQueue
+from lofi_daemon.tracks import Recipe
 from tests.tone_backend import ToneBackend
 
 HIGH, NORMAL, PREFETCH = Priority.HIGH, Priority.NORMAL, Priority.PREFETCH
 
 
 def job(name: str, priority: Priority = NORMAL) -> Job:
-    return Job(
-        name, ToneBackend(), "1", GenerationRequest(name, 30.0, 0), priority, {}, Estimator({}, 0)
-    )
+    recipe = Recipe("tone", "1", GenerationRequest(name, 30.0, 0))
+    return Job(ToneBackend(), recipe, priority, {}, Estimator({}, 0))
 
 
 def filled(*jobs: Job) -> JobQueue:
@@ -28,7 +28,7 @@ def filled(*jobs: Job) -> JobQueue:
 
 
 def order(queue: JobQueue) -> str:
-    return "".join(each.track_id for each in queue)
+    return "".join(each.request.prompt for each in queue)
 
 
 def test_first_come_first_served_within_a_priority() -> None:
@@ -36,7 +36,7 @@ def test_first_come_first_served_within_a_priority() -> None:
     assert order(queue) == "abc"
     first = queue.take_next()
     assert first is not None
-    assert first.track_id == "a"
+    assert first.request.prompt == "a"
 
 
 def test_high_before_normal_before_the_radio() -> None:
@@ -80,6 +80,6 @@ def test_remove_and_clear() -> None:
     a, b, c = job("a"), job("b"), job("c")
     queue = filled(a, b, c)
     queue.remove(b)
-    assert queue.find("b") is None
+    assert queue.find(b.track_id) is None
     assert queue.clear() == [a, c]
     assert queue.take_next() is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import TrackFormat
 from lofi_daemon.sound.clip import AudioClip
-from lofi_daemon.tracks import Track, TrackCache, track_id
+from lofi_daemon.tracks import Recipe, Track, TrackCache
 from lofi_daemon.tracks.writing import write_track
 
 MakeTrack = Callable[..., Track]
@@ -45,7 +44,6 @@ def make_track(cache: TrackCache) -> MakeTrack:
         cache: TrackCache = cache,
         cancel: CancelToken | None = None,
         before_commit: Callable[[], None] = lambda: None,
-        protected: Callable[[], AbstractSet[str]] = frozenset,
     ) -> Track:
         request = GenerationRequest(
             prompt, 30.0, seed, options=DiffusionOptions(inference_steps=60, scheduler="euler")
@@ -53,15 +51,11 @@ def make_track(cache: TrackCache) -> MakeTrack:
         return write_track(
             cache,
             clip or tone(),
-            track_id("demo", "1", request),
-            request,
-            backend="demo",
-            model_version="1",
+            Recipe("demo", "1", request),
             track_format=track_format,
             elapsed_sec=lambda: 1.5,
             cancel=cancel or CancelToken(),
             before_commit=before_commit,
-            protected=protected,
         )
 
     return make

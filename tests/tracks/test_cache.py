@@ -155,8 +155,10 @@ def test_the_least_recently_played_go_first(cache: TrackCache, make_track: MakeT
 def test_kept_and_protected_tracks_stay(cache: TrackCache, make_track: MakeTrack) -> None:
     a, b, c = make_in_order(make_track, 3)
     cache.keep([a.track_id], True)
+    cache.protect(lambda: {b.track_id})
+    cache.protect(frozenset)
     cache.max_bytes = 1
-    assert cache.evict({b.track_id}) == [c.track_id]
+    assert cache.evict() == [c.track_id]
     assert set(ids(cache.tracks())) == {a.track_id, b.track_id}
 
 
@@ -174,14 +176,15 @@ def test_a_new_track_is_there_only_with_the_room_it_needs(
         most = max(most, cache.size().bytes)
 
     monkeypatch.setattr(TemporaryFile, "publish", watched)
-    c = make_track("c", protected=lambda: {a.track_id})
+    cache.protect(lambda: {a.track_id})
+    c = make_track("c")
     assert set(ids(cache.tracks())) == {a.track_id, c.track_id}
     assert most <= cache.max_bytes
     make_track("c")  # written again it needs no room but its own
     assert set(ids(cache.tracks())) == {a.track_id, c.track_id}
     cache.path(c).unlink()  # and all of it where only the sidecar was left
     b = make_track("b")
-    make_track("c", protected=lambda: {a.track_id})
+    make_track("c")
     assert cache.find(b.track_id) is None
     assert most <= cache.max_bytes
 
@@ -234,6 +237,8 @@ def test_two_caches_on_one_folder(cache: TrackCache, make_track: MakeTrack) -> N
     other = TrackCache(cache.folder, cache.max_bytes)
     precious = make_track("precious", clip=tone(0.05))
     cache.keep([precious.track_id], True)
+    for each in (cache, other):
+        each.protect(lambda: {precious.track_id})
     failures: list[BaseException] = []
 
     def work(mine: TrackCache, name: str) -> None:
@@ -247,7 +252,7 @@ def test_two_caches_on_one_folder(cache: TrackCache, make_track: MakeTrack) -> N
                         mine.delete([track.track_id])
                 except TrackNotFound:
                     assert mine.find(precious.track_id) is not None
-                mine.evict({precious.track_id})
+                mine.evict()
                 for seen in mine.tracks():
                     assert seen.bytes > 0
         except BaseException as error:

@@ -18,13 +18,13 @@ from lofi_daemon.commands.flags import given_parameters
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import ConfigurationError, OutputFailed, TrackError
 from lofi_daemon.files.temporary import replace_file, temporary_file
+from lofi_daemon.house import open_house
 from lofi_daemon.jobs.events import JobAdvanced, JobCompleted, JobEvent, JobFailed, LastWord
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters, parse
 from lofi_daemon.sound.clip import AudioClip
 from lofi_daemon.terminal.streams import can_draw, has_blocks
 from lofi_daemon.text import say
-from lofi_daemon.tracks import TrackCache
 
 ShowProgress = Callable[[JobAdvanced], None]
 
@@ -48,9 +48,9 @@ async def _generate(
     output: Path | None,
     picture: Path | None,
 ) -> int:
-    tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
-    tracks.prepare()
-    jobs = Jobs(settings, registry, tracks, in_background=False)
+    house = open_house(settings, registry, in_background=False)
+    house.tracks.prepare()
+    jobs = house.jobs
     end: asyncio.Future[LastWord] = asyncio.get_running_loop().create_future()
     with _progress_display() as show:
 

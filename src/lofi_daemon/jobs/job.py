@@ -10,6 +10,7 @@ from enum import Enum, IntEnum
 from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.jobs.estimate import Estimator
+from lofi_daemon.tracks import Recipe
 
 
 class Priority(IntEnum):
@@ -46,20 +47,31 @@ _NEXT = {
 class Job:
     """One track being waited for.
 
-    The request is resolved. `workload` and `estimator` are a forecast while the job waits, and
+    `workload` and `estimator` are a forecast while the job waits, and
     are made anew when it starts.
     """
 
-    track_id: str
     backend: Backend
-    model_version: str | None
-    request: GenerationRequest
+    recipe: Recipe
     priority: Priority
     workload: Mapping[Phase, float]
     estimator: Estimator
     token: CancelToken = field(default_factory=CancelToken)
     _state: State = State.WAITING
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    track_id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.track_id = self.recipe.track_id
+
+    @property
+    def request(self) -> GenerationRequest:
+        return self.recipe.request
+
+    @property
+    def model_version(self) -> str | None:
+        return self.recipe.model_version
 
     @property
     def state(self) -> State:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -98,16 +97,11 @@ class Jobs:
         self._closing = False
         self._hung = 0
         self._listeners: list[Callable[[JobEvent], None]] = []
-        self._protected: Callable[[], AbstractSet[str]] = frozenset
         self._worker = self._new_worker()
 
     def subscribe(self, listener: Callable[[JobEvent], None]) -> None:
         """Call `listener` with every event, in the event loop."""
         self._listeners.append(listener)
-
-    def protect(self, protected: Callable[[], AbstractSet[str]]) -> None:
-        """Ask `protected()`, in the worker's thread, which tracks must not go to make room."""
-        self._protected = protected
 
     @property
     def current(self) -> tuple[Job, Estimate] | None:
@@ -145,7 +139,7 @@ class Jobs:
         if self._closing:
             raise ShuttingDown("The daemon ends; no track is begun.")
         resolved = self.resolve(parameters)
-        identity = resolved.track_id
+        identity = resolved.recipe.track_id
         priority = Priority[parameters.priority.upper()] if not prefetch else Priority.PREFETCH
         self._say_farewell(identity)
         job = self.find(identity)
@@ -160,15 +154,8 @@ class Jobs:
         if self._hung >= MAX_HUNG:
             raise _too_many_hung()
         workload = resolved.workload()
-        job = Job(
-            identity,
-            resolved.backend,
-            resolved.model_version,
-            resolved.request,
-            priority,
-            workload,
-            self._forecast(resolved, workload),
-        )
+        estimator = self._forecast(resolved, workload)
+        job = Job(resolved.backend, resolved.recipe, priority, workload, estimator)
         position = self._queue.add(job, estimated_wait_sec=self.estimated_wait_sec())
         if self._current is None:
             self._start_next()
@@ -248,7 +235,7 @@ class Jobs:
         if job is None:
             return
         job.move(State.STARTING)
-        resolved = Resolved(job.backend, job.model_version, job.request)
+        resolved = Resolved(job.backend, job.recipe)
         try:
             # Meanwhile the model may have been loaded, or unloaded.
             job.workload = resolved.workload()
@@ -303,10 +290,9 @@ class Jobs:
                 log.exception("A listener failed over %s", type(event).__name__)
 
     def _forecast(self, resolved: Resolved, workload: Mapping[Phase, float]) -> Estimator:
-        forecast = self._timings.forecast(
-            resolved.backend.info.type, resolved.model_version, workload
-        )
-        return Estimator(forecast, resolved.request.options.expected_steps, self._loop.time)
+        recipe = resolved.recipe
+        forecast = self._timings.forecast(recipe.backend, recipe.model_version, workload)
+        return Estimator(forecast, recipe.request.options.expected_steps, self._loop.time)
 
     # Progress, and work that gives no sign any more
 
@@ -370,7 +356,6 @@ class Jobs:
             self._settings.track_format,
             in_background=self._in_background,
             unload_after_sec=self._settings.unload_after_sec,
-            protected=lambda: self._protected(),
             on_step=lambda job: self._from_thread(self._step_done, job, position_of(job)),
             on_end=lambda job, word: self._from_thread(self._ended, job, word),
         )

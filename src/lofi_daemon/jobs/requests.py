@@ -10,7 +10,7 @@ from lofi_daemon.backends.options import given_options
 from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase, parse_options
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.parameters import GenerationParameters
-from lofi_daemon.tracks import track_id
+from lofi_daemon.tracks import Recipe
 
 _WRITING_SEC_PER_TRACK_SEC = 0.006
 
@@ -20,17 +20,13 @@ class Resolved:
     """A request that leaves nothing open, and who carries it out."""
 
     backend: Backend
-    model_version: str | None
-    request: GenerationRequest
-
-    @property
-    def track_id(self) -> str:
-        return track_id(self.backend.info.type, self.model_version, self.request)
+    recipe: Recipe
 
     def workload(self) -> dict[Phase, float]:
         """Expected seconds of each phase at reference speed. Raises what the backend raises."""
-        writing = self.request.duration_sec * _WRITING_SEC_PER_TRACK_SEC
-        return {Phase.WRITING: writing, **self.backend.workload(self.request)}
+        request = self.recipe.request
+        writing = request.duration_sec * _WRITING_SEC_PER_TRACK_SEC
+        return {Phase.WRITING: writing, **self.backend.workload(request)}
 
 
 def resolve(registry: Registry, parameters: GenerationParameters) -> Resolved:
@@ -45,5 +41,7 @@ def resolve(registry: Registry, parameters: GenerationParameters) -> Resolved:
     # 32 bits: easily typed again, and exact in every client's numbers.
     seed = secrets.randbits(32) if parameters.seed is None else parameters.seed
     options = parse_options(backend.info.options, given_options(parameters), backend.info.name)
-    request = GenerationRequest(parameters.prompt, parameters.duration_sec, seed, options)
-    return Resolved(backend, choice.availability.model_version, backend.resolve(request))
+    request = backend.resolve(
+        GenerationRequest(parameters.prompt, parameters.duration_sec, seed, options)
+    )
+    return Resolved(backend, Recipe(backend.info.type, choice.availability.model_version, request))

@@ -9,7 +9,6 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 
 from lofi_daemon import cancellation
 from lofi_daemon.backends.protocol import Phase, PhaseProgress
@@ -40,7 +39,6 @@ class Worker:
         *,
         in_background: bool = True,
         unload_after_sec: float | None = None,
-        protected: Callable[[], AbstractSet[str]] = frozenset,
         on_step: Callable[[Job], None],
         on_end: Callable[[Job, LastWord], None],
     ) -> None:
@@ -50,7 +48,6 @@ class Worker:
         self._track_format: TrackFormat = track_format
         self._in_background = in_background
         self._unload_after_sec = unload_after_sec
-        self._protected = protected
         self._on_step = on_step
         self._on_end = on_end
         self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -141,15 +138,11 @@ class Worker:
         track = write_track(
             self._tracks,
             clip,
-            job.track_id,
-            job.request,
-            backend=backend.info.type,
-            model_version=job.model_version,
+            job.recipe,
             track_format=self._track_format,
             elapsed_sec=estimator.elapsed_sec,
             cancel=token,
             before_commit=lambda: _move(job, State.COMMITTING),
-            protected=self._protected,
         )
         estimator.finish()
         self._learn(job)

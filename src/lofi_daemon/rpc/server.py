@@ -17,7 +17,7 @@ from lofi_daemon.backends.protocol import Backend
 from lofi_daemon.backends.registry import FACTORIES, Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import LofiError
-from lofi_daemon.jobs.jobs import Jobs
+from lofi_daemon.house import open_house
 from lofi_daemon.models.download_processes import DownloadProcesses
 from lofi_daemon.player.events import PlaybackEnded
 from lofi_daemon.player.playback import Playback
@@ -37,7 +37,6 @@ from lofi_daemon.rpc.stdio import (
     ProtocolStreams,
     guard_stdio,
 )
-from lofi_daemon.station import Station
 from lofi_daemon.tracks import TrackCache
 
 log = logging.getLogger(__name__)
@@ -79,33 +78,25 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
             loop.call_soon_threadsafe(stopping.set)
 
     writer = MessageWriter(streams.messages, on_broken=stop_from_thread)
-    tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
-    jobs = Jobs(settings, registry, tracks)
-    playback = Playback(tracks, device=settings.audio_device)
     notifier = Notifier(writer)
     daemon = Daemon(
-        settings=settings,
-        registry=registry,
-        tracks=tracks,
-        jobs=jobs,
-        playback=playback,
-        station=Station(jobs, playback, tracks, registry),
+        **vars(open_house(settings, registry)),
         notifier=notifier,
         downloads=DownloadProcesses(partial(tell_of_download, notifier)),
         stopping=stopping,
     )
     daemon.jobs.subscribe(daemon.notifier.tell_of_job)
-    daemon.jobs.protect(daemon.protected_tracks)
     dispatcher = Dispatcher(daemon, METHODS, writer.send)
     sharing = daemon.sharing = Sharing(
         settings.tracks_folder,
         notifier,
         carry_out=dispatcher.carry_out,
         greet=partial(tell_what_plays, daemon),
-        music=partial(taken, playback, daemon.station),
+        music=partial(taken, daemon.playback, daemon.station),
         put_on=partial(_go_on, daemon),
     )
-    playback.subscribe(partial(tell_of_playback, sharing))
+    daemon.tracks.protect(sharing.protected)
+    daemon.playback.subscribe(partial(tell_of_playback, sharing))
     daemon.station.subscribe(partial(tell_of_waiting, sharing))
     await sharing.join()
     open_lines = threading.BoundedSemaphore(MAX_OPEN_LINES)
@@ -125,7 +116,7 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
         on_end=stop_from_thread,
         wait_for_room=wait_for_room,
     ).start()
-    tidying = loop.run_in_executor(None, _tidy, tracks)
+    tidying = loop.run_in_executor(None, _tidy, daemon.tracks)
     await stopping.wait()
     sharing.leave()
     daemon.station.stop()
@@ -135,7 +126,7 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
         asyncio.ensure_future(each)
         for each in (
             daemon.jobs.close(STOP_JOBS_SEC),
-            _fall_silent(playback, sharing),
+            _fall_silent(daemon.playback, sharing),
             daemon.downloads.close(),
         )
     }

@@ -93,6 +93,11 @@ class Sharing:
         """The music as its leader last told of it; None where it plays here."""
         return None if self.leads else self._known
 
+    def protected(self) -> frozenset[str]:
+        """Tracks that must not be evicted, since they play elsewhere. Any thread may ask."""
+        music = self.elsewhere
+        return frozenset(music.needed if music is not None else ())
+
     async def join(self) -> None:
         """Lead, or follow who does; where neither can be, play for this daemon alone."""
         for _ in range(JOIN_TRIES):

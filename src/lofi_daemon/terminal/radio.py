@@ -11,18 +11,16 @@ from lofi_daemon.backends.registry import Registry
 from lofi_daemon.commands.flags import given_parameters
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import LofiError
-from lofi_daemon.jobs.jobs import Jobs
+from lofi_daemon.house import House, open_house
 from lofi_daemon.parameters import SoundParameters, parse
 from lofi_daemon.player.events import PlaybackEnded, PlaybackEvent, PlaybackStarted
-from lofi_daemon.player.playback import Playback
 from lofi_daemon.presets import Preset, Presets, load_presets
 from lofi_daemon.radio import Programme
-from lofi_daemon.station import RadioWaiting, Station
+from lofi_daemon.station import RadioWaiting
 from lofi_daemon.terminal import transport
 from lofi_daemon.terminal.display import NoticeHandler, listen
 from lofi_daemon.terminal.screen import MakingView, View, clock
 from lofi_daemon.text import say
-from lofi_daemon.tracks import TrackCache
 
 log = logging.getLogger(__name__)
 
@@ -57,14 +55,11 @@ async def _play_radio(
     sound: SoundParameters,
     options: argparse.Namespace,
 ) -> int:
-    tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
-    tracks.prepare()
-    jobs = Jobs(settings, registry, tracks)
-    playback = Playback(tracks, device=settings.audio_device)
-    station = Station(jobs, playback, tracks, registry)
-    jobs.protect(lambda: playback.protected() | station.protected())
+    house = open_house(settings, registry)
+    house.tracks.prepare()
+    station = house.station
     finished = asyncio.Event()
-    listening = RadioListening(preset, jobs, playback, station, tracks)
+    listening = RadioListening(preset, house)
     try:
         seed = secrets.randbits(32) if sound.seed is None else sound.seed
         programme = Programme(preset.prompts, seed, options.order, options.ahead, options.library)
@@ -72,31 +67,24 @@ async def _play_radio(
         await listen(listening, finished, settings.cache_folder / "radio.log")
     finally:
         station.stop()
-        await asyncio.gather(playback.close(), jobs.close(timeout_sec=1.0))
+        await asyncio.gather(house.playback.close(), house.jobs.close(timeout_sec=1.0))
     return 0
 
 
 class RadioListening:
     """The radio as the screen sees it."""
 
-    def __init__(
-        self,
-        preset: Preset,
-        jobs: Jobs,
-        playback: Playback,
-        station: Station,
-        tracks: TrackCache,
-    ) -> None:
+    def __init__(self, preset: Preset, house: House) -> None:
         self._heading = f"lofi radio · {preset.name or 'your own'}"
-        self._jobs = jobs
-        self._playback = playback
-        self._station = station
-        self._tracks = tracks
+        self._jobs = house.jobs
+        self._playback = house.playback
+        self._station = house.station
+        self._tracks = house.tracks
         self._kept: set[str] = set()
         self._notice: str | None = None
         self._waiting: RadioWaiting | None = None
-        playback.subscribe(self._on_playback)
-        station.subscribe(self._on_waiting)
+        house.playback.subscribe(self._on_playback)
+        house.station.subscribe(self._on_waiting)
         logging.getLogger("lofi_daemon").addHandler(NoticeHandler(self._show_notice))
 
     def view(self) -> View:

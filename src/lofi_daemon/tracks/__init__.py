@@ -5,7 +5,7 @@ floor, and numpy and soundfile only while a track is being written.
 """
 
 from lofi_daemon.tracks.cache import TrackCache
-from lofi_daemon.tracks.identity import track_id
+from lofi_daemon.tracks.identity import Recipe, track_id
 from lofi_daemon.tracks.sidecar import Track
 
-__all__ = ["Track", "TrackCache", "track_id"]
+__all__ = ["Recipe", "Track", "TrackCache", "track_id"]

@@ -14,7 +14,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -85,6 +85,7 @@ class TrackCache:
         self._known: dict[str, _Known] = {}
         self._elsewhere: dict[str, _Elsewhere] = {}
         self._problem: str | None = None
+        self._needed: list[Callable[[], AbstractSet[str]]] = []
 
     # Looking
 
@@ -155,6 +156,10 @@ class TrackCache:
         except OSError as error:
             log.warning("%s", write_failed(self.folder, error).message)
 
+    def protect(self, needed: Callable[[], AbstractSet[str]]) -> None:
+        """Ask `needed()`, in any thread, for tracks that must not go to make room."""
+        self._needed.append(needed)
+
     @contextmanager
     def temporary(
         self, track_id: str, folder: Path | None = None
@@ -181,7 +186,6 @@ class TrackCache:
         audio: TemporaryFile,
         sidecar: TemporaryFile,
         track: Track,
-        protected: AbstractSet[str] = frozenset(),
     ) -> None:
         """Turn two synced temporary files into the track, room for it made as by `evict` before.
 
@@ -193,7 +197,7 @@ class TrackCache:
             old = read_sidecar(folder / f"{track.track_id}.json")
             try:
                 among = self._in_folder() if folder == self.folder else self._of_elsewhere()
-                self._make_room(among, protected, coming=track)
+                self._make_room(among, coming=track)
             except OSError as error:
                 log.warning("The track folder grows over its limit: %s", error)
             audio.publish(folder / track.file)
@@ -234,16 +238,16 @@ class TrackCache:
                 raise write_failed(folder, error) from error
         return [track.track_id for track in tracks], sum(track.bytes for track in tracks)
 
-    def evict(self, protected: AbstractSet[str] = frozenset()) -> list[str]:
+    def evict(self) -> list[str]:
         """Delete the least recently played tracks until the folder is within its limit.
 
-        Kept tracks and `protected` ones (playing, queued) stay. Raises CacheWriteFailed.
+        Kept tracks and those that are needed (see `protect`) stay. Raises CacheWriteFailed.
         """
         if sum(track.bytes for track in self._in_folder()) <= self.max_bytes:
             return []
         try:
             with folder_lock(self.folder):
-                return self._make_room(self._in_folder(), protected)
+                return self._make_room(self._in_folder())
         except OSError as error:
             raise write_failed(self.folder, error) from error
 
@@ -338,9 +342,7 @@ class TrackCache:
                 raise write_failed(folder, error) from error
         return changed
 
-    def _make_room(
-        self, tracks: list[Track], protected: AbstractSet[str], *, coming: Track | None = None
-    ) -> list[str]:
+    def _make_room(self, tracks: list[Track], *, coming: Track | None = None) -> list[str]:
         """Evict until all is within the limit, `coming` too, in the place of its older self.
 
         Only with the folder's lock.
@@ -351,6 +353,7 @@ class TrackCache:
             needed = coming.bytes
         excess = sum(track.bytes for track in tracks) + needed - self.max_bytes
         evicted: list[str] = []
+        protected = frozenset[str]().union(*(needed() for needed in self._needed))
         for track in sorted(tracks, key=lambda track: track.last_used_at):
             if excess <= 0:
                 break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 
 from lofi_daemon.backends.protocol import GenerationRequest
 
@@ -29,3 +30,16 @@ def track_id(backend: str, model_version: str | None, request: GenerationRequest
     }
     canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a track's sound depends on: the backend's type, its model, a resolved request."""
+
+    backend: str
+    model_version: str | None
+    request: GenerationRequest
+
+    @property
+    def track_id(self) -> str:
+        return track_id(self.backend, self.model_version, self.request)

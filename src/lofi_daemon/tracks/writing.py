@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from functools import cache as cache_result
 from pathlib import Path
 from typing import Any
 
-from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import TrackFormat
 from lofi_daemon.sound.clip import AudioClip
 from lofi_daemon.sound.loudness import integrated_loudness, true_peak, waveform_peaks
 from lofi_daemon.tracks.cache import TrackCache
 from lofi_daemon.tracks.encoding import ENCODINGS, bytes_needed, encode
+from lofi_daemon.tracks.identity import Recipe
 from lofi_daemon.tracks.refuge import in_a_place_that_works
 from lofi_daemon.tracks.sidecar import MAX_LUFS, MAX_PEAK, Track, sidecar_text
 
@@ -23,25 +22,22 @@ from lofi_daemon.tracks.sidecar import MAX_LUFS, MAX_PEAK, Track, sidecar_text
 def write_track(
     cache: TrackCache,
     clip: AudioClip,
-    track_id: str,
-    request: GenerationRequest,
+    recipe: Recipe,
     *,
-    backend: str,
-    model_version: str | None,
     track_format: TrackFormat,
     elapsed_sec: Callable[[], float],
     cancel: CancelToken,
     before_commit: Callable[[], None] = lambda: None,
-    protected: Callable[[], AbstractSet[str]] = frozenset,
 ) -> Track:
     """Write, measure and commit a track.
 
     `elapsed_sec()` gives the seconds the job has taken so far. `before_commit` is called when all
-    is written and nothing is visible yet; what it raises undoes everything. `protected()` gives
-    the tracks that may not go to make room. Where the cache's folder does not take the track, it
-    is kept in a place that does. Raises CacheWriteFailed where there is none,
-    ModelInferenceFailed (samples that are not numbers), Cancelled.
+    is written and nothing is visible yet; what it raises undoes everything. Where the cache's
+    folder does not take the track, it is kept in a place that does. Raises CacheWriteFailed where
+    there is none, ModelInferenceFailed (samples that are not numbers), Cancelled.
     """
+    track_id, request = recipe.track_id, recipe.request
+    maker = f"{recipe.backend} {recipe.model_version or ''}".strip()
     commit, measured = _once(before_commit), cache_result(lambda: _measured(clip))
 
     def write_into(folder: Path) -> Track:
@@ -51,15 +47,15 @@ def write_track(
                 audio.descriptor,
                 track_format,
                 title=request.prompt,
-                comment=f"seed {request.seed}, {backend} {model_version or ''}".strip(),
+                comment=f"seed {request.seed}, {maker}",
                 cancel=cancel,
             )
             audio.sync()
             track = Track(
                 track_id=track_id,
                 file=track_id + ENCODINGS[track_format].suffix,
-                backend=backend,
-                model_version=model_version,
+                backend=recipe.backend,
+                model_version=recipe.model_version,
                 prompt=request.prompt,
                 duration_sec=clip.duration_sec,
                 seed=request.seed,
@@ -77,7 +73,7 @@ def write_track(
                 sidecar.write(sidecar_text(track))
                 sidecar.sync()
                 commit()
-                cache.commit(audio, sidecar, track, protected())
+                cache.commit(audio, sidecar, track)
             return track
 
     return in_a_place_that_works(cache, write_into, bytes_needed(clip, track_format))

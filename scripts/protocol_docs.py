@@ -14,26 +14,11 @@ from pydantic import BaseModel
 from lofi_daemon import errors
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
-from lofi_daemon.rpc import messages, playback_messages
 from lofi_daemon.rpc.dispatch import with_options
-from lofi_daemon.rpc.methods import METHODS
+from lofi_daemon.rpc.methods import METHODS, NOTIFICATIONS
+from lofi_daemon.rpc.methods.playback import PlayerState
 
 PAGE = Path(__file__).parent.parent / "docs" / "protocol.md"
-
-NOTIFICATIONS: dict[str, type[BaseModel]] = {
-    "generation_progress": messages.GenerationProgress,
-    "generation_complete": messages.GenerationComplete,
-    "generation_error": messages.GenerationError,
-    "generation_cancelled": messages.GenerationCancelled,
-    "download_progress": messages.DownloadProgress,
-    "download_complete": messages.DownloadComplete,
-    "download_error": messages.DownloadError,
-    "playback_started": playback_messages.PlaybackPosition,
-    "playback_paused": playback_messages.PlaybackPosition,
-    "playback_resumed": playback_messages.PlaybackPosition,
-    "playback_ended": playback_messages.PlaybackEndedMessage,
-    "radio_waiting": playback_messages.RadioWaitingMessage,
-}
 
 INTRODUCTION = """\
 # Protocol
@@ -109,35 +94,44 @@ def _leaves(error: type[errors.LofiError]) -> Iterator[type[errors.LofiError]]:
 
 
 def _fields(model: type[BaseModel]) -> str:
-    if model is messages.PlayerState:
+    if model is PlayerState:
         return "the player's state as in `status`"
     schema = model.model_json_schema()
-    properties = schema.get("properties", {})
-    return ", ".join(f"`{name}` {_type(field, schema)}" for name, field in properties.items())
+    return _all(schema, schema)
 
 
-def _type(field: dict[str, Any], schema: dict[str, Any]) -> str:
+def _all(described: dict[str, Any], schema: dict[str, Any]) -> str:
+    """Every field of an object that the schema describes, in one line."""
+    fields = [
+        f"`{name}` {_type(field, schema, bounds=False)}"
+        for name, field in described.get("properties", {}).items()
+    ]
+    if described.get("additionalProperties") is True:
+        fields.append("and the backends' options by their names")
+    return ", ".join(fields)
+
+
+def _type(field: dict[str, Any], schema: dict[str, Any], *, bounds: bool = True) -> str:
     if "$ref" in field:
         definition = schema["$defs"][field["$ref"].rsplit("/", 1)[-1]]
-        inner = ", ".join(
-            f"`{name}` {_type(each, schema)}" for name, each in definition["properties"].items()
-        )
-        return f"{{{inner}}}"
+        return f"{{{_all(definition, schema)}}}"
     if "anyOf" in field:
-        return " or ".join(_type(each, schema) for each in field["anyOf"])
+        return " or ".join(_type(each, schema, bounds=bounds) for each in field["anyOf"])
     if "enum" in field:
         return "/".join(f'"{value}"' for value in field["enum"])
     if "const" in field:
         return f"`{_literal(field['const'])}`"
     if field.get("type") == "array":
-        return f"[{_type(field['items'], schema)}]"
-    names = {"string": "text", "boolean": "true/false", "object": "object"}
+        return f"[{_type(field['items'], schema, bounds=bounds)}]"
+    if isinstance(values := field.get("additionalProperties"), dict):
+        return f"object of {_type(values, schema, bounds=bounds)}"
+    names = {"string": "text", "boolean": "true/false"}
     kind = names.get(field.get("type", ""), field.get("type", "any"))
-    bounds = [
-        field.get(low, field.get(f"exclusive{low.title()}")) for low in ("minimum", "maximum")
-    ]
-    if bounds[0] is not None and bounds[1] is not None:
-        return f"{kind} {bounds[0]:g}–{bounds[1]:g}" if bounds[1] < 1e15 else f"{kind}, 64 bits"
+    least, most = (
+        field.get(end, field.get(f"exclusive{end.title()}")) for end in ("minimum", "maximum")
+    )
+    if bounds and least is not None and most is not None:
+        return f"{kind} {least:g}–{most:g}" if most < 1e15 else f"{kind}, 64 bits"
     return kind
 
 

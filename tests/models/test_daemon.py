@@ -20,7 +20,7 @@ from lofi_daemon.models.download_processes import (
     DownloadFailed,
     DownloadProcesses,
 )
-from lofi_daemon.rpc.methods.models import tell_of_download
+from lofi_daemon.rpc.methods.backends import tell_of_download
 from lofi_daemon.rpc.notifications import Notifier
 from tests.daemon_process import DaemonProcess, Json
 from tests.models.conftest import assert_installed

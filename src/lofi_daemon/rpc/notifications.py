@@ -1,30 +1,14 @@
-"""Events of the house as notifications on the wire."""
+"""Whoever is told of what happens, and how it reaches one client."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydantic import BaseModel
 
-from lofi_daemon.errors import InternalError, LofiError
-from lofi_daemon.jobs.events import (
-    JobAdvanced,
-    JobCancelled,
-    JobCompleted,
-    JobEvent,
-    JobFailed,
-)
-from lofi_daemon.rpc.messages import (
-    GenerationCancelled,
-    GenerationComplete,
-    GenerationError,
-    GenerationProgress,
-    UnderstoodPrompt,
-    encode,
-    notification,
-)
+from lofi_daemon.rpc.messages import encode, notification
 from lofi_daemon.rpc.stdio import MessageWriter
 
 log = logging.getLogger(__name__)
@@ -76,65 +60,3 @@ class Notifier:
             held, self._held = self._held, []
             for send in held:
                 send()
-
-    def tell_of_job(self, event: JobEvent) -> None:
-        """The notification of a job's event."""
-        if isinstance(event, JobAdvanced):
-            params = _progress(event)
-            self.notify("generation_progress", params, replaces=f"progress {event.track_id}")
-        elif isinstance(event, JobCompleted):
-            if not self.notify("generation_complete", _complete(event)):
-                untold = InternalError("The track is made, and what is to be told of it is not.")
-                self.notify("generation_error", _error(event.track_id, untold))
-        elif isinstance(event, JobFailed):
-            self.notify("generation_error", _error(event.track_id, event.error))
-        else:
-            self.notify("generation_cancelled", _cancelled(event))
-
-
-def _error(track_id: str, error: LofiError) -> GenerationError:
-    return GenerationError(
-        track_id=track_id, code=error.name, message=error.message, hint=error.hint
-    )
-
-
-def _progress(event: JobAdvanced) -> GenerationProgress:
-    tokens = (
-        {"tokens_generated": event.step, "tokens_estimated": event.total_steps}
-        if event.counts_tokens
-        else {}
-    )
-    return GenerationProgress(
-        track_id=event.track_id,
-        prompt=event.prompt,
-        percent=event.percent,
-        current_step=event.step,
-        total_steps=event.total_steps,
-        eta_sec=event.eta_sec,
-        phase=event.phase.value,
-        **tokens,
-    )
-
-
-def _complete(event: JobCompleted) -> GenerationComplete:
-    track = event.track
-    beside = {"understood": UnderstoodPrompt.of(event.understood), "warning": event.warning}
-    told: dict[str, Any] = {name: value for name, value in beside.items() if value is not None}
-    return GenerationComplete(
-        track_id=track.track_id,
-        path=str(event.path),
-        duration_sec=track.duration_sec,
-        sample_rate=track.sample_rate,
-        prompt=track.prompt,
-        seed=track.seed,
-        generation_time_sec=event.generation_time_sec,
-        backend=track.backend,
-        model_version=track.model_version,
-        **told,
-    )
-
-
-def _cancelled(event: JobCancelled) -> GenerationCancelled:
-    return GenerationCancelled(
-        track_id=event.track_id, at_step=event.step, total_steps=event.total_steps
-    )

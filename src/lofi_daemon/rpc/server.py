@@ -25,7 +25,8 @@ from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Dispatcher
 from lofi_daemon.rpc.handover import Music, put_on, taken
 from lofi_daemon.rpc.methods import METHODS
-from lofi_daemon.rpc.methods.models import tell_of_download
+from lofi_daemon.rpc.methods.backends import tell_of_download
+from lofi_daemon.rpc.methods.generation import tell_of_job
 from lofi_daemon.rpc.methods.playback import tell_of_playback, tell_what_plays
 from lofi_daemon.rpc.methods.radio import tell_of_waiting
 from lofi_daemon.rpc.notifications import Notifier
@@ -85,7 +86,7 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
         downloads=DownloadProcesses(partial(tell_of_download, notifier)),
         stopping=stopping,
     )
-    daemon.jobs.subscribe(daemon.notifier.tell_of_job)
+    daemon.jobs.subscribe(partial(tell_of_job, notifier))
     dispatcher = Dispatcher(daemon, METHODS, writer.send)
     sharing = daemon.sharing = Sharing(
         settings.tracks_folder,

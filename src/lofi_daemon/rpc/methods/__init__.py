@@ -1,13 +1,32 @@
-"""The methods, a module for each group. A group is a list `METHODS`; adding one is a line here."""
+"""The methods, a module for each group. A module says what it takes, answers and tells.
+
+`METHODS` and `NOTIFICATIONS` are all of them; adding a module is a line in each.
+"""
 
 from lofi_daemon.rpc.dispatch import Method
-from lofi_daemon.rpc.methods import generation, models, playback, process, radio, tracks
+from lofi_daemon.rpc.messages import Message
+from lofi_daemon.rpc.methods import (
+    backends,
+    generation,
+    playback,
+    playlist,
+    radio,
+    status,
+    tracks,
+)
 
 METHODS: list[Method] = [
-    *process.METHODS,
+    *status.METHODS,
     *generation.METHODS,
-    *models.METHODS,
+    *backends.METHODS,
     *tracks.METHODS,
     *playback.METHODS,
+    *playlist.METHODS,
     *radio.METHODS,
 ]
+NOTIFICATIONS: dict[str, type[Message]] = {
+    **generation.NOTIFICATIONS,
+    **backends.NOTIFICATIONS,
+    **playback.NOTIFICATIONS,
+    **radio.NOTIFICATIONS,
+}

@@ -1,7 +1,12 @@
-"""Playing: play, pause, resume, stop, skip, player_set, audio_devices and the playlist."""
+"""Playing: play, pause, resume, stop, skip, previous, player_set, audio_devices."""
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import Field
+
+from lofi_daemon.parameters import Parameters
 from lofi_daemon.player.events import (
     PlaybackEnded,
     PlaybackEvent,
@@ -12,18 +17,94 @@ from lofi_daemon.player.events import (
 )
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
-from lofi_daemon.rpc.messages import NoParameters, PlayerState, TrackIdsParameters
+from lofi_daemon.rpc.messages import Message, NoParameters
 from lofi_daemon.rpc.notifications import Tells
-from lofi_daemon.rpc.playback_messages import (
-    AudioDevice,
-    AudioDevicesResult,
-    PlaybackEndedMessage,
-    PlaybackPosition,
-    PlayerSetParameters,
-    PlaylistResult,
-    PlayParameters,
-    PlayResult,
-)
+
+
+class PlayParameters(Parameters):
+    track_id: str | None = Field(
+        default=None, description="What to play. Default: go on, or what comes next."
+    )
+
+
+class PlayerSetParameters(Parameters):
+    """Only what is given changes; a device that is given as null is the system's default."""
+
+    volume: float | None = Field(
+        default=None, ge=0.0, le=1.0, allow_inf_nan=False, description="0 to 1."
+    )
+    crossfade_sec: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=12.0,
+        allow_inf_nan=False,
+        description="How long two tracks overlap, 0 to 12 seconds.",
+    )
+    loop: Literal["off", "track", "playlist"] | None = Field(
+        default=None, description="What begins again at its end."
+    )
+    device: str | None = Field(
+        default=None, description="A name of `audio_devices`; null: the system's default."
+    )
+    position_sec: float | None = Field(
+        default=None, ge=0.0, allow_inf_nan=False, description="Go on from there."
+    )
+    muted: bool | None = Field(default=None, description="Silent; the volume stays what it is.")
+    stops_in_sec: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=86_400.0,
+        allow_inf_nan=False,
+        description="Fade out and stop after that many seconds; null: go on. `stop` ends it too.",
+    )
+
+
+class PlayerState(Message):
+    state: Literal["playing", "paused", "stopped"] = "stopped"
+    track_id: str | None = None
+    prompt: str | None = None
+    position_sec: float = 0.0
+    duration_sec: float = 0.0
+    volume: float = 0.5
+    crossfade_sec: float = 2.0
+    loop: Literal["off", "track", "playlist"] = "off"
+    device: str | None = None
+    muted: bool = False
+    stops_in_sec: float | None = None
+
+
+class PlayResult(Message):
+    track_id: str | None
+    position_sec: float
+
+
+class AudioDevice(Message):
+    name: str
+    is_default: bool
+
+
+class AudioDevicesResult(Message):
+    devices: list[AudioDevice]
+    current: str | None
+
+
+class PlaybackPosition(Message):
+    """Of playback_started, playback_paused and playback_resumed."""
+
+    track_id: str
+    prompt: str
+    position_sec: float
+    duration_sec: float
+
+
+class PlaybackEndedMessage(Message):
+    """code, message and hint are there when the reason is error."""
+
+    track_id: str
+    reason: Literal["finished", "skipped", "stopped", "error"]
+    code: str | None = None
+    message: str | None = None
+    hint: str | None = None
 
 
 async def play(daemon: Daemon, params: PlayParameters) -> PlayResult:
@@ -81,29 +162,6 @@ async def audio_devices(daemon: Daemon, params: NoParameters) -> AudioDevicesRes
     turntable = daemon.playback.turntable
     devices = [AudioDevice(**device) for device in await turntable.devices()]
     return AudioDevicesResult(devices=devices, current=turntable.table.device)
-
-
-async def playlist_add(daemon: Daemon, params: TrackIdsParameters) -> PlaylistResult:
-    await daemon.playback.add_to_playlist(params.track_ids)
-    return _playlist(daemon)
-
-
-def playlist_remove(daemon: Daemon, params: TrackIdsParameters) -> PlaylistResult:
-    daemon.playback.remove_from_playlist(params.track_ids)
-    return _playlist(daemon)
-
-
-def playlist_clear(daemon: Daemon, params: NoParameters) -> PlaylistResult:
-    daemon.playback.clear_playlist()
-    return _playlist(daemon)
-
-
-def playlist_get(daemon: Daemon, params: NoParameters) -> PlaylistResult:
-    return _playlist(daemon)
-
-
-def _playlist(daemon: Daemon) -> PlaylistResult:
-    return PlaylistResult(track_ids=list(daemon.playback.playlist.track_ids))
 
 
 def player_state(daemon: Daemon) -> PlayerState:
@@ -179,8 +237,10 @@ METHODS = [
     Method("previous", NoParameters, PlayerState, previous, shared=True),
     Method("player_set", PlayerSetParameters, PlayerState, player_set, shared=True),
     Method("audio_devices", NoParameters, AudioDevicesResult, audio_devices, shared=True),
-    Method("playlist_add", TrackIdsParameters, PlaylistResult, playlist_add, shared=True),
-    Method("playlist_remove", TrackIdsParameters, PlaylistResult, playlist_remove, shared=True),
-    Method("playlist_clear", NoParameters, PlaylistResult, playlist_clear, shared=True),
-    Method("playlist_get", NoParameters, PlaylistResult, playlist_get, shared=True),
 ]
+NOTIFICATIONS: dict[str, type[Message]] = {
+    "playback_started": PlaybackPosition,
+    "playback_paused": PlaybackPosition,
+    "playback_resumed": PlaybackPosition,
+    "playback_ended": PlaybackEndedMessage,
+}

@@ -5,24 +5,77 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import asdict
-from typing import Any
+from typing import Literal
+
+from pydantic import ConfigDict, Field
 
 from lofi_daemon.errors import InvalidParams
-from lofi_daemon.parameters import SoundParameters, parse
+from lofi_daemon.parameters import Prompt, SoundParameters, parse
 from lofi_daemon.presets import find_preset, load_presets
-from lofi_daemon.radio import Programme
+from lofi_daemon.radio import DEFAULT_AHEAD, Library, Programme
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
-from lofi_daemon.rpc.messages import NoParameters
+from lofi_daemon.rpc.messages import Explained, Message, NoParameters
 from lofi_daemon.rpc.notifications import Tells
-from lofi_daemon.rpc.playback_messages import (
-    RadioPreset,
-    RadioPresetsResult,
-    RadioResult,
-    RadioStartParameters,
-    RadioWaitingMessage,
-)
 from lofi_daemon.station import RadioWaiting
+
+
+class RadioStartParameters(SoundParameters):
+    """Prompts of one's own, a preset's or tracks of the library; none: the default preset."""
+
+    prompts: list[Prompt] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="Prompts of one's own, 1 to 1000.",
+    )
+    preset: str | None = Field(default=None, description="Name of a preset.")
+    library: Library | None = Field(
+        default=None,
+        description="Make nothing; play the kept tracks, or all that there are.",
+    )
+    order: Literal["cycle", "shuffle"] = Field(
+        default="cycle", description="Prompts one after the other, or shuffled without repeats."
+    )
+    ahead: int = Field(
+        default=DEFAULT_AHEAD, ge=1, le=10, description="New tracks to keep ready, 1 to 10."
+    )
+
+
+class RadioState(Message):
+    """The radio as it was started, each backend's options beside the rest; `ready` counts."""
+
+    model_config = ConfigDict(extra="allow")
+
+    prompts: list[str]
+    preset: str | None
+    library: Library | None
+    order: Literal["cycle", "shuffle"]
+    ahead: int
+    duration_sec: float
+    backend: str | None
+    seed: int
+    ready: int = Field(description="New tracks that are ready.")
+
+
+class RadioResult(Message):
+    radio: RadioState | None
+
+
+class RadioPreset(Message):
+    name: str
+    description: str
+    prompts: list[str]
+
+
+class RadioPresetsResult(Explained):
+    presets: list[RadioPreset]
+
+
+class RadioWaitingMessage(Message):
+    ready: int
+    eta_sec: float | None
+    replaying: str | None
 
 
 async def radio_start(daemon: Daemon, params: RadioStartParameters) -> RadioResult:
@@ -60,21 +113,23 @@ async def radio_presets(daemon: Daemon, params: NoParameters) -> RadioPresetsRes
     )
 
 
-def radio_state(daemon: Daemon) -> dict[str, Any] | None:
+def radio_state(daemon: Daemon) -> RadioState | None:
     """The radio's settings and how many new tracks are ready."""
     status = daemon.station.status
     if status is None:
         return None
-    return {
-        **status.sound.model_dump(),
-        "preset": status.preset,
-        "prompts": list(status.programme.prompts),
-        "order": status.programme.order,
-        "ahead": status.programme.ahead,
-        "seed": status.programme.seed,
-        "library": status.programme.library,
-        "ready": status.ready,
-    }
+    programme = status.programme
+    sound = status.sound.model_dump()
+    return RadioState(
+        **{name: value for name, value in sound.items() if name != "seed"},
+        preset=status.preset,
+        prompts=list(programme.prompts),
+        order=programme.order,
+        ahead=programme.ahead,
+        seed=programme.seed,
+        library=programme.library,
+        ready=status.ready,
+    )
 
 
 def tell_of_waiting(notifier: Tells, event: RadioWaiting) -> None:
@@ -86,3 +141,4 @@ METHODS = [
     Method("radio_stop", NoParameters, RadioResult, radio_stop, shared=True),
     Method("radio_presets", NoParameters, RadioPresetsResult, radio_presets),
 ]
+NOTIFICATIONS: dict[str, type[Message]] = {"radio_waiting": RadioWaitingMessage}

@@ -4,18 +4,49 @@ from __future__ import annotations
 
 import asyncio
 
+from pydantic import Field
+
 from lofi_daemon.errors import InvalidParams
+from lofi_daemon.parameters import Parameters
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
-from lofi_daemon.rpc.messages import (
-    TrackIdsParameters,
-    TrackResult,
-    TracksDeleteResult,
-    TracksKeepParameters,
-    TracksKeepResult,
-    TracksListParameters,
-    TracksListResult,
-)
+from lofi_daemon.rpc.messages import Message
+from lofi_daemon.tracks import Track
+
+
+class TracksListParameters(Parameters):
+    query: str = Field(default="", description="A part of the prompt; case does not matter.")
+    limit: int | None = Field(default=None, ge=0, description="At most so many; null: all.")
+    offset: int = Field(default=0, ge=0, description="Leave out so many, the newest first.")
+
+
+class TrackIdsParameters(Parameters):
+    track_ids: list[str] = Field(max_length=10_000, description="Which, up to 10 000 of them.")
+
+
+class TracksKeepParameters(TrackIdsParameters):
+    kept: bool = Field(description="Whether they stay, whatever room new ones need.")
+
+
+class TrackResult(Track):
+    """A track: the sidecar's fields, and where the audio is."""
+
+    path: str = Field(description="The audio file.")
+
+
+class TracksListResult(Message):
+    tracks: list[TrackResult]
+    total: int
+
+
+class TracksKeepResult(Message):
+    track_ids: list[str]
+    kept: bool
+
+
+class TracksDeleteResult(Message):
+    deleted: list[str]
+    bytes_freed: int
 
 
 async def tracks_list(daemon: Daemon, params: TracksListParameters) -> TracksListResult:
@@ -24,7 +55,8 @@ async def tracks_list(daemon: Daemon, params: TracksListParameters) -> TracksLis
     )
     return TracksListResult(
         tracks=[
-            TrackResult(path=str(daemon.tracks.path(track)), **track.model_dump())
+            # checked when it was read
+            TrackResult.model_construct(path=str(daemon.tracks.path(track)), **track.model_dump())
             for track in tracks
         ],
         total=total,

@@ -3,23 +3,58 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 from lofi_daemon import PROTOCOL_VERSION, __version__
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
-from lofi_daemon.rpc.messages import (
-    CacheState,
-    CurrentJob,
-    NoParameters,
-    PingResult,
-    QueueState,
-    ShutdownResult,
-    StatusResult,
-    WaitingJob,
-)
-from lofi_daemon.rpc.methods.playback import player_state
-from lofi_daemon.rpc.methods.radio import radio_state
+from lofi_daemon.rpc.messages import Explained, Message, NoParameters
+from lofi_daemon.rpc.methods.playback import PlayerState, player_state
+from lofi_daemon.rpc.methods.radio import RadioState, radio_state
 from lofi_daemon.rpc.sharing import Here
+
+
+class PingResult(Message):
+    status: Literal["ok"] = "ok"
+    version: str
+    protocol: int
+
+
+class CurrentJob(Message):
+    track_id: str
+    prompt: str
+    percent: int
+    phase: str
+    eta_sec: float
+
+
+class WaitingJob(Message):
+    track_id: str
+    prompt: str
+    position: int
+
+
+class QueueState(Message):
+    current: CurrentJob | None
+    waiting: list[WaitingJob]
+
+
+class CacheState(Explained):
+    tracks: int
+    bytes: int
+    max_bytes: int
+
+
+class StatusResult(Message):
+    player: PlayerState
+    radio: RadioState | None
+    queue: QueueState
+    playlist: list[str]
+    cache: CacheState
+
+
+class ShutdownResult(Message):
+    status: Literal["shutting_down"] = "shutting_down"
 
 
 def ping(daemon: Daemon, params: NoParameters) -> PingResult:

@@ -41,6 +41,7 @@ soak: $(VENV)/.test ## Run the long tests that `make test` leaves out (hours)
 lint: $(VENV)/.test $(STYLUA) $(ACTIONLINT) ## Check style and types (Lua's too: needs node and luacheck)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/pyright
 	luacheck --quiet lua plugin build.lua
 	node scripts/stylua.mjs --check lua plugin scripts build.lua

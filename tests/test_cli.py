@@ -17,9 +17,9 @@ import soundfile
 
 from lofi_daemon import __version__
 from lofi_daemon.backends.registry import Registry
-from lofi_daemon.commands.flags import add_parameter_flags, given_parameters
 from lofi_daemon.config import Settings
 from lofi_daemon.parameters import GenerationParameters
+from lofi_daemon.terminal.flags import add_parameter_flags, given_parameters
 from tests.daemon_process import REPOSITORY
 
 # The same command line over a backend that plays a note.

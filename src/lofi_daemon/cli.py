@@ -177,8 +177,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_generation_flags(parser: argparse.ArgumentParser) -> None:
     from lofi_daemon.backends.registry import Registry
-    from lofi_daemon.commands.flags import add_parameter_flags
     from lofi_daemon.parameters import GenerationParameters
+    from lofi_daemon.terminal.flags import add_parameter_flags
 
     group = parser.add_argument_group("one track")
     model = Registry(Settings()).taking_options(GenerationParameters)

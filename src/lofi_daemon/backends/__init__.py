@@ -1,4 +1,1 @@
-"""The music models, each in its own folder, all behind `protocol.Backend`.
-
-`registry` lists them, a line each. From outside only these two modules are imported.
-"""
+"""The music models, each in its own folder behind `protocol.Backend`; `registry` lists them."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 
 from lofi_daemon.backends.registry import Registry
-from lofi_daemon.commands.flags import given_parameters
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import ConfigurationError, OutputFailed, TrackError
 from lofi_daemon.files.temporary import replace_file, temporary_file
@@ -23,6 +22,7 @@ from lofi_daemon.jobs.events import JobAdvanced, JobCompleted, JobEvent, JobFail
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters, parse
 from lofi_daemon.sound.clip import AudioClip
+from lofi_daemon.terminal.flags import given_parameters
 from lofi_daemon.terminal.streams import can_draw, has_blocks
 from lofi_daemon.text import say
 

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from lofi_daemon.backends.registry import Registry
-from lofi_daemon.commands.flags import add_parameter_flags
 from lofi_daemon.config import Settings
 from lofi_daemon.parameters import SoundParameters
+from lofi_daemon.terminal.flags import add_parameter_flags
 
 
 def add_radio_flags(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,1 @@
-"""JSON-RPC 2.0 over stdio: envelopes and parameters, lines, dispatch.
-
-Imports jobs, radio, player, tracks; nothing imports rpc but the command line. No numpy here.
-"""
+"""JSON-RPC 2.0 over standard input and output: lines, envelopes, dispatch, the methods."""

@@ -1,1 +1,1 @@
-"""Sound as arrays: clips, filters, loudness, pictures; needs numpy and the ground."""
+"""Sound as arrays: clips, filters, loudness, pictures."""

@@ -8,7 +8,6 @@ import logging
 import secrets
 
 from lofi_daemon.backends.registry import Registry
-from lofi_daemon.commands.flags import given_parameters
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import LofiError
 from lofi_daemon.house import House, open_house
@@ -19,6 +18,7 @@ from lofi_daemon.radio import Programme
 from lofi_daemon.station import RadioWaiting
 from lofi_daemon.terminal import transport
 from lofi_daemon.terminal.display import NoticeHandler, listen
+from lofi_daemon.terminal.flags import given_parameters
 from lofi_daemon.terminal.screen import MakingView, View, clock
 from lofi_daemon.text import say
 

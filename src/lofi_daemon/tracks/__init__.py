@@ -1,7 +1,6 @@
 """Finished tracks: their identity, the folder they lie in, and how they get there unharmed.
 
-`cache.TrackCache` is the door; `sidecar.Track` is what it hands out. Imports only the ground
-floor, and numpy and soundfile only while a track is being written.
+`cache.TrackCache` is the door; `sidecar.Track` is what it hands out.
 """
 
 from lofi_daemon.tracks.cache import TrackCache

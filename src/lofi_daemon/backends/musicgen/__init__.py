@@ -2,5 +2,5 @@
 
 One file a stage: text, decoder (with sampling, delay_pattern and continuation around it), codec;
 `pipeline` joins them, `backend` puts them behind the protocol. `native` writes the form that is
-fast on a CPU. Imports onnx, audio and the ground floor only.
+fast on a CPU.
 """

@@ -1,0 +1,1 @@
+"""The bundled model: a prompt becomes a plan and a score, and a small diffusion plays it."""

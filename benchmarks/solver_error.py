@@ -21,15 +21,17 @@ from lofi_daemon.backends.demo.backend import compose_score
 from lofi_daemon.backends.demo.files import BUNDLE
 from lofi_daemon.backends.kit.mel_diffusion.guidance import (
     Guidance,
-    calls_after_iterations,
     guided_parts,
 )
-from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, gaussian_noise
-from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline, ignore_progress
+from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, latents_shape
+from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
 from lofi_daemon.backends.kit.mel_diffusion.requests import Diffusion
+from lofi_daemon.backends.kit.mel_diffusion.runs import SOLVERS
 from lofi_daemon.backends.kit.mel_diffusion.schedule import TRAINING_TIMESTEPS, shift
 from lofi_daemon.backends.kit.mel_diffusion.solvers import Latents, VelocityParts, mean_shift_factor
 from lofi_daemon.backends.kit.mel_diffusion.transformer import ContextPair
+from lofi_daemon.backends.kit.noise import gaussian_noise
+from lofi_daemon.backends.kit.watch import ignore_progress
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings
@@ -84,7 +86,9 @@ def case_of(pipeline: AceStepPipeline, prompt: str, seed: int, seconds: float = 
     """Contexts and noise of a request."""
     request = GenerationRequest(prompt, seconds, seed)
     contexts = pipeline.encode(request, ignore_progress, NEVER, erg=False)
-    return Case(f"{prompt} {seed}", contexts, gaussian_noise(seed, 0, frames_for(seconds)))
+    return Case(
+        f"{prompt} {seed}", contexts, gaussian_noise(seed, 0, latents_shape(frames_for(seconds)))
+    )
 
 
 def run(
@@ -175,7 +179,7 @@ def table(rule: str, found: dict[tuple[str, int], list[float]]) -> str:
     """A line a run."""
     lines = [f"{'solver':<10} {'steps':>5} {'calls':>5} {'mean':>6} {'median':>6} {'worst':>6}"]
     for (scheduler, steps), errors in found.items():
-        calls = calls_after_iterations(scheduler, steps, GUIDANCE[rule])[-1]
+        calls = SOLVERS[scheduler].calls_after(steps, GUIDANCE[rule])[-1]
         lines.append(
             f"{scheduler:<10} {steps:>5} {calls:>5} {np.mean(errors):>6.3f} "
             f"{np.median(errors):>6.3f} {max(errors):>6.3f}"

@@ -18,11 +18,12 @@ import torch
 from lofi_daemon.backends.demo.backend import compose_score
 from lofi_daemon.backends.demo.score import ATTRIBUTES
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
-from lofi_daemon.backends.kit.mel_diffusion.guidance import calls_after_iterations
-from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, gaussian_noise
+from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, latents_shape
 from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
 from lofi_daemon.backends.kit.mel_diffusion.requests import diffusion_of
+from lofi_daemon.backends.kit.mel_diffusion.runs import SOLVERS
 from lofi_daemon.backends.kit.mel_diffusion.solvers import Latents
+from lofi_daemon.backends.kit.noise import gaussian_noise
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings
@@ -47,9 +48,9 @@ def latents_of(pipeline: AceStepPipeline, request: GenerationRequest) -> tuple[L
     diffusion = diffusion_of(request, pipeline.manifest)
     cancel = CancelToken()
     contexts = pipeline.encode(request, quiet, cancel, erg=diffusion.erg)
-    start = gaussian_noise(request.seed, 0, frames_for(request.duration_sec))
+    start = gaussian_noise(request.seed, 0, latents_shape(frames_for(request.duration_sec)))
     latents = pipeline.diffuse(diffusion, request.seed, contexts, start, quiet, cancel)
-    calls = calls_after_iterations(diffusion.scheduler, diffusion.steps, diffusion.guidance)
+    calls = SOLVERS[diffusion.scheduler].calls_after(diffusion.steps, diffusion.guidance)
     return latents, calls[-1]
 
 

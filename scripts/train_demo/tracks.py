@@ -18,8 +18,9 @@ import torch
 
 from lofi_daemon.backends.demo.backend import COMPOSERS
 from lofi_daemon.backends.demo.score import Score, latent_frames
+from lofi_daemon.backends.kit.manifest import Mastering
 from lofi_daemon.backends.kit.mastering import master
-from lofi_daemon.backends.kit.mel_diffusion.bundle import Mastering, read_manifest
+from lofi_daemon.backends.kit.mel_diffusion.bundle import read_manifest
 from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken

@@ -16,9 +16,12 @@ from lofi_daemon.backends.demo.backend import compose_score
 from lofi_daemon.backends.demo.files import BUNDLE
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.kit.mel_diffusion import residency
-from lofi_daemon.backends.kit.mel_diffusion.latents import gaussian_noise
-from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline, ignore_progress
+from lofi_daemon.backends.kit.mel_diffusion.latents import latents_shape
+from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
 from lofi_daemon.backends.kit.mel_diffusion.requests import diffusion_of
+from lofi_daemon.backends.kit.noise import gaussian_noise
+from lofi_daemon.backends.kit.residency import Residents
+from lofi_daemon.backends.kit.watch import ignore_progress
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import load_settings
@@ -75,7 +78,7 @@ def test_what_does_not_fit_is_refused_with_both_numbers_and_a_remedy(
 
 def test_phase_by_phase_makes_the_same_music() -> None:
     request = GenerationRequest("rain", 5.0, seed=3, options=DiffusionOptions(inference_steps=1))
-    noise = gaussian_noise(3, 0, 16)
+    noise = gaussian_noise(3, 0, latents_shape(16))
     token = CancelToken()
     music: list[np.ndarray] = []
     for keep_loaded in (True, False):
@@ -92,7 +95,7 @@ def test_a_model_that_was_dropped_is_gone_and_comes_back(folder: Path) -> None:
     class Model:
         pass
 
-    resident = residency.Resident(Model, folder, "transformer_decoder")
+    resident = Residents(folder, keep=True).add(Model, "transformer_decoder")
     assert resident.bytes > 0.8 * sum(file.stat().st_size for file in folder.iterdir())
     alive = weakref.ref(resident.get())
     assert resident.get() is alive()

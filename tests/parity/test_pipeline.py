@@ -14,18 +14,18 @@ from lofi_daemon.backends.kit.mel_diffusion.context import absent_lyric, instrum
 from lofi_daemon.backends.kit.mel_diffusion.guidance import (
     Guidance,
     adaptive_projected,
-    calls_after_iterations,
     cfg_zero_star,
     classifier_free,
 )
 from lofi_daemon.backends.kit.mel_diffusion.pipeline import (
     AceStepPipeline,
     ErgSwitches,
-    ignore_progress,
 )
 from lofi_daemon.backends.kit.mel_diffusion.requests import Diffusion
+from lofi_daemon.backends.kit.mel_diffusion.runs import SOLVERS
 from lofi_daemon.backends.kit.mel_diffusion.schedule import flow_schedule
 from lofi_daemon.backends.kit.mel_diffusion.text import TokenIds
+from lofi_daemon.backends.kit.watch import ignore_progress
 from lofi_daemon.cancellation import CancelToken
 from scripts.export_onnx.weight_rule import draw
 from tests.parity.reference_set import (
@@ -114,7 +114,7 @@ def test_loop_in_published_form(
 def test_guided_iterations_and_model_calls(name: str) -> None:
     loop = LOOPS[name]
     guidance = Guidance(loop["guidance"], interval=loop["guidance_interval"])
-    calls = calls_after_iterations(loop["scheduler"], loop["N"], guidance)
+    calls = SOLVERS[loop["scheduler"]].calls_after(loop["N"], guidance)
     assert len(calls) == loop["iterations"]
     assert calls[-1] == loop["model_calls"]
     assert list(guidance.guided_iterations(loop["N"])) == loop["guided_iterations"]

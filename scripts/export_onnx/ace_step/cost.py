@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lofi_daemon.backends.kit.mel_diffusion.context import instrumental_lyric
-from lofi_daemon.backends.kit.mel_diffusion.latents import gaussian_noise
+from lofi_daemon.backends.kit.mel_diffusion.latents import latents_shape
 from lofi_daemon.backends.kit.mel_diffusion.pipeline import NO_ERG, AceStepPipeline
+from lofi_daemon.backends.kit.noise import gaussian_noise
 from lofi_daemon.cancellation import CancelToken
 
 FRAMES = 128
@@ -30,7 +31,7 @@ def measure_cost(folder: Path) -> dict[str, float]:
     loading = time.perf_counter() - started
     tokens = pipeline.text_encoder.tokenize("rainy night, rhodes, vinyl crackle")
     contexts = pipeline.contexts(tokens, instrumental_lyric(), NO_ERG, never)
-    latents = gaussian_noise(0, 0, FRAMES)
+    latents = gaussian_noise(0, 0, latents_shape(FRAMES))
     timestep = latents.dtype.type(500)
     mel = pipeline.decoder.mel(latents, _ignore, never)
     return {

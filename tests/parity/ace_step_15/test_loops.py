@@ -11,10 +11,11 @@ import pytest
 
 from lofi_daemon.backends.ace_step_15.bundle import NULL_CONDITION, Defaults
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint
-from lofi_daemon.backends.ace_step_15.latents import mixed_noise
-from lofi_daemon.backends.ace_step_15.pipeline import PEAK, AceStep15Pipeline, ignore_progress
+from lofi_daemon.backends.ace_step_15.pipeline import PEAK, AceStep15Pipeline
 from lofi_daemon.backends.ace_step_15.prompt import Facts, caption_text, lyric_text
 from lofi_daemon.backends.ace_step_15.requests import Piece
+from lofi_daemon.backends.kit.noise import mixed_noise
+from lofi_daemon.backends.kit.watch import ignore_progress
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.sound.clip import normalise_peak
 from tests.parity.ace_step_15.conftest import SETTINGS

@@ -9,7 +9,7 @@ from lofi_daemon.backends.ace_step_15.latents import MIN_FRAMES, frames_for
 from lofi_daemon.backends.ace_step_15.options import AceStep15Options
 from lofi_daemon.backends.ace_step_15.prompt import INSTRUMENTAL, UNKNOWN_LANGUAGE, Facts
 from lofi_daemon.backends.ace_step_15.reading import read_facts
-from lofi_daemon.backends.ace_step_15.solvers import evaluations
+from lofi_daemon.backends.ace_step_15.solvers import SOLVERS
 from lofi_daemon.backends.protocol import GenerationRequest, Phase
 from lofi_daemon.errors import InvalidInferenceSteps, InvalidParams
 from lofi_daemon.parameters import MAX_SEED
@@ -104,7 +104,7 @@ def frames_of(piece: Piece, manifest: Manifest) -> int:
 
 def iterations_of(piece: Piece, manifest: Manifest) -> int:
     """How often the solver asks for the velocity."""
-    return evaluations(piece.scheduler, piece.inference_steps, not manifest.is_turbo)
+    return SOLVERS[piece.scheduler].evaluations(piece.inference_steps, not manifest.is_turbo)
 
 
 def model_calls(piece: Piece, manifest: Manifest) -> int:

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lofi_daemon.backends.ace_step_15.latents import Latents
+from lofi_daemon.backends.kit.solver import Solver
+from lofi_daemon.backends.kit.watch import OnIteration
 
 Levels = NDArray[np.float32]
 Velocity = Callable[[Latents, np.float32], Latents]
 Correct = Callable[[Latents, Latents, float], Latents]
-OnIteration = Callable[[int, Latents], None]
 FreshNoise = Callable[[int], Latents]
 
 
@@ -30,11 +31,13 @@ def uncorrected(latents: Latents, clean: Latents, level: float) -> Latents:
 class Run:
     """What a solver walks along and whom it asks.
 
-    velocity_ahead: what Heun asks at the far end of a step. renoise_levels: the levels that
-    PingPong goes back up to after each step, float32 [N], the last of them 0. slope_at_zero: Heun
-    averages the slopes of its last step too, as the base models do; otherwise that step is Euler's.
+    noise: where it starts. velocity_ahead: what Heun asks at the far end of a step. renoise_levels:
+    the levels that PingPong goes back up to after each step, float32 [N], the last of them 0.
+    slope_at_zero: Heun averages the slopes of its last step too, as the base models do; otherwise
+    that step is Euler's.
     """
 
+    noise: Latents
     velocity: Velocity
     velocity_ahead: Velocity
     levels: Levels
@@ -49,8 +52,9 @@ class Run:
         return len(self.levels) - 1
 
 
-def solve_euler(latents: Latents, run: Run) -> Latents:
+def solve_euler(run: Run) -> Latents:
     """First order: x ← x + (t' − t)·v."""
+    latents = run.noise
     for step in range(run.steps):
         level, following = run.levels[step], run.levels[step + 1]
         slope = run.velocity(latents, level)
@@ -61,8 +65,9 @@ def solve_euler(latents: Latents, run: Run) -> Latents:
     return latents
 
 
-def solve_heun(latents: Latents, run: Run) -> Latents:
+def solve_heun(run: Run) -> Latents:
     """Second order: an Euler predictor, then the mean of the slopes at both of its ends."""
+    latents = run.noise
     iteration = 0
     for step in range(run.steps):
         level, following = run.levels[step], run.levels[step + 1]
@@ -80,8 +85,9 @@ def solve_heun(latents: Latents, run: Run) -> Latents:
     return latents
 
 
-def solve_pingpong(latents: Latents, run: Run) -> Latents:
+def solve_pingpong(run: Run) -> Latents:
     """Stochastic: to the clean estimate x₀ = x − t·v and back, x ← (1 − t')·x₀ + t'·noise."""
+    latents = run.noise
     for step in range(run.steps):
         level, following = run.levels[step], run.renoise_levels[step]
         clean = latents - level * run.velocity(latents, level)
@@ -93,15 +99,17 @@ def solve_pingpong(latents: Latents, run: Run) -> Latents:
     return latents
 
 
-SOLVERS: Mapping[str, Callable[[Latents, Run], Latents]] = {
-    "euler": solve_euler,
-    "heun": solve_heun,
-    "pingpong": solve_pingpong,
-}
+def _once_a_step(steps: int, slope_at_zero: bool) -> int:
+    return steps
 
 
-def evaluations(scheduler: str, steps: int, slope_at_zero: bool = False) -> int:
-    """How often a run of `steps` asks for the velocity."""
-    if scheduler != "heun":
-        return steps
+def _twice_a_step(steps: int, slope_at_zero: bool) -> int:
     return 2 * steps if slope_at_zero else 2 * steps - 1
+
+
+SOLVERS: Mapping[str, Solver[Run, bool]] = {
+    "euler": Solver(solve_euler, _once_a_step),
+    "heun": Solver(solve_heun, _twice_a_step),
+    "pingpong": Solver(solve_pingpong, _once_a_step),
+}
+"""The mode that evaluations depend on is the run's slope_at_zero."""

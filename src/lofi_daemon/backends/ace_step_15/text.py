@@ -12,16 +12,15 @@ from lofi_daemon.backends.ace_step_15.bundle import (
     TEXT_ENCODER,
     TIMBRE,
     TOKEN_EMBEDDINGS,
-    TOKENIZER,
 )
+from lofi_daemon.backends.kit.arrays import read_array
+from lofi_daemon.backends.kit.text import PromptTokenizer, TokenIds
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 
 MAX_CAPTION_TOKENS = 256
 MAX_LYRIC_TOKENS = 2048
 
-Ids = NDArray[np.int64]
 Rows = NDArray[np.float32]
 
 
@@ -29,15 +28,8 @@ class ConditionEncoder:
     """From two texts to float32 [1, rows, width]. Raises ModelNotFound and ModelLoadFailed."""
 
     def __init__(self, folder: Path, settings: SessionSettings) -> None:
-        from tokenizers import Tokenizer
-
-        path = folder / TOKENIZER
-        try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-            self.timbre: Rows = np.load(folder / TIMBRE)
-        except Exception as error:
-            raise ModelLoadFailed(f"Model file {path} cannot be loaded: {error}") from error
-        self._tokenizer.no_padding()
+        self._tokenizer = PromptTokenizer(folder)
+        self.timbre: Rows = read_array(folder / TIMBRE)
         self._embeddings = OnnxModel(
             folder / f"{TOKEN_EMBEDDINGS}.onnx", settings, required_inputs=("input_ids",)
         )
@@ -50,16 +42,15 @@ class ConditionEncoder:
             required_inputs=("text_hidden_states", "lyric_embeddings", "timbre"),
         )
 
-    def tokenize(self, text: str, limit: int) -> Ids:
+    def tokenize(self, text: str, limit: int) -> TokenIds:
         """int64 [1, S]: at most `limit`, the end token that the tokenizer appends included."""
-        self._tokenizer.enable_truncation(limit)
-        return np.array([self._tokenizer.encode(text).ids], dtype=np.int64)
+        return self._tokenizer.ids(text, limit)
 
-    def text_states(self, ids: Ids, cancel: CancelToken) -> Rows:
+    def text_states(self, ids: TokenIds, cancel: CancelToken) -> Rows:
         """Hidden states of the caption, float32 [1, S, text width]."""
         return self._text.run({"token_embeddings": self.embeddings(ids, cancel)}, cancel)[0]
 
-    def embeddings(self, ids: Ids, cancel: CancelToken) -> Rows:
+    def embeddings(self, ids: TokenIds, cancel: CancelToken) -> Rows:
         """Rows of the table, float32 [1, S, text width]."""
         return self._embeddings.run({"input_ids": ids}, cancel)[0]
 

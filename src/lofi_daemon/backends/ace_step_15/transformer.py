@@ -12,8 +12,8 @@ from lofi_daemon.backends.ace_step_15.guidance import adaptive_projected, classi
 from lofi_daemon.backends.ace_step_15.latents import Latents
 from lofi_daemon.backends.ace_step_15.solvers import Velocity
 from lofi_daemon.backends.ace_step_15.text import Rows
+from lofi_daemon.backends.kit.arrays import read_array
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 
 Context = NDArray[np.float32]
@@ -35,7 +35,7 @@ class DiffusionTransformer:
             ),
         )
         self._folder = folder
-        self._silence: NDArray[np.float32] = _array(folder / SILENCE)
+        self._silence: NDArray[np.float32] = read_array(folder / SILENCE)
 
     @property
     def device(self) -> str:
@@ -77,7 +77,7 @@ class DiffusionTransformer:
         function, and ahead of it by the plain form, as the original does.
         """
         conditional = self.velocity(rows, context, cancel)
-        null: Rows = _array(self._folder / NULL_CONDITION)
+        null: Rows = read_array(self._folder / NULL_CONDITION)
         unconditional = self.velocity(np.broadcast_to(null, rows.shape), context, cancel)
         lowest, highest = np.float32(levels[0]), np.float32(levels[1])
         momentum: Latents | None = None
@@ -103,10 +103,3 @@ class DiffusionTransformer:
 def _even(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """A zero frame more where their number is odd: the graph reads frames in pairs."""
     return np.pad(values, ((0, 0), (0, values.shape[1] % 2), (0, 0)))
-
-
-def _array(path: Path) -> NDArray[np.float32]:
-    try:
-        return np.load(path)
-    except (OSError, ValueError) as error:
-        raise ModelLoadFailed(f"Model file {path} cannot be loaded: {error}") from error

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from lofi_daemon.backends.kit.finish import finished
+from lofi_daemon.backends.kit.watch import ignore_progress, percent_of
 from lofi_daemon.backends.musicgen.bundle import read_config
 from lofi_daemon.backends.musicgen.codec import EncodecDecoder
 from lofi_daemon.backends.musicgen.continuation import expected_cost, frames_for, stretches
@@ -25,16 +27,10 @@ from lofi_daemon.backends.protocol import (
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings
-from lofi_daemon.sound.clip import AudioClip, fade_out, join_to_length, normalise_peak
+from lofi_daemon.sound.clip import AudioClip, join_to_length
 
-END_FADE_SEC = 0.05
-PEAK = 0.89
 # Of the loading time, what making the native form takes when it has to be made.
 CONVERTING_SHARE = 0.9
-
-
-def ignore_progress(progress: PhaseProgress) -> None:
-    """For callers that do not watch."""
 
 
 class MusicGenPipeline:
@@ -58,10 +54,7 @@ class MusicGenPipeline:
         settings = settings or SessionSettings()
         cancel = cancel or CancelToken()
 
-        def loaded(fraction: float) -> None:
-            on_progress(PhaseProgress(Phase.LOADING, round(100 * fraction), 100, fraction))
-            cancel.raise_if_cancelled()
-
+        loaded = percent_of(Phase.LOADING, on_progress, cancel)
         if form is None:
             form = make_runnable(
                 chosen_form(folder, settings.device, variant),
@@ -143,11 +136,7 @@ class MusicGenPipeline:
         cancel: CancelToken,
     ) -> AudioClip:
         """Codes to the finished track: cut to the duration, levelled, faded at its end."""
-
-        def on_window(fraction: float) -> None:
-            on_progress(PhaseProgress(Phase.DECODING, round(100 * fraction), 100, fraction))
-            cancel.raise_if_cancelled()
-
+        on_window = percent_of(Phase.DECODING, on_progress, cancel)
         on_window(0.0)
         rate = self.config.audio_encoder.sampling_rate
         samples = join_to_length(
@@ -155,6 +144,4 @@ class MusicGenPipeline:
             channels=self.config.decoder.audio_channels,
             frames=round(duration_sec * rate),
         )
-        normalise_peak(samples, PEAK)
-        fade_out(samples, round(END_FADE_SEC * rate))
-        return AudioClip(samples, rate)
+        return finished(samples, rate)

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lofi_daemon.backends.kit.text import PromptTokenizer, TokenIds
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 
-TokenIds = NDArray[np.int64]
 TextStates = NDArray[np.float32]
 
 MAX_TOKENS = 512
@@ -25,22 +24,14 @@ class TextEncoder:
     """
 
     def __init__(self, folder: Path, settings: SessionSettings) -> None:
-        from tokenizers import Tokenizer
-
-        path = folder / "tokenizer.json"
-        try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:
-            raise ModelLoadFailed(f"Model file {path} cannot be loaded: {error}") from error
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokenizer = PromptTokenizer(folder)
         self._path = folder / "text_encoder.onnx"
         self._settings = settings
         self._model: OnnxModel | None = self._load()
 
     def tokenize(self, prompt: str) -> TokenIds:
         """int64 [1, S]: at most 512 tokens, the end mark included."""
-        return np.array([self._tokenizer.encode(prompt).ids], dtype=np.int64)
+        return self._tokenizer.ids(prompt, MAX_TOKENS)
 
     def encode(self, ids: TokenIds, cancel: CancelToken) -> TextStates:
         """Hidden states float32 [1, S, width]; every token counts, there is no padding."""

@@ -7,9 +7,11 @@ import pytest
 from lofi_daemon.backends.demo.backend import compose_score
 from lofi_daemon.backends.demo.files import BUNDLE
 from lofi_daemon.backends.kit.mel_diffusion.guidance import Guidance
-from lofi_daemon.backends.kit.mel_diffusion.latents import gaussian_noise
-from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline, ignore_progress
+from lofi_daemon.backends.kit.mel_diffusion.latents import latents_shape
+from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
 from lofi_daemon.backends.kit.mel_diffusion.requests import Diffusion
+from lofi_daemon.backends.kit.noise import gaussian_noise
+from lofi_daemon.backends.kit.watch import ignore_progress
 from lofi_daemon.backends.protocol import GenerationRequest, PhaseProgress
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import OnnxModel
@@ -32,6 +34,8 @@ def test_rows_of_a_run(
 
     monkeypatch.setattr(OnnxModel, "run", counting)
     diffusion = Diffusion(steps, scheduler, Guidance(), erg=False)
-    pipeline.diffuse(diffusion, 1, contexts, gaussian_noise(1, 0, 8), told.append, cancel)
+    pipeline.diffuse(
+        diffusion, 1, contexts, gaussian_noise(1, 0, latents_shape(8)), told.append, cancel
+    )
     assert sum(counted) == rows
     assert (told[-1].done, told[-1].total) == (steps, steps)

@@ -8,13 +8,13 @@ import pytest
 from lofi_daemon.backends.kit.mel_diffusion.guidance import (
     Guidance,
     adaptive_projected,
-    calls_after_iterations,
     cfg_zero_star,
     classifier_free,
     guided,
     guided_parts,
     steady_projected,
 )
+from lofi_daemon.backends.kit.mel_diffusion.runs import SOLVERS
 from lofi_daemon.backends.kit.mel_diffusion.solvers import Latents
 
 
@@ -48,7 +48,7 @@ def test_interval_one_guides_everything_and_scale_one_nothing() -> None:
     ],
 )
 def test_model_calls_of_a_run(scheduler: str, steps: int, calls: int) -> None:
-    assert calls_after_iterations(scheduler, steps, Guidance())[-1] == calls
+    assert SOLVERS[scheduler].calls_after(steps, Guidance())[-1] == calls
 
 
 def test_decay_falls_to_the_minimum_over_the_window() -> None:

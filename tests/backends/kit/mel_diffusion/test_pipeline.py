@@ -12,8 +12,9 @@ import pytest
 
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.kit.mel_diffusion.context import LyricIds, instrumental_lyric
-from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, gaussian_noise
+from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, latents_shape
 from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
+from lofi_daemon.backends.kit.noise import gaussian_noise
 from lofi_daemon.backends.protocol import GenerationRequest, Phase, PhaseProgress
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed
@@ -70,7 +71,7 @@ def test_the_peak_is_below_full_scale_and_only_the_end_fades(pipeline: AceStepPi
 
 
 def test_given_latents_take_the_place_of_the_seeds_noise(pipeline: AceStepPipeline) -> None:
-    noise = gaussian_noise(42, 0, frames_for(5.0))
+    noise = gaussian_noise(42, 0, latents_shape(frames_for(5.0)))
     given = pipeline.generate(
         GenerationRequest(
             "rainy night, rhodes", 5.0, 7, options=DiffusionOptions(inference_steps=2)
@@ -81,7 +82,7 @@ def test_given_latents_take_the_place_of_the_seeds_noise(pipeline: AceStepPipeli
 
 
 def test_pingpong_draws_from_the_seed(pipeline: AceStepPipeline) -> None:
-    noise = gaussian_noise(0, 0, frames_for(5.0))
+    noise = gaussian_noise(0, 0, latents_shape(frames_for(5.0)))
 
     def run(seed: int) -> np.ndarray:
         request = GenerationRequest(
@@ -130,7 +131,7 @@ def test_cancelling_stops_in_every_phase(pipeline: AceStepPipeline, phase: Phase
 
 
 def test_a_step_that_is_no_number_is_named(pipeline: AceStepPipeline) -> None:
-    noise = gaussian_noise(1, 0, frames_for(5.0))
+    noise = gaussian_noise(1, 0, latents_shape(frames_for(5.0)))
     noise[0, 3, 2, 7] = np.inf
     with pytest.raises(ModelInferenceFailed, match="step 1 of 2 gave NaN or Inf") as caught:
         pipeline.generate(SHORT, initial_latents=noise)

@@ -8,6 +8,8 @@ import math
 import numpy as np
 import pytest
 
+from lofi_daemon.backends.kit.mel_diffusion.guidance import Guidance
+from lofi_daemon.backends.kit.mel_diffusion.runs import SOLVERS
 from lofi_daemon.backends.kit.mel_diffusion.schedule import (
     Schedule,
     flow_schedule,
@@ -15,7 +17,6 @@ from lofi_daemon.backends.kit.mel_diffusion.schedule import (
 )
 from lofi_daemon.backends.kit.mel_diffusion.solvers import (
     Latents,
-    iterations,
     mean_shift_factor,
     solve_adams,
     solve_euler,
@@ -83,7 +84,7 @@ def test_heun_evaluates_twice_a_step_but_once_in_the_last() -> None:
     solve_heun(record, noise(), schedule, ignore, 10.0)
     first, second, third = (float(t) for t in schedule.timesteps)
     assert asked == [(first, 0), (second, 1), (second, 2), (third, 3), (third, 4)]
-    assert len(asked) == iterations("heun", 3)
+    assert len(asked) == SOLVERS["heun"].evaluations(3, Guidance())
 
 
 def test_pingpong_returns_to_noise_between_steps_and_ends_clean() -> None:

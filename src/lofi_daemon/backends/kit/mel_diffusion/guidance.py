@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon.backends.kit.mel_diffusion.schedule import stretches
 from lofi_daemon.backends.kit.mel_diffusion.solvers import (
     Latents,
     Velocity,
     VelocityParts,
-    iterations,
 )
 
 MOMENTUM = -0.75
@@ -112,21 +109,6 @@ def _orthogonal(conditional: Latents, difference: NDArray[np.floating]) -> Laten
     direction = direction / np.maximum(length, 1e-12)
     parallel = (limited * direction).sum(axis=(-2, -1), keepdims=True) * direction
     return (limited - parallel).astype(np.float32)
-
-
-def calls_after_iterations(scheduler: str, steps: int, guidance: Guidance) -> list[int]:
-    """Model calls made once each iteration is done: two in a guided one, else one."""
-    if scheduler == "adams":
-        shares = stretches(steps, guidance.guided_share)
-        total = shares.before + shares.inside + shares.after
-        return list(accumulate(2 if step in shares.guided else 1 for step in range(total)))
-    guided_iterations = guidance.guided_iterations(steps)
-    return list(
-        accumulate(
-            2 if iteration in guided_iterations else 1
-            for iteration in range(iterations(scheduler, steps))
-        )
-    )
 
 
 ConditionalCall = Callable[[Latents, np.float32], Latents]

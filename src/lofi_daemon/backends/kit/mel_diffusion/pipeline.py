@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from lofi_daemon.backends.kit.mastering import master
+from lofi_daemon.backends.kit.finish import finished
 from lofi_daemon.backends.kit.mel_diffusion.bundle import (
     CONTEXT_ENCODER,
     DCAE,
@@ -29,27 +28,15 @@ from lofi_daemon.backends.kit.mel_diffusion.context import (
     instrumental_lyric,
 )
 from lofi_daemon.backends.kit.mel_diffusion.decode import LatentDecoder
-from lofi_daemon.backends.kit.mel_diffusion.guidance import (
-    Guidance,
-    calls_after_iterations,
-    guided,
-    guided_parts,
-)
-from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, gaussian_noise
+from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, latents_shape
 from lofi_daemon.backends.kit.mel_diffusion.requests import Diffusion, diffusion_of
-from lofi_daemon.backends.kit.mel_diffusion.residency import Resident
-from lofi_daemon.backends.kit.mel_diffusion.schedule import flow_schedule, windowed_schedule
-from lofi_daemon.backends.kit.mel_diffusion.solvers import (
-    FreshNoise,
-    Latents,
-    OnIteration,
-    solve_adams,
-    solve_euler,
-    solve_heun,
-    solve_pingpong,
-)
+from lofi_daemon.backends.kit.mel_diffusion.runs import SOLVERS, Run
+from lofi_daemon.backends.kit.mel_diffusion.solvers import FreshNoise, Latents
 from lofi_daemon.backends.kit.mel_diffusion.text import WEAKENED, TextEncoder, TokenIds
 from lofi_daemon.backends.kit.mel_diffusion.transformer import ContextPair, DiffusionTransformer
+from lofi_daemon.backends.kit.noise import gaussian_noise, starting_noise
+from lofi_daemon.backends.kit.residency import Residents
+from lofi_daemon.backends.kit.watch import ignore_progress, iterations_watched, percent_of
 from lofi_daemon.backends.protocol import (
     GenerationRequest,
     Phase,
@@ -57,20 +44,11 @@ from lofi_daemon.backends.protocol import (
     ProgressCallback,
 )
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed
+from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.onnx.session import SessionSettings
-from lofi_daemon.sound.clip import (
-    AudioClip,
-    fade_in,
-    fade_out,
-    join_to_length,
-    normalise_peak,
-    resample_stream,
-)
+from lofi_daemon.sound.clip import AudioClip, join_to_length, resample_stream
 
 OUTPUT_SAMPLE_RATE = 48000
-END_FADE_SEC = 0.05
-PEAK = 0.89
 
 Composer = Callable[[GenerationRequest], LyricIds]
 
@@ -86,10 +64,6 @@ class ErgSwitches:
 
 NO_ERG = ErgSwitches()
 FULL_ERG = ErgSwitches(text=True, lyric=True, diffusion=True)
-
-
-def ignore_progress(progress: PhaseProgress) -> None:
-    """For callers that do not watch."""
 
 
 class AceStepPipeline:
@@ -122,38 +96,22 @@ class AceStepPipeline:
             )
         self._compose: Composer = compose or (lambda request: instrumental_lyric())
 
-        self._keep_loaded = keep_loaded
         self.device: str | None = None  # what the transformer was last loaded on
-        self._text_encoder = Resident(lambda: TextEncoder(folder, settings), folder, TEXT_ENCODER)
-        self._context_encoder = Resident(
-            lambda: ContextEncoder(folder, settings), folder, CONTEXT_ENCODER
-        )
-        self._transformer = Resident(
-            lambda: DiffusionTransformer(folder, settings), folder, TRANSFORMER
-        )
-        self._decoder = Resident(
-            lambda: LatentDecoder(folder, self.manifest, settings),
-            folder,
-            DCAE,
-            VOCODER,
+        self._parts = parts = Residents(folder, keep=keep_loaded)
+        self._text_encoder = parts.add(lambda: TextEncoder(folder, settings), TEXT_ENCODER)
+        self._context_encoder = parts.add(lambda: ContextEncoder(folder, settings), CONTEXT_ENCODER)
+        self._transformer = parts.add(lambda: DiffusionTransformer(folder, settings), TRANSFORMER)
+        self._decoder = parts.add(
+            lambda: LatentDecoder(folder, self.manifest, settings), DCAE, VOCODER
         )
         if keep_loaded:
-            self._load_all(on_progress, cancel)
+            parts.load_all(on_progress, cancel)
+            self.device = self.transformer.device
 
     @property
     def loads_by_phase(self) -> bool:
         """Whether graphs are read from the disk while a track is made."""
-        return not self._keep_loaded
-
-    def _load_all(self, on_progress: ProgressCallback, cancel: CancelToken) -> None:
-        parts, done = self._parts, 0
-        total = sum(part.bytes for part in parts)
-        for number, part in enumerate(parts, start=1):
-            part.get()
-            done += part.bytes
-            on_progress(PhaseProgress(Phase.LOADING, number, len(parts), done / total))
-            cancel.raise_if_cancelled()
-        self.device = self.transformer.device
+        return not self._parts.keep
 
     @property
     def text_encoder(self) -> TextEncoder:
@@ -197,7 +155,8 @@ class AceStepPipeline:
         cancel = cancel or CancelToken()
         diffusion = diffusion_of(request, self.manifest)
         if initial_latents is None:
-            initial_latents = gaussian_noise(request.seed, 0, frames_for(request.duration_sec))
+            shape = latents_shape(frames_for(request.duration_sec))
+            initial_latents = starting_noise(request.seed, shape)
         contexts = self.encode(request, on_progress, cancel, erg=diffusion.erg)
         latents = self.diffuse(
             diffusion, request.seed, contexts, initial_latents, on_progress, cancel
@@ -214,7 +173,7 @@ class AceStepPipeline:
     ) -> ContextPair:
         """Prompt and lyric to the contexts of both passes."""
         on_progress(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
-        self._make_room_for(self._text_encoder, self._context_encoder)
+        self._parts.make_room_for(self._text_encoder, self._context_encoder)
         lyric = self._compose(request)
         contexts = self.contexts(
             self.text_encoder.tokenize(request.prompt if lyric.text is None else lyric.text),
@@ -258,9 +217,11 @@ class AceStepPipeline:
         fresh_noise(step) replaces PingPong's draws from the seed.
         Raises ModelInferenceFailed naming the step where a value is not finite.
         """
-        self._make_room_for(self._transformer)
+        self._parts.make_room_for(self._transformer)
         self.device = self.transformer.device
-        guidance, steps = diffusion.guidance, diffusion.steps
+        shape = initial_latents.shape
+        solver = SOLVERS[diffusion.scheduler]
+        calls = solver.calls_after(diffusion.steps, diffusion.guidance)
 
         def conditional(latents: Latents, timestep: np.float32) -> Latents:
             return self.transformer.conditional(latents, timestep, contexts, cancel)
@@ -268,25 +229,23 @@ class AceStepPipeline:
         def both(latents: Latents, timestep: np.float32) -> tuple[Latents, Latents]:
             return self.transformer.both(latents, timestep, contexts, cancel)
 
-        on_iteration = _watch(diffusion.scheduler, steps, guidance, on_progress, cancel)
-        omega = self.manifest.defaults.omega
-        if diffusion.scheduler == "adams":
-            schedule = windowed_schedule(steps, guidance.guided_share)
-            parts = guided_parts(conditional, both, guidance, schedule.guided or range(0))
-            return solve_adams(parts, initial_latents, schedule, on_iteration, omega)
-        velocity = guided(conditional, both, guidance, steps)
-        schedule = flow_schedule(steps)
-        if diffusion.scheduler == "pingpong":
-            frames = initial_latents.shape[-1]
-
-            def drawn_noise(step: int) -> Latents:
-                return gaussian_noise(seed, step + 1, frames)
-
-            return solve_pingpong(
-                velocity, initial_latents, schedule, on_iteration, fresh_noise or drawn_noise
-            )
-        solve = solve_heun if diffusion.scheduler == "heun" else solve_euler
-        return solve(velocity, initial_latents, schedule, on_iteration, omega)
+        run = Run(
+            noise=initial_latents,
+            steps=diffusion.steps,
+            guidance=diffusion.guidance,
+            conditional=conditional,
+            both=both,
+            fresh_noise=fresh_noise or (lambda step: gaussian_noise(seed, step + 1, shape)),
+            on_iteration=iterations_watched(
+                calls if solver.steps_are_calls else [*range(1, len(calls) + 1)],
+                calls,
+                on_progress,
+                cancel,
+                hint="Try another seed, or a lower guidance scale.",
+            ),
+            omega=self.manifest.defaults.omega,
+        )
+        return solver.solve(run)
 
     def decode(
         self,
@@ -296,15 +255,12 @@ class AceStepPipeline:
         cancel: CancelToken,
     ) -> AudioClip:
         """Latents to the finished track: trimmed to the duration, levelled, faded at its end."""
-        self._make_room_for(self._decoder)
+        self._parts.make_room_for(self._decoder)
         cost = self.manifest.relative_cost
         after_dcae = cost.dcae / cost.decoding
         after_vocoder = 1.0 - cost.finish / cost.decoding
 
-        def report(fraction: float) -> None:
-            on_progress(PhaseProgress(Phase.DECODING, round(100 * fraction), 100, fraction))
-            cancel.raise_if_cancelled()
-
+        report = percent_of(Phase.DECODING, on_progress, cancel)
         report(0.0)
         mel = self.decoder.mel(latents, lambda done: report(after_dcae * done), cancel)
         pieces = self.decoder.waveform(
@@ -316,53 +272,6 @@ class AceStepPipeline:
             channels=2,
             frames=round(duration_sec * OUTPUT_SAMPLE_RATE),
         )
-        mastering = self.manifest.mastering
-        if mastering is None:
-            normalise_peak(samples, PEAK)
-        else:
-            master(samples, OUTPUT_SAMPLE_RATE, mastering)
-            fade_in(samples, round(mastering.fade_in_sec * OUTPUT_SAMPLE_RATE))
-        fade_sec = END_FADE_SEC if mastering is None else mastering.fade_out_sec
-        fade_out(samples, round(fade_sec * OUTPUT_SAMPLE_RATE))
+        clip = finished(samples, OUTPUT_SAMPLE_RATE, self.manifest.mastering)
         report(1.0)
-        return AudioClip(samples, OUTPUT_SAMPLE_RATE)
-
-    @property
-    def _parts(self) -> tuple[Resident[Any], ...]:
-        return (self._text_encoder, self._context_encoder, self._transformer, self._decoder)
-
-    def _make_room_for(self, *needed: Resident[Any]) -> None:
-        """Where memory is short, drop what the coming phase does not need."""
-        if not self._keep_loaded:
-            for part in self._parts:
-                if part not in needed:
-                    part.drop()
-
-
-def _watch(
-    scheduler: str,
-    steps: int,
-    guidance: Guidance,
-    on_progress: ProgressCallback,
-    cancel: CancelToken,
-) -> OnIteration:
-    """What happens after every iteration: check, report, stop if asked to."""
-    calls_after = calls_after_iterations(scheduler, steps, guidance)
-    # The steps of adams are model calls, those of the others their iterations.
-    counted = calls_after if scheduler == "adams" else [*range(1, len(calls_after) + 1)]
-    total = counted[-1]
-    on_progress(PhaseProgress(Phase.DIFFUSING, 0, total, 0.0))
-
-    def on_iteration(iteration: int, latents: Latents) -> None:
-        done = counted[iteration]
-        if not np.isfinite(latents).all():
-            raise ModelInferenceFailed(
-                f"Diffusion step {done} of {total} gave NaN or Inf.",
-                hint="Try another seed, or a lower guidance scale.",
-                step=done,
-            )
-        fraction = calls_after[iteration] / calls_after[-1]
-        on_progress(PhaseProgress(Phase.DIFFUSING, done, total, fraction))
-        cancel.raise_if_cancelled()
-
-    return on_iteration
+        return clip

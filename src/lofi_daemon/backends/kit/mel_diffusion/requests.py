@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.kit.mel_diffusion.bundle import Defaults, Manifest, Run
-from lofi_daemon.backends.kit.mel_diffusion.guidance import Guidance, calls_after_iterations
+from lofi_daemon.backends.kit.mel_diffusion.guidance import Guidance
 from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for
+from lofi_daemon.backends.kit.mel_diffusion.runs import SOLVERS
 from lofi_daemon.backends.protocol import GenerationRequest, Phase
 from lofi_daemon.errors import InvalidParams
 
@@ -87,7 +88,7 @@ def expected_seconds(
     cost = manifest.relative_cost
     frames = frames_for(request.duration_sec)
     diffusion = diffusion_of(request, manifest)
-    calls = calls_after_iterations(diffusion.scheduler, diffusion.steps, diffusion.guidance)[-1]
+    calls = SOLVERS[diffusion.scheduler].calls_after(diffusion.steps, diffusion.guidance)[-1]
     seconds = {} if loaded else {Phase.LOADING: cost.loading}
     return seconds | {
         Phase.ENCODING: cost.encoding,

@@ -7,9 +7,8 @@ before the decoder. Then the largest phase decides what is needed, and not the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from lofi_daemon.backends.checks import check_memory
 from lofi_daemon.backends.kit.mel_diffusion.bundle import (
@@ -20,9 +19,8 @@ from lofi_daemon.backends.kit.mel_diffusion.bundle import (
     VOCODER,
     read_manifest,
 )
+from lofi_daemon.backends.kit.residency import graphs_bytes
 from lofi_daemon.memory import available_memory
-
-ModelT = TypeVar("ModelT")
 
 PHASES: Mapping[str, tuple[str, ...]] = {
     "encoding": (TEXT_ENCODER, CONTEXT_ENCODER),
@@ -39,33 +37,6 @@ WORKING_BYTES = 150_000_000
 LEFT_BYTES = 4_000_000_000
 
 
-class Resident(Generic[ModelT]):
-    """A model that is loaded when it is first needed, and can be dropped until the next time.
-
-    graphs: names of the files in `folder` that it is made of, without their ending.
-    """
-
-    def __init__(self, load: Callable[[], ModelT], folder: Path, *graphs: str) -> None:
-        self._load = load
-        self._folder = folder
-        self._graphs = graphs
-        self._model: ModelT | None = None
-
-    @property
-    def bytes(self) -> int:
-        """Size of its files."""
-        return sum(_bytes(self._folder, graph) for graph in self._graphs)
-
-    def get(self) -> ModelT:
-        """Raises ModelNotFound and ModelLoadFailed, naming the file."""
-        if self._model is None:
-            self._model = self._load()
-        return self._model
-
-    def drop(self) -> None:
-        self._model = None
-
-
 def needed_bytes(folder: Path) -> Mapping[str, int]:
     """Memory that each phase needs: its graphs' files, and working memory.
 
@@ -74,9 +45,7 @@ def needed_bytes(folder: Path) -> Mapping[str, int]:
     precision = read_manifest(folder).precision
     working = WORKING_BYTES_PER_WEIGHT / BYTES_OF_WEIGHT.get(precision, 4.0)
     return {
-        phase: round(
-            (1.0 + working) * sum(_bytes(folder, graph) for graph in graphs) + WORKING_BYTES
-        )
+        phase: round((1.0 + working) * graphs_bytes(folder, graphs) + WORKING_BYTES)
         for phase, graphs in PHASES.items()
     }
 
@@ -95,8 +64,3 @@ def everything_fits(folder: Path, remedy: str, available: int | None = None) -> 
     check_memory(f"{phase.capitalize()} with {folder}", needed[phase], available, remedy)
     everything = sum(needed.values())
     return available >= everything + min(everything, LEFT_BYTES)
-
-
-def _bytes(folder: Path, graph: str) -> int:
-    """A graph and its weights, which lie beside it under a name that begins as its own."""
-    return sum(path.stat().st_size for path in folder.glob(f"{graph}*") if path.is_file())

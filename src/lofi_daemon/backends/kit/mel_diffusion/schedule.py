@@ -66,6 +66,10 @@ class Stretches:
         return range(self.before, self.before + self.inside)
 
     @property
+    def steps(self) -> int:
+        return self.before + self.inside + self.after
+
+    @property
     def calls(self) -> int:
         """Model calls: a guided step takes two."""
         return self.before + 2 * self.inside + self.after

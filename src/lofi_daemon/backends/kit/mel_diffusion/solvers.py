@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lofi_daemon.backends.kit.mel_diffusion.schedule import Schedule
+from lofi_daemon.backends.kit.watch import OnIteration
 
 Latents = NDArray[np.float32]
 Velocity = Callable[[Latents, np.float32, int], Latents]
 # The conditional velocity and what guidance adds to it, None where it adds nothing.
 VelocityParts = Callable[[Latents, np.float32, int], tuple[Latents, Latents | None]]
-OnIteration = Callable[[int, Latents], None]
 FreshNoise = Callable[[int], Latents]
 
 
@@ -131,8 +131,3 @@ def solve_adams(
 def _continued(slope: Latents, before: Latents | None, ratio: np.float32) -> Latents:
     """The slope in the middle of the coming step, as far as two slopes tell."""
     return slope if before is None else slope + ratio * (slope - before)
-
-
-def iterations(scheduler: str, steps: int) -> int:
-    """How often a run of `steps` evaluates the velocity."""
-    return 2 * steps - 1 if scheduler == "heun" else steps

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lofi_daemon.backends.kit.mel_diffusion.bundle import TEXT_ENCODER
+from lofi_daemon.backends.kit.text import PromptTokenizer
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.onnx.session import Array, OnnxModel, SessionSettings
 
 MAX_TOKENS = 256
@@ -37,15 +37,7 @@ class TextEncoder:
     """Tokenizer and encoder. Raises ModelNotFound and ModelLoadFailed, naming the file."""
 
     def __init__(self, folder: Path, settings: SessionSettings) -> None:
-        from tokenizers import Tokenizer
-
-        path = folder / "tokenizer.json"
-        try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:
-            raise ModelLoadFailed(f"Model file {path} cannot be loaded: {error}") from error
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokenizer = PromptTokenizer(folder)
         self._model = OnnxModel(
             folder / f"{TEXT_ENCODER}.onnx",
             settings,
@@ -59,7 +51,7 @@ class TextEncoder:
 
     def tokenize(self, prompt: str) -> TokenIds:
         """At most 256 tokens, the end mark included."""
-        ids = np.array([self._tokenizer.encode(prompt).ids], dtype=np.int64)
+        ids = self._tokenizer.ids(prompt, MAX_TOKENS)
         return TokenIds(ids, np.ones_like(ids))
 
     def encode(

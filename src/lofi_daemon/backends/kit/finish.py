@@ -1,0 +1,28 @@
+"""The finish of every track: its level, or a mastering, and how it begins and ends."""
+
+from __future__ import annotations
+
+from lofi_daemon.backends.kit.manifest import Mastering
+from lofi_daemon.backends.kit.mastering import master
+from lofi_daemon.sound.clip import AudioClip, Samples, fade_in, fade_out, normalise_peak
+
+PEAK = 0.89
+END_FADE_SEC = 0.05
+
+
+def finished(
+    samples: Samples, sample_rate: int, mastering: Mastering | None = None, *, peak: float = PEAK
+) -> AudioClip:
+    """The clip of float32 [channels, frames], changed in place.
+
+    Where the model has no mastering of its own, its largest sample becomes `peak`.
+    """
+    end_fade_sec = END_FADE_SEC
+    if mastering is None:
+        normalise_peak(samples, peak)
+    else:
+        master(samples, sample_rate, mastering)
+        fade_in(samples, round(mastering.fade_in_sec * sample_rate))
+        end_fade_sec = mastering.fade_out_sec
+    fade_out(samples, round(end_fade_sec * sample_rate))
+    return AudioClip(samples, sample_rate)

@@ -1,0 +1,82 @@
+"""Which models of a pipeline are in memory when.
+
+Where there is plenty of room, all of them from the first request on. Where there is not, each
+phase loads its own and drops those of the others: the encoders before diffusion, the transformer
+before the decoder. Then the largest phase decides what is needed, and not the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from lofi_daemon.backends.protocol import Phase, PhaseProgress, ProgressCallback
+from lofi_daemon.cancellation import CancelToken
+
+ModelT = TypeVar("ModelT")
+
+
+class Resident(Generic[ModelT]):
+    """A model that is loaded when it is first needed, and can be dropped until the next time.
+
+    bytes: of the files that it is made of.
+    """
+
+    def __init__(self, load: Callable[[], ModelT], bytes: int) -> None:
+        self._load = load
+        self._model: ModelT | None = None
+        self.bytes = bytes
+
+    def get(self) -> ModelT:
+        """Raises ModelNotFound and ModelLoadFailed, naming the file."""
+        if self._model is None:
+            self._model = self._load()
+        return self._model
+
+    def drop(self) -> None:
+        self._model = None
+
+
+class Residents:
+    """All models of a pipeline, in the order in which its phases use them.
+
+    keep: they stay once they are loaded.
+    """
+
+    def __init__(self, folder: Path, *, keep: bool) -> None:
+        self._folder = folder
+        self._parts: list[Resident[Any]] = []
+        self.keep = keep
+
+    def add(self, load: Callable[[], ModelT], *graphs: str) -> Resident[ModelT]:
+        """graphs: names of the files that the model is made of, without their endings."""
+        part = Resident(load, graphs_bytes(self._folder, graphs))
+        self._parts.append(part)
+        return part
+
+    def load_all(self, on_progress: ProgressCallback, cancel: CancelToken) -> None:
+        """Raises ModelNotFound, ModelLoadFailed, Cancelled."""
+        done, total = 0, sum(part.bytes for part in self._parts)
+        for number, part in enumerate(self._parts, start=1):
+            part.get()
+            done += part.bytes
+            on_progress(PhaseProgress(Phase.LOADING, number, len(self._parts), done / total))
+            cancel.raise_if_cancelled()
+
+    def make_room_for(self, *needed: Resident[Any]) -> None:
+        """Where memory is short, drop what the coming phase does not need."""
+        if not self.keep:
+            for part in self._parts:
+                if part not in needed:
+                    part.drop()
+
+
+def graphs_bytes(folder: Path, graphs: tuple[str, ...]) -> int:
+    """Size of graphs and their weights, which lie beside them under names that begin as theirs."""
+    return sum(
+        path.stat().st_size
+        for graph in graphs
+        for path in folder.glob(f"{graph}*")
+        if path.is_file()
+    )

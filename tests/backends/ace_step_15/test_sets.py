@@ -17,12 +17,12 @@ import torch
 
 from lofi_daemon.backends.ace_step_15.bundle import GRAPHS, SILENCE, read_manifest
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint, read_single_tensor
-from lofi_daemon.backends.ace_step_15.graphs.writer import Precision
 from lofi_daemon.backends.ace_step_15.make import SetOptions, make_set
 from lofi_daemon.backends.ace_step_15.sets import MODEL, ensure, find_set, make
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.models import store
+from lofi_daemon.onnx.graph_writer import Precision
 from tests.parity.ace_step_15.checkpoints import write_diffusers, write_original
 
 FP32 = SetOptions(precision=Precision.FP32)

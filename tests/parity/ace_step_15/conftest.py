@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint
-from lofi_daemon.backends.ace_step_15.graphs.writer import Precision
 from lofi_daemon.backends.ace_step_15.make import SetOptions, make_set
 from lofi_daemon.backends.ace_step_15.pipeline import AceStep15Pipeline
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.onnx.graph_writer import Precision
 from lofi_daemon.onnx.session import SessionSettings
 from tests.parity.ace_step_15.checkpoints import FOLDERS, write_original
 

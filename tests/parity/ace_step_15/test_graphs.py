@@ -9,9 +9,9 @@ import pytest
 
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint
 from lofi_daemon.backends.ace_step_15.graphs.condition_encoder import write_timbre_encoder
-from lofi_daemon.backends.ace_step_15.graphs.writer import GraphWriter
 from lofi_daemon.backends.ace_step_15.pipeline import AceStep15Pipeline
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.onnx.graph_writer import GraphWriter
 from lofi_daemon.onnx.session import OnnxModel
 from tests.parity.ace_step_15.conftest import SETTINGS
 from tests.parity.ace_step_15.reference import REFERENCE, assert_same, draw

@@ -50,11 +50,11 @@ from lofi_daemon.backends.ace_step_15.graphs.text_encoder import (
     write_token_embeddings,
 )
 from lofi_daemon.backends.ace_step_15.graphs.transformer import write_transformer
-from lofi_daemon.backends.ace_step_15.graphs.writer import GraphWriter, Precision
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.models.checksums import Checksums
 from lofi_daemon.models.documents import write_document
+from lofi_daemon.onnx.graph_writer import GraphWriter, Precision
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 from lofi_daemon.onnx.weight_formats import WeightFormat
 
@@ -199,7 +199,9 @@ class _Work:
             return
         identity = _said(self._options)
         eight_bits = self._options.eight_bits
-        with GraphWriter(path, identity, eight_bits, on_weight, self._cancel) as writer:
+        with GraphWriter(
+            path, identity, eight_bits, on_weight=on_weight, cancel=self._cancel
+        ) as writer:
             write(writer)
 
 

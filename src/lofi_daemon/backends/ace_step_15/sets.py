@@ -79,9 +79,9 @@ def make(
     Raises ModelLoadFailed, OSError, Cancelled; what was written stays for the next attempt.
     """
     from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint
-    from lofi_daemon.backends.ace_step_15.graphs.writer import Precision
     from lofi_daemon.backends.ace_step_15.make import SetOptions, is_made, make_set
     from lofi_daemon.models.quantize.fastest_format import measure_formats
+    from lofi_daemon.onnx.graph_writer import Precision
     from lofi_daemon.onnx.session import SessionSettings
 
     checkpoint = Checkpoint.find(folder, MODEL)

@@ -20,8 +20,8 @@ from onnx import GraphProto, helper
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.models.quantize.matrices import QuantizePlan, find_matrices, pack_matrix
 from lofi_daemon.models.quantize.nodes import replaced_nodes
-from lofi_daemon.models.quantize.weight_file import WeightFile
 from lofi_daemon.onnx.external_weights import read_model, read_weight
+from lofi_daemon.onnx.weight_file import WeightFile
 from lofi_daemon.onnx.weight_formats import MICROSOFT, PackedWeights, WeightFormat
 
 OnWeight = Callable[[int, int], None]

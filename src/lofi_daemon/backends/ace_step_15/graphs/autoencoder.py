@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lofi_daemon.backends.ace_step_15.checkpoint import AutoencoderSizes, Checkpoint
-from lofi_daemon.backends.ace_step_15.graphs.writer import GraphWriter
+from lofi_daemon.onnx.graph_writer import GraphWriter
 
 KERNEL = 7
 DILATIONS = (1, 3, 9)

@@ -6,7 +6,7 @@ import numpy as np
 
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint
 from lofi_daemon.backends.ace_step_15.graphs.layers import Layers
-from lofi_daemon.backends.ace_step_15.graphs.writer import GraphWriter, Precision
+from lofi_daemon.onnx.graph_writer import GraphWriter, Precision
 
 
 def write_condition_encoder(

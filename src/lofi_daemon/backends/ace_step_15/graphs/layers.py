@@ -11,7 +11,7 @@ import numpy as np
 from onnx import TensorProto
 
 from lofi_daemon.backends.ace_step_15.checkpoint import Stack
-from lofi_daemon.backends.ace_step_15.graphs.writer import GraphWriter, Precision, Tensors
+from lofi_daemon.onnx.graph_writer import GraphWriter, Precision, Tensors
 from lofi_daemon.onnx.weight_formats import MICROSOFT
 
 # Added to scores that must not count. Finite: a row with nothing but these still has a softmax.

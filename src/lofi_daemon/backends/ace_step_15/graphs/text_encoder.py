@@ -12,7 +12,7 @@ from onnx import TensorProto
 
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint
 from lofi_daemon.backends.ace_step_15.graphs.layers import Layers
-from lofi_daemon.backends.ace_step_15.graphs.writer import (
+from lofi_daemon.onnx.graph_writer import (
     GraphWriter,
     Precision,
     in_half_precision,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint
 from lofi_daemon.backends.ace_step_15.graphs.layers import Layers, Neighbourhood, Rotary
-from lofi_daemon.backends.ace_step_15.graphs.writer import GraphWriter, Precision
+from lofi_daemon.onnx.graph_writer import GraphWriter, Precision
 
 PATCH = 2
 TIME_FEATURES = 256

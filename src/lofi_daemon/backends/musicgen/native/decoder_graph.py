@@ -17,13 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lofi_daemon.backends.musicgen.bundle import DecoderConfig, Precision
-from lofi_daemon.backends.musicgen.native.graph_writer import MICROSOFT, GraphWriter
 from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.onnx.graph_writer import GraphWriter
+from lofi_daemon.onnx.graph_writer import Precision as StoredAs
+from lofi_daemon.onnx.weight_formats import MICROSOFT, WeightFormat
 
 Weights = Mapping[str, NDArray[np.float32]]
 OnLayer = Callable[[int], None]
 
 EPSILON = 1e-5
+# Twice the weights a scale that the formats have by default: a step reads every weight once, and
+# this is what it reads less.
+BLOCK = 64
 # Int4 output heads would cost accuracy where it counts, and save one part in forty.
 HEADS_PRECISION: Mapping[Precision, Precision] = {"fp32": "fp32", "int8": "int8", "int4": "int8"}
 ACTIVATIONS = {"gelu": ("Gelu", MICROSOFT), "relu": ("Relu", "")}
@@ -43,24 +48,24 @@ def write_cross_attention(
     Kept in fp32: it runs once, and its rounding would reach every token.
     """
     heads, head_size = config.num_attention_heads, config.head_size
-    with GraphWriter(path) as graph:
+    with _writer(path) as graph:
         states = graph.input("encoder_hidden_states", np.float32, [1, "text", text_width])
         if "enc_to_dec_proj.weight" in weights:
-            states = graph.linear(
-                states, "enc_to_dec_proj.weight", weights["enc_to_dec_proj.weight"]
+            states = _linear(
+                graph, states, "enc_to_dec_proj.weight", weights["enc_to_dec_proj.weight"]
             )
-            bias = graph.constant("enc_to_dec_proj.bias", weights["enc_to_dec_proj.bias"])
+            bias = _weight(graph, "enc_to_dec_proj.bias", weights["enc_to_dec_proj.bias"])
             states = graph.node("Add", [states, bias])
-        split = graph.constant("split_heads", np.array([0, 0, heads, head_size], dtype=np.int64))
-        pads = graph.constant("second_row", np.array([0, 0, 0, 0, 1, 0, 0, 0], dtype=np.int64))
+        split = graph.constant("split_heads", [0, 0, heads, head_size])
+        pads = graph.constant("second_row", [0, 0, 0, 0, 1, 0, 0, 0])
         for name in cache_names(config.num_hidden_layers, "encoder"):
             layer, _, part = name.split(".")
             weight = f"layers.{layer}.encoder_attn.{part[0]}_proj.weight"
-            projected = graph.linear(states, weight, weights[weight])
+            projected = _linear(graph, states, weight, weights[weight])
             by_head = graph.node("Reshape", [projected, split])
             by_head = graph.node("Transpose", [by_head], perm=[0, 2, 1, 3])
             graph.node("Pad", [by_head, pads], outputs=[f"present.{name}"])
-            graph.output(f"present.{name}", np.float32, [2, heads, "text", head_size])
+            _output(graph, f"present.{name}", np.float32, [2, heads, "text", head_size])
 
 
 def write_decoder(
@@ -83,7 +88,7 @@ def write_decoder(
             f"The decoder's activation '{config.activation_function}' is not one of "
             f"{', '.join(ACTIVATIONS)}."
         )
-    with GraphWriter(path) as graph:
+    with _writer(path) as graph:
         _DecoderGraph(graph, config, weights, precision).write(on_layer)
 
 
@@ -130,7 +135,7 @@ class _DecoderGraph:
         for codebook in range(self._config.num_codebooks):
             index = self._int64(f"codebook.{codebook}", codebook)
             ids = graph.node("Gather", [codes, index], axis=0)
-            table = self._constant(f"embed_tokens.{codebook}.weight")
+            table = self._vector(f"embed_tokens.{codebook}.weight")
             embedded = graph.node("Gather", [table, ids], axis=0)
             summed = graph.node("Add", [summed, embedded]) if summed else embedded
         steps = graph.node("Shape", [codes], start=1, end=2)
@@ -139,7 +144,9 @@ class _DecoderGraph:
         positions = graph.node("Range", [first, self._total, self._int32("one", 1)])
         positions = graph.node("Cast", [positions], to=_FLOAT)
         positions = graph.node("Unsqueeze", [positions, self._int64("axis_1", [1])])
-        angles = graph.node("Mul", [positions, graph.constant("frequencies", frequencies(width))])
+        angles = graph.node(
+            "Mul", [positions, graph.constant("frequencies", frequencies(width), np.float32)]
+        )
         cosines, sines = graph.node("Cos", [angles]), graph.node("Sin", [angles])
         waves = graph.node("Concat", [cosines, sines], axis=1)
         hidden = graph.node("Add", [summed, waves])
@@ -149,7 +156,7 @@ class _DecoderGraph:
     def _normalised(self, residual: str, addition: str | None, name: str) -> tuple[str, str]:
         """Layer norm of residual + addition, and that sum: one operator for both."""
         graph = self._graph
-        norm = [self._constant(f"{name}.weight"), self._constant(f"{name}.bias")]
+        norm = [self._vector(f"{name}.weight"), self._vector(f"{name}.bias")]
         if addition is None:
             return graph.node(
                 "LayerNormalization", [residual, *norm], axis=-1, epsilon=EPSILON
@@ -168,14 +175,14 @@ class _DecoderGraph:
         graph, heads = self._graph, self._config.num_attention_heads
         name = f"layers.{layer}.self_attn"
         qkv = np.concatenate([self._weights[f"{name}.{part}_proj.weight"] for part in "qkv"])
-        packed = graph.linear(hidden, f"{name}.qkv_proj.weight", qkv, self._precision)
+        packed = _linear(graph, hidden, f"{name}.qkv_proj.weight", qkv, self._precision)
         caches: list[str] = []
         presents: list[str] = []
         for part in ("key", "value"):
             cache = f"{layer}.decoder.{part}"
             caches.append(graph.input(f"past_key_values.{cache}", np.float32, self._cache_shape))
             presents.append(f"present.{cache}")
-            graph.output(f"present.{cache}", np.float32, self._cache_shape)
+            _output(graph, f"present.{cache}", np.float32, self._cache_shape)
         attended = graph.node(
             "GroupQueryAttention",
             [packed, "", "", *caches, self._last_indices, self._total],
@@ -222,22 +229,47 @@ class _DecoderGraph:
         weight = np.concatenate(
             [self._weights[f"lm_heads.{k}.weight"] for k in range(config.num_codebooks)]
         )
-        logits = graph.linear(guided, "lm_heads.weight", weight, HEADS_PRECISION[self._precision])
+        logits = _linear(graph, guided, "lm_heads.weight", weight, HEADS_PRECISION[self._precision])
         shape = self._int64("by_codebook", [config.num_codebooks, config.vocab_size])
         graph.node("Reshape", [logits, shape], outputs=["logits"])
-        graph.output("logits", np.float32, [config.num_codebooks, config.vocab_size])
+        _output(graph, "logits", np.float32, [config.num_codebooks, config.vocab_size])
 
     def _linear(self, value: str, name: str) -> str:
-        return self._graph.linear(value, name, self._weights[name], self._precision)
+        return _linear(self._graph, value, name, self._weights[name], self._precision)
 
-    def _constant(self, name: str) -> str:
-        return self._graph.constant(name, self._weights[name])
+    def _vector(self, name: str) -> str:
+        return _weight(self._graph, name, self._weights[name])
 
     def _int64(self, name: str, value: int | list[int]) -> str:
-        return self._graph.constant(name, np.array(value, dtype=np.int64))
+        return self._graph.constant(name, value)
 
     def _int32(self, name: str, value: int) -> str:
-        return self._graph.constant(name, np.array(value, dtype=np.int32))
+        return self._graph.constant(name, value, np.int32)
+
+
+def _writer(path: Path) -> GraphWriter:
+    return GraphWriter(path, {}, WeightFormat.INT8_BLOCKS, BLOCK)
+
+
+def _weight(graph: GraphWriter, name: str, values: NDArray[np.float32]) -> str:
+    return graph.weight(name, lambda: values)
+
+
+def _linear(
+    graph: GraphWriter,
+    value: str,
+    name: str,
+    weight: NDArray[np.float32],
+    precision: Precision = "fp32",
+) -> str:
+    """value · weightᵀ, for a weight float32 [outputs, inputs]."""
+    outputs, inputs = weight.shape
+    return graph.linear(value, name, lambda _: weight, (outputs, inputs), StoredAs(precision))
+
+
+def _output(graph: GraphWriter, name: str, dtype: type[np.generic], shape: list[int | str]) -> None:
+    """What a node makes under this name: without an operator between, it is written in place."""
+    graph.output(name, name, dtype, shape)
 
 
 _FLOAT = 1  # onnx.TensorProto.FLOAT

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.models.quantize.weight_file import WeightFile
+from lofi_daemon.onnx.weight_file import WeightFile
 from lofi_daemon.onnx.weight_formats import (
+    BLOCK,
     MICROSOFT,
     Packing,
     WeightFormat,
@@ -52,6 +53,7 @@ class GraphWriter:
     """A graph under construction; a context manager that writes `path` and its `.bin` at its end.
 
     identity: what an interrupted run must have had in common with this one to be gone on with.
+    eight_bits: how INT8 is stored; block: weights of a column that share a scale, in blocks.
     on_weight gets the values of the checkpoint that each weight was made of. Methods that add
     something return the name of the value it makes. Raises Cancelled between two weights.
     """
@@ -61,11 +63,14 @@ class GraphWriter:
         path: Path,
         identity: Mapping[str, Any],
         eight_bits: WeightFormat = WeightFormat.INT8_COLUMNS,
+        block: int = BLOCK,
+        *,
         on_weight: Callable[[int], None] = lambda count: None,
         cancel: CancelToken | None = None,
     ) -> None:
         self._path = path
         self._eight_bits = eight_bits
+        self._block = block
         self._on_weight = on_weight
         self._cancel = cancel or CancelToken()
         self._weights = WeightFile(path.with_suffix(".bin"), dict(identity))
@@ -96,8 +101,9 @@ class GraphWriter:
     def output(
         self, value: str, name: str, dtype: type[np.generic], shape: list[int | str]
     ) -> None:
-        """Give a value to the outside under a name."""
-        self.node("Identity", [value], outputs=[name])
+        """Give a value to the outside under a name, which may be its own."""
+        if value != name:
+            self.node("Identity", [value], outputs=[name])
         self._outputs.append(_value_info(name, dtype, shape))
 
     def weight(self, name: str, make: Callable[[], NDArray[Any]]) -> str:
@@ -151,10 +157,10 @@ class GraphWriter:
             widened = self.node("Cast", [half], to=TensorProto.FLOAT)
             return self.node("MatMul", [value, widened])
         stored_as = WeightFormat.INT4_BLOCKS if precision is Precision.INT4 else self._eight_bits
-        packing = Packing(stored_as, shape[1], shape[0])
+        packing = Packing(stored_as, shape[1], shape[0], self._block)
 
         def packed() -> dict[str, NDArray[Any]]:
-            stored = pack(matrix(), stored_as).tensors
+            stored = pack(matrix(), stored_as, self._block).tensors
             return {f".{role}": tensor for role, tensor in stored.items()}
 
         self._store(name, packed)

@@ -15,9 +15,11 @@ from lofi_daemon.backends.protocol import (
     Availability,
     BackendInfo,
     GenerationRequest,
+    Need,
     Phase,
     PhaseProgress,
     ProgressCallback,
+    Residency,
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidParams, ModelInferenceFailed
@@ -77,7 +79,22 @@ class ToneBackend:
             work[Phase.LOADING] = 0.0
         return {phase: max(seconds, 1e-4) for phase, seconds in work.items() if seconds > 0.0}
 
-    def load(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
+    @property
+    def residency(self) -> Residency | None:
+        return Residency.KEPT if self.loaded else None
+
+    def prepare(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
+        """There are no files."""
+
+    def needs(self, request: GenerationRequest) -> Mapping[Phase, Need]:
+        return {Phase.DIFFUSING: Need(0, 0)}
+
+    def load(
+        self,
+        cancel: CancelToken,
+        on_progress: ProgressCallback,
+        residency: Residency = Residency.KEPT,
+    ) -> None:
         if not self.loaded:
             on_progress(PhaseProgress(Phase.LOADING, 0, 1, 0.0))
             self._take(Phase.LOADING, cancel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from lofi_daemon.backends.protocol import Availability, ProgressCallback
+from lofi_daemon.backends.protocol import Availability, ProgressCallback, Residency
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import load_settings
@@ -19,8 +19,13 @@ from tests.tone_backend import ToneBackend
 class Replaced(ToneBackend):
     """Its files are replaced between the request and the loading."""
 
-    def load(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
-        super().load(cancel, on_progress)
+    def load(
+        self,
+        cancel: CancelToken,
+        on_progress: ProgressCallback,
+        residency: Residency = Residency.KEPT,
+    ) -> None:
+        super().load(cancel, on_progress, residency)
         self.available = Availability(True, "tone-2")
 
 

@@ -11,21 +11,18 @@ import psutil
 import pytest
 
 from lofi_daemon import memory
-from lofi_daemon.backends.ace_step.backend import ace_step_backend
 from lofi_daemon.backends.demo.backend import compose_score
 from lofi_daemon.backends.demo.files import BUNDLE
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
-from lofi_daemon.backends.kit.mel_diffusion import residency
 from lofi_daemon.backends.kit.mel_diffusion.latents import latents_shape
+from lofi_daemon.backends.kit.mel_diffusion.needs import needs
 from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
 from lofi_daemon.backends.kit.mel_diffusion.requests import diffusion_of
 from lofi_daemon.backends.kit.noise import gaussian_noise
 from lofi_daemon.backends.kit.residency import Residents
 from lofi_daemon.backends.kit.watch import ignore_progress
-from lofi_daemon.backends.protocol import GenerationRequest
+from lofi_daemon.backends.protocol import GenerationRequest, Phase
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.config import load_settings
-from lofi_daemon.errors import ModelLoadFailed
 from tests.models.conftest import published_files
 
 GIGABYTE = 1_000_000_000
@@ -42,38 +39,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_need_of_a_phase_is_that_of_its_files(folder: Path) -> None:
-    needed = residency.needed_bytes(folder)
+    needed = needs(folder, 60.0)
     files = (folder / "transformer_decoder.onnx", folder / "transformer_decoder_weights.bin")
-    assert needed["diffusing"] > sum(file.stat().st_size for file in files)
-    assert needed["diffusing"] == max(needed.values())
+    assert needed[Phase.DIFFUSING].model == sum(file.stat().st_size for file in files)
+    assert max(needed, key=lambda phase: needed[phase].total) is Phase.DIFFUSING
 
 
-def test_what_leaves_room_for_others_stays(folder: Path) -> None:
-    everything = sum(residency.needed_bytes(folder).values())
-    assert residency.everything_fits(folder, "", available=2 * everything)
-    assert not residency.everything_fits(folder, "", available=2 * everything - 1)
-    assert not residency.everything_fits(folder, "", available=everything)
-
-
-def test_of_a_large_model_four_gigabytes_must_be_left(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    phases = {"encoding": 2 * GIGABYTE, "diffusing": 11 * GIGABYTE, "decoding": GIGABYTE}
-    monkeypatch.setattr(residency, "needed_bytes", lambda folder: phases)
-    assert residency.everything_fits(folder, "", available=18 * GIGABYTE)
-    assert not residency.everything_fits(folder, "", available=17 * GIGABYTE)
-
-
-def test_what_does_not_fit_is_refused_with_both_numbers_and_a_remedy(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(residency, "available_memory", lambda: 100_000_000)
-    backend = ace_step_backend(load_settings({"LOFI_ACE_STEP_MODEL_PATH": str(folder)}))
-    with pytest.raises(ModelLoadFailed) as failure:
-        backend.load(CancelToken(), lambda progress: None)
-    assert "needs 0.2 GB" in failure.value.message
-    assert "0.1 GB are available" in failure.value.message
-    assert "lofi-daemon quantize ace_step --bits 4" in failure.value.hint
+def test_only_the_transformers_work_grows_with_the_track(folder: Path) -> None:
+    short, long = needs(folder, 60.0), needs(folder, 120.0)
+    grown = [phase for phase in short if long[phase].working > short[phase].working]
+    assert grown == [Phase.DIFFUSING]
+    # Beyond a certain length the pair of guidance is no longer computed in one call.
+    assert needs(folder, 130.0)[Phase.DIFFUSING].working < long[Phase.DIFFUSING].working
 
 
 def test_phase_by_phase_makes_the_same_music() -> None:

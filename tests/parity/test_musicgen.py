@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from lofi_daemon.backends.musicgen.bundle import Manifest, read_config
+from lofi_daemon.backends.musicgen.bundle import read_config
 from lofi_daemon.backends.musicgen.continuation import Stretch
 from lofi_daemon.backends.musicgen.delay_pattern import codebook_delays, delayed
-from lofi_daemon.backends.musicgen.forms import Form
 from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
 from lofi_daemon.backends.musicgen.tokens import Sampling, generate_tokens
 from lofi_daemon.cancellation import CancelToken
@@ -32,7 +31,7 @@ IDS = np.array([[2, 4, 5, 1]])
 def pipeline(form: str, channels: int = 1) -> MusicGenPipeline:
     if form == "published":
         folder = tiny_musicgen.published_folder()
-        return MusicGenPipeline(folder, ONE_THREAD, form=Form(folder, Manifest(), "published"))
+        return MusicGenPipeline(folder, ONE_THREAD)
     return MusicGenPipeline(tiny_musicgen.native_folder(form, channels), ONE_THREAD)
 
 

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 
 from lofi_daemon.backends.musicgen.continuation import Stretch
-from lofi_daemon.backends.musicgen.files import VariantName
+from lofi_daemon.backends.musicgen.files import (
+    MusicGenConfiguration,
+    MusicGenFiles,
+    VariantName,
+)
 from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
 from lofi_daemon.backends.musicgen.tokens import Sampling, generate_tokens
 from lofi_daemon.cancellation import CancelToken
@@ -28,9 +32,12 @@ def test_the_sound_is_that_of_transformers(
 ) -> None:
     folder = tmp_path / "musicgen"
     shutil.copytree(FIXTURE, folder)
-    pipeline = MusicGenPipeline(folder, SessionSettings(threads=1), variant=variant)
-    assert pipeline.form.model_version == version
     cancel = CancelToken()
+    files = MusicGenFiles(folder, MusicGenConfiguration(variant=variant), threads=1)
+    made = files.prepared(lambda file, share: None, cancel)
+    assert made is not None
+    assert made.version == version
+    pipeline = MusicGenPipeline(made.folder, SessionSettings(threads=1))
     codes = generate_tokens(
         pipeline.decoder,
         pipeline.config.decoder,

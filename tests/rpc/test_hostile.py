@@ -259,7 +259,7 @@ def test_nothing_but_the_protocol_reaches_stdout(tmp_path: Path) -> None:
         "from lofi_daemon.rpc import server\n"
         "from tests.tone_backend import ToneBackend\n"
         "class Noisy(ToneBackend):\n"
-        "    def load(self, cancel, on_progress):\n"
+        "    def load(self, *given):\n"
         "        print('python was here', flush=True)\n"
         "        sys.__stdout__.write('old stdout was here\\n'); sys.__stdout__.flush()\n"
         "        os.write(1, b'descriptor was here\\n')\n"

@@ -1,4 +1,4 @@
-"""What every backend asks before it works: the length, whether files are whole, the memory."""
+"""What every backend asks before it works: the length, and whether files are whole."""
 
 from __future__ import annotations
 
@@ -71,23 +71,3 @@ def check_files(
     if status.error is not None:
         raise ModelLoadFailed(status.error, hint=repair)
     store.raise_if_damaged(folder, repair, cancel)
-
-
-def memory_remedy(model: str) -> str:
-    """What to do where memory does not suffice for a model."""
-    return (
-        f"Close other programs; `lofi-daemon quantize {model} --bits 4` makes it several times "
-        "smaller; or use the demo backend."
-    )
-
-
-def check_memory(what: str, needed: int, available: int, remedy: str) -> None:
-    """Raises ModelLoadFailed, with both numbers of bytes, where `needed` is not available."""
-    if available < needed:
-        raise ModelLoadFailed(
-            f"{what} needs {needed / 1e9:.1f} GB of memory; "
-            f"{available / 1e9:.1f} GB are available.",
-            hint=remedy,
-            needed_bytes=needed,
-            available_bytes=available,
-        )

@@ -31,6 +31,25 @@ class Phase(str, Enum):
     WRITING = "writing"
 
 
+class Residency(str, Enum):
+    """How a model is in memory: all of it stays, or each phase loads its own part."""
+
+    KEPT = "kept"
+    BY_PHASE = "by_phase"
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that one phase of a track needs: for its part of the model, and to work with it."""
+
+    model: int
+    working: int
+
+    @property
+    def total(self) -> int:
+        return self.model + self.working
+
+
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
@@ -182,8 +201,32 @@ class Backend(Protocol):
         """
         ...
 
-    def load(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
-        """Bring the model into memory; nothing to do when it is there already.
+    @property
+    def residency(self) -> Residency | None:
+        """How the model is in memory; None while it is not."""
+        ...
+
+    def prepare(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
+        """Make the files that run of those that were downloaded, where that has to be done.
+
+        Raises ModelNotFound, ModelLoadFailed, Cancelled.
+        """
+        ...
+
+    def needs(self, request: GenerationRequest) -> Mapping[Phase, Need]:
+        """What each phase of a resolved request needs, the model being prepared.
+
+        Raises ModelLoadFailed.
+        """
+        ...
+
+    def load(
+        self,
+        cancel: CancelToken,
+        on_progress: ProgressCallback,
+        residency: Residency = Residency.KEPT,
+    ) -> None:
+        """Bring the model into memory; nothing to do when it is there already, in this way.
 
         Raises ModelNotFound, ModelLoadFailed, Cancelled.
         """

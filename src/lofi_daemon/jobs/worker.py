@@ -17,6 +17,7 @@ from lofi_daemon.config import TrackFormat
 from lofi_daemon.errors import InternalError, LofiError, ModelInferenceFailed, ModelLoadFailed
 from lofi_daemon.jobs.events import JobCancelled, JobCompleted, JobFailed, LastWord
 from lofi_daemon.jobs.job import Job, State
+from lofi_daemon.jobs.memory import make_room
 from lofi_daemon.jobs.timings import Timings
 from lofi_daemon.memory import give_back_freed_memory
 from lofi_daemon.tracks import Track, TrackCache
@@ -125,7 +126,8 @@ class Worker:
         from lofi_daemon.tracks.writing import write_track
 
         self._registry.unload_others(backend)
-        backend.load(token, report)
+        backend.prepare(token, report)
+        backend.load(token, report, make_room(backend, job.request))
         if backend.availability().model_version != job.model_version:
             # The track's name and its sidecar say which model made it.
             raise ModelLoadFailed(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import shutil
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +164,26 @@ def test_what_was_understood() -> None:
     understood = backend_in(Path("nowhere")).info.understood("rainy, 72 bpm, in A minor")
     assert understood is not None
     assert (understood.tempo, understood.key, understood.text) == (72, "A minor", "72 bpm, A minor")
+
+
+def test_a_longer_track_needs_more_to_diffuse_and_no_more_to_decode(model_folder: Path) -> None:
+    backend = backend_in(model_folder)
+    backend.prepare(CancelToken(), lambda progress: None)
+    short, long = backend.needs(asked(60.0)), backend.needs(asked(600.0))
+    grown = [phase for phase in short if long[phase].working > short[phase].working]
+    assert grown == [Phase.DIFFUSING]
+    assert [need.model for need in long.values()] == [need.model for need in short.values()]
+
+
+def test_unloading_gives_the_memory_back_at_once(model_folder: Path) -> None:
+    """Without waiting for somebody to look for cycles."""
+    backend = backend_in(model_folder)
+    backend.load(CancelToken(), lambda progress: None)
+    assert backend._pipeline is not None
+    transformer = weakref.ref(backend._pipeline.transformer)
+    gc.disable()
+    try:
+        backend.unload()
+        assert transformer() is None
+    finally:
+        gc.enable()

@@ -11,7 +11,6 @@ from lofi_daemon.backends.ace_step_15.options import AceStep15Options
 from lofi_daemon.backends.ace_step_15.requests import (
     Piece,
     expected_seconds,
-    frames_of,
     iterations_of,
     model_calls,
     piece_of,
@@ -108,7 +107,7 @@ def test_a_language_needs_lyrics() -> None:
 
 def test_five_seconds_are_made_longer_and_ten_minutes_fit() -> None:
     def frames(sec: float) -> int:
-        return frames_of(piece_of(asked(sec=sec), TURBO), TURBO)
+        return TURBO.audio.track_frames(sec)
 
     assert frames(5.0) == 128
     assert frames(12.34) == 309
@@ -118,6 +117,6 @@ def test_five_seconds_are_made_longer_and_ten_minutes_fit() -> None:
 def test_cost_is_linear_in_the_length() -> None:
     def diffusing(sec: float) -> float:
         piece: Piece = piece_of(asked(sec=sec), TURBO)
-        return expected_seconds(piece, TURBO, loaded=True)[Phase.DIFFUSING]
+        return expected_seconds(piece, TURBO)[Phase.DIFFUSING]
 
     assert diffusing(120.0) == pytest.approx(4.0 * diffusing(30.0))

@@ -18,7 +18,7 @@ import torch
 from lofi_daemon.backends.ace_step_15.bundle import GRAPHS, SILENCE, read_manifest
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint, read_single_tensor
 from lofi_daemon.backends.ace_step_15.make import SetOptions, make_set
-from lofi_daemon.backends.ace_step_15.sets import MODEL, ensure, find_set, make
+from lofi_daemon.backends.ace_step_15.sets import MODEL, find_set, make
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.models import store
@@ -171,7 +171,7 @@ def test_which_set_runs(model_folder: Path, tmp_path: Path) -> None:
     planned = find_set(model_folder, None, REPAIR)
     assert planned is not None
     assert (planned.precision, planned.made, planned.error) == ("int8", False, None)
-    made = ensure(model_folder, "fp16", 1, nothing, CancelToken(), repair=REPAIR)
+    made = make(model_folder, "fp16", 1, nothing, CancelToken())
     shutil.rmtree(model_folder / MODEL)
     found = find_set(model_folder, None, REPAIR)
     assert found is not None
@@ -180,5 +180,3 @@ def test_which_set_runs(model_folder: Path, tmp_path: Path) -> None:
     broken = find_set(model_folder, None, REPAIR)
     assert broken is not None
     assert SILENCE in str(broken.error)
-    with pytest.raises(ModelLoadFailed, match=SILENCE):
-        ensure(model_folder, None, 1, nothing, CancelToken(), repair=REPAIR)

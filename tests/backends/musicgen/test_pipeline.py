@@ -9,12 +9,10 @@ import time
 import numpy as np
 import pytest
 
-from lofi_daemon.backends.musicgen.bundle import Manifest
 from lofi_daemon.backends.musicgen.codec import WINDOW_FRAMES
 from lofi_daemon.backends.musicgen.continuation import stretches
 from lofi_daemon.backends.musicgen.decoder import NativeDecoder, PublishedDecoder
 from lofi_daemon.backends.musicgen.delay_pattern import Codes
-from lofi_daemon.backends.musicgen.forms import Form
 from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
 from lofi_daemon.backends.musicgen.sampling import Logits
 from lofi_daemon.backends.musicgen.text import TextStates
@@ -37,7 +35,7 @@ def pipeline() -> MusicGenPipeline:
 
 def published() -> MusicGenPipeline:
     folder = tiny_musicgen.published_folder()
-    return MusicGenPipeline(folder, ONE_THREAD, form=Form(folder, Manifest(), "published"))
+    return MusicGenPipeline(folder, ONE_THREAD)
 
 
 class Recording:

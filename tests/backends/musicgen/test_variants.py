@@ -12,6 +12,7 @@ import pytest
 from lofi_daemon.backends.musicgen import forms
 from lofi_daemon.backends.musicgen.backend import MusicGenBackend, musicgen_backend
 from lofi_daemon.backends.musicgen.files import VariantName
+from lofi_daemon.backends.protocol import GenerationRequest, Phase
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.cli import run
 from lofi_daemon.config import Settings
@@ -94,13 +95,29 @@ def test_an_export_in_one_precision_is_not_another(tmp_path: Path) -> None:
         forms.planned_form(folder, "int4")
 
 
-def test_what_does_not_fit_is_refused_with_both_numbers(
-    published: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lofi_daemon.backends.musicgen.backend.available_memory", lambda: 4 * 10**8)
-    with pytest.raises(ModelLoadFailed, match=r"needs 0\.5 GB.* 0\.4 GB are available") as caught:
-        backend(published, None).load(CancelToken(), lambda progress: None)
-    assert "lofi-daemon quantize musicgen --bits 4" in caught.value.hint
+def test_caches_grow_with_the_track_up_to_a_window(published: Path) -> None:
+    made = backend(published, "int8")
+    made.prepare(CancelToken(), lambda progress: None)
+    work = {
+        seconds: made.needs(GenerationRequest("rain", seconds, 1))[Phase.DECODING_TOKENS].working
+        for seconds in (5.0, 30.0, 120.0)
+    }
+    # 2 layers, keys and values, both rows of guidance, 64 wide, 4 bytes, 50 frames a second.
+    assert work[30.0] - work[5.0] == 2 * 2 * 2 * 64 * 4 * 25 * 50
+    assert work[120.0] == work[30.0]
+
+
+def test_the_published_form_has_its_decoder_twice(published: Path) -> None:
+    need = {
+        variant: backend(published, variant).needs(GenerationRequest("rain", 5.0, 1))
+        for variant in ("original", None)
+    }
+    # The native form is not made yet: what would be loaded to make it is the published one.
+    assert need["original"] == need[None]
+    made = backend(published, None)
+    made.prepare(CancelToken(), lambda progress: None)
+    native = made.needs(GenerationRequest("rain", 5.0, 1))[Phase.DECODING_TOKENS].model
+    assert native < 0.7 * need["original"][Phase.DECODING_TOKENS].model
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symlinks", "hard links"])

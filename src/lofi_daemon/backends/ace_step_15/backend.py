@@ -2,99 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lofi_daemon.backends.ace_step_15.bundle import (
-    CONDITION_ENCODER,
-    DECODER,
-    TEXT_ENCODER,
-    TOKEN_EMBEDDINGS,
-    TRANSFORMER,
-    Manifest,
-)
+from lofi_daemon.backends.ace_step_15.bundle import FILES, Manifest
 from lofi_daemon.backends.ace_step_15.files import AceStep15Files
+from lofi_daemon.backends.ace_step_15.needs import needs
 from lofi_daemon.backends.ace_step_15.options import AceStep15Options
-from lofi_daemon.backends.ace_step_15.sets import FileSet, ensure, find_set
-from lofi_daemon.backends.checks import check_duration, check_memory, memory_remedy
-from lofi_daemon.backends.kit.files import FolderState, folder_state
+from lofi_daemon.backends.ace_step_15.sets import find_set
+from lofi_daemon.backends.checks import check_duration
+from lofi_daemon.backends.kit.lifecycle import FolderBackend
 from lofi_daemon.backends.protocol import (
-    Availability,
     BackendInfo,
     GenerationRequest,
+    Need,
     Phase,
-    PhaseProgress,
     ProgressCallback,
     Understood,
 )
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelLoadFailed, ModelNotFound
-from lofi_daemon.memory import available_memory
-from lofi_daemon.models import store
-from lofi_daemon.models.file_set import PrecisionName
+from lofi_daemon.errors import ModelNotFound
+from lofi_daemon.models.file_set import FileSet
 
 if TYPE_CHECKING:
     from lofi_daemon.backends.ace_step_15.pipeline import AceStep15Pipeline
+    from lofi_daemon.backends.ace_step_15.sets import FileSet as FoundSet
     from lofi_daemon.config import Settings
-    from lofi_daemon.sound.clip import AudioClip
 
-PHASES: Mapping[str, tuple[str, ...]] = {
-    "encoding": (TOKEN_EMBEDDINGS, TEXT_ENCODER, CONDITION_ENCODER),
-    "diffusing": (TRANSFORMER,),
-    "decoding": (DECODER,),
-}
-# Besides the weights: 0.4 GB was measured for a track of a minute.
-WORKING_BYTES = 500_000_000
-# All graphs stay in memory only where this much is left for everybody else, or as much as they
-# take themselves.
-LEFT_BYTES = 4_000_000_000
 # Making a set takes this long against loading one, and comes before it.
 MAKING_SEC = 90.0
 
 
-class AceStep15Backend:
+class AceStep15Backend(FolderBackend["AceStep15Pipeline", AceStep15Files]):
     """One model folder: a checkpoint as it was downloaded, the sets made of it, or both."""
-
-    def __init__(
-        self,
-        info: BackendInfo,
-        folder: Path,
-        *,
-        precision: PrecisionName | None = None,
-        device: str = "cpu",
-        threads: int | None = None,
-        repair: str,
-    ) -> None:
-        self._info = info
-        self._folder = folder
-        self._precision: PrecisionName | None = precision
-        self._device = device
-        self._threads = threads
-        self._repair = repair
-        self._pipeline: AceStep15Pipeline | None = None
-        self._loaded: FolderState = ()
-
-    @property
-    def info(self) -> BackendInfo:
-        return self._info
-
-    def availability(self) -> Availability:
-        try:
-            found = self._find()
-            if found is None:
-                return Availability(installed=False)
-            if found.error is not None:
-                return Availability(installed=True, error=found.error)
-            memory = max(_needed(found.folder).values()) if found.made else None
-            version = found.manifest.model_version
-        except ModelLoadFailed as broken:
-            return Availability(installed=True, error=f"{broken.message} {broken.hint}")
-        device = None if self._pipeline is None else self._pipeline.device
-        return Availability(
-            installed=True, model_version=version, device=device, memory_bytes=memory
-        )
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
         from lofi_daemon.backends.ace_step_15.requests import resolve
@@ -106,73 +47,48 @@ class AceStep15Backend:
         from lofi_daemon.backends.ace_step_15.requests import expected_seconds, piece_of
 
         manifest = self._manifest()
-        loaded = self._pipeline is not None
-        seconds = expected_seconds(piece_of(request, manifest), manifest, loaded=loaded)
-        if not loaded and not self._is_made():
-            seconds[Phase.LOADING] += MAKING_SEC
-        return seconds
+        return self._loading() | expected_seconds(piece_of(request, manifest), manifest)
 
-    def load(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
-        if self._pipeline is not None and self._loaded == folder_state(self._pipeline.folder):
-            return
-        self._pipeline = None
-        if self._find() is None:
-            raise ModelNotFound(f"{self._info.name} is not in {self._folder}.", hint=self._repair)
-        loading = self._manifest().relative_cost.loading
-        making = 0.0 if self._is_made() else MAKING_SEC / (MAKING_SEC + loading)
+    def _names(self, files: FileSet) -> Iterable[str]:
+        return FILES
 
-        def on_making(file: str, share: float) -> None:
-            on_progress(PhaseProgress(Phase.LOADING, round(100 * share), 100, making * share))
+    def _error(self, files: FileSet) -> str | None:
+        if files.made_of is None:
+            return super()._error(files)
+        return self._find().error
 
-        folder = ensure(
-            self._folder, self._precision, self._threads, on_making, cancel, repair=self._repair
-        )
-        store.raise_if_damaged(folder, self._repair, cancel)
-        state = folder_state(folder)
+    def _needs(self, folder: Path, request: GenerationRequest) -> Mapping[Phase, Need]:
+        return needs(folder, request.duration_sec)
+
+    def _loading_sec(self, files: FileSet) -> float:
+        return self._manifest().relative_cost.loading
+
+    def _making_sec(self, files: FileSet) -> float:
+        return 0.0 if files.made_of is None else MAKING_SEC
+
+    def _open(
+        self, files: FileSet, *, keep: bool, cancel: CancelToken, on_progress: ProgressCallback
+    ) -> AceStep15Pipeline:
         from lofi_daemon.backends.ace_step_15.pipeline import AceStep15Pipeline
         from lofi_daemon.onnx.session import SessionSettings
 
-        def on_loading(progress: PhaseProgress) -> None:
-            fraction = making + (1.0 - making) * progress.fraction
-            on_progress(replace(progress, fraction=fraction))
-
-        self._pipeline = AceStep15Pipeline(
-            folder,
-            SessionSettings(device=self._device, threads=self._threads),
-            keep_loaded=_everything_fits(folder, memory_remedy(self._info.type)),
+        return AceStep15Pipeline(
+            files.folder,
+            SessionSettings(device=self._files.device, threads=self._files.threads),
+            keep_loaded=keep,
             cancel=cancel,
-            on_progress=on_loading,
+            on_progress=on_progress,
         )
-        self._loaded = state
-
-    def generate(
-        self,
-        request: GenerationRequest,
-        *,
-        on_progress: ProgressCallback,
-        cancel: CancelToken,
-    ) -> AudioClip:
-        from lofi_daemon.backends.ace_step_15.requests import piece_of
-
-        assert self._pipeline is not None, "load comes before generate"
-        piece = piece_of(request, self._pipeline.manifest)
-        return self._pipeline.generate(piece, on_progress=on_progress, cancel=cancel)
-
-    def unload(self) -> None:
-        self._pipeline = None
-
-    def _find(self) -> FileSet | None:
-        return find_set(self._folder, self._precision, self._repair)
-
-    def _is_made(self) -> bool:
-        found = self._find()
-        return found is not None and found.made
 
     def _manifest(self) -> Manifest:
-        found = self._find()
+        return self._find().manifest
+
+    def _find(self) -> FoundSet:
+        files = self._files
+        found = find_set(files.folder, files.configuration.variant, files.repair())
         if found is None:
-            raise ModelNotFound(f"{self._info.name} is not in {self._folder}.", hint=self._repair)
-        return found.manifest
+            raise ModelNotFound(f"{self._info.name} is not in {files.folder}.", hint=files.repair())
+        return found
 
 
 def ace_step_15_backend(settings: Settings) -> AceStep15Backend:
@@ -189,11 +105,7 @@ def ace_step_15_backend(settings: Settings) -> AceStep15Backend:
             understand=_understood,
             files=files,
         ),
-        files.folder,
-        precision=files.configuration.variant,
-        device=files.device,
-        threads=files.threads,
-        repair=files.repair(),
+        files,
     )
 
 
@@ -202,27 +114,3 @@ def _understood(prompt: str) -> Understood:
 
     facts = read_facts(prompt)
     return Understood(text=described(facts), tempo=facts.bpm, key=facts.key)
-
-
-def _needed(folder: Path) -> Mapping[str, int]:
-    """Memory that each phase needs: its graphs' files, and working memory."""
-    return {
-        phase: WORKING_BYTES
-        + sum(path.stat().st_size for graph in graphs for path in folder.glob(f"{graph}.*"))
-        for phase, graphs in PHASES.items()
-    }
-
-
-def _everything_fits(folder: Path, remedy: str) -> bool:
-    """Whether all graphs may stay in memory.
-
-    Raises ModelLoadFailed where not even the largest phase fits.
-    """
-    available = available_memory()
-    if available is None:
-        return True
-    needed = _needed(folder)
-    phase = max(needed, key=needed.__getitem__)
-    check_memory(f"{phase.capitalize()} with {folder}", needed[phase], available, remedy)
-    everything = sum(needed.values())
-    return available >= everything + min(everything, LEFT_BYTES)

@@ -5,6 +5,7 @@ Light on imports: asking whether a model is there loads nothing heavy.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from pydantic import Field
@@ -31,6 +32,8 @@ TURBO_SHIFT = 3.0
 TURBO_STEPS = 8
 # The model was distilled with at most so many.
 MAX_TURBO_STEPS = 20
+# Shorter tracks are made this long and cut: the model was never trained on less.
+MIN_FRAMES = 128
 
 
 class AudioFacts(Section):
@@ -42,6 +45,11 @@ class AudioFacts(Section):
     samples_per_frame: int = 1920
     reach_frames: int = 9
     window_frames: int = 146
+
+    def track_frames(self, duration_sec: float) -> int:
+        """Latent frames that are made: they cover the duration, to which the track is cut."""
+        samples = round(duration_sec * self.sample_rate, 6)
+        return max(MIN_FRAMES, math.ceil(samples / self.samples_per_frame))
 
 
 class Defaults(Section):

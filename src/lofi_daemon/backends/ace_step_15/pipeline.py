@@ -18,7 +18,7 @@ from lofi_daemon.backends.ace_step_15.correction import corrected
 from lofi_daemon.backends.ace_step_15.decode import LatentDecoder
 from lofi_daemon.backends.ace_step_15.latents import Latents
 from lofi_daemon.backends.ace_step_15.prompt import caption_text, lyric_text
-from lofi_daemon.backends.ace_step_15.requests import Piece, frames_of, iterations_of
+from lofi_daemon.backends.ace_step_15.requests import Piece, iterations_of, piece_of
 from lofi_daemon.backends.ace_step_15.schedule import noise_levels
 from lofi_daemon.backends.ace_step_15.solvers import (
     SOLVERS,
@@ -33,7 +33,12 @@ from lofi_daemon.backends.kit.finish import finished
 from lofi_daemon.backends.kit.noise import gaussian_noise, starting_noise
 from lofi_daemon.backends.kit.residency import Residents
 from lofi_daemon.backends.kit.watch import ignore_progress, iterations_watched, percent_of
-from lofi_daemon.backends.protocol import Phase, PhaseProgress, ProgressCallback
+from lofi_daemon.backends.protocol import (
+    GenerationRequest,
+    Phase,
+    PhaseProgress,
+    ProgressCallback,
+)
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings
 from lofi_daemon.sound.clip import AudioClip, Samples, join_to_length
@@ -59,7 +64,8 @@ class AceStep15Pipeline:
     ) -> None:
         settings = replace(settings or SessionSettings(), arena=False)
         self.folder = folder
-        self.manifest: Manifest = read_manifest(folder)
+        manifest = read_manifest(folder)
+        self.manifest: Manifest = manifest
         self.device: str | None = None  # what the transformer was last loaded on
         self._parts = parts = Residents(folder, keep=keep_loaded)
         self._encoder = parts.add(
@@ -69,17 +75,10 @@ class AceStep15Pipeline:
             CONDITION_ENCODER,
         )
         self._transformer = parts.add(lambda: DiffusionTransformer(folder, settings), TRANSFORMER)
-        self._decoder = parts.add(
-            lambda: LatentDecoder(folder, self.manifest.audio, settings), DECODER
-        )
+        self._decoder = parts.add(lambda: LatentDecoder(folder, manifest.audio, settings), DECODER)
         if keep_loaded:
             parts.load_all(on_progress, cancel or CancelToken())
             self.device = self.transformer.device
-
-    @property
-    def loads_by_phase(self) -> bool:
-        """Whether graphs are read from the disk while a track is made."""
-        return not self._parts.keep
 
     @property
     def encoder(self) -> ConditionEncoder:
@@ -95,16 +94,17 @@ class AceStep15Pipeline:
 
     def generate(
         self,
-        piece: Piece,
+        request: GenerationRequest,
         *,
         on_progress: ProgressCallback = ignore_progress,
         cancel: CancelToken | None = None,
     ) -> AudioClip:
-        """The music of a piece: stereo, exactly as long as asked.
+        """The music of a request: stereo, exactly as long as asked.
 
-        Raises ModelInferenceFailed, Cancelled.
+        Raises ModelInferenceFailed, InvalidParams, Cancelled.
         """
         cancel = cancel or CancelToken()
+        piece = piece_of(request, self.manifest)
         rows = self.encode(piece, on_progress, cancel)
         latents = self.diffuse(piece, rows, self.noise(piece), on_progress, cancel)
         samples = self.decode(latents, piece.duration_sec, on_progress, cancel)
@@ -112,7 +112,8 @@ class AceStep15Pipeline:
 
     def noise(self, piece: Piece) -> Latents:
         """What the run starts from: the seed's noise, some of another seed's mixed in."""
-        shape = (1, frames_of(piece, self.manifest), self.manifest.audio.channels)
+        audio = self.manifest.audio
+        shape = (1, audio.track_frames(piece.duration_sec), audio.channels)
         return starting_noise(piece.seed, shape, piece.variation, piece.variation_seed)
 
     def encode(self, piece: Piece, on_progress: ProgressCallback, cancel: CancelToken) -> Rows:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lofi_daemon.backends.ace_step_15.bundle import MAX_TURBO_STEPS, Manifest
-from lofi_daemon.backends.ace_step_15.latents import MIN_FRAMES, frames_for
 from lofi_daemon.backends.ace_step_15.options import AceStep15Options
 from lofi_daemon.backends.ace_step_15.prompt import INSTRUMENTAL, UNKNOWN_LANGUAGE, Facts
 from lofi_daemon.backends.ace_step_15.reading import read_facts
@@ -95,13 +94,6 @@ def resolve(request: GenerationRequest, manifest: Manifest) -> GenerationRequest
     return replace(request, options=options)
 
 
-def frames_of(piece: Piece, manifest: Manifest) -> int:
-    """Latent frames that are made; the track is cut to its length afterwards."""
-    audio = manifest.audio
-    frames = frames_for(piece.duration_sec, audio.sample_rate, audio.samples_per_frame)
-    return max(MIN_FRAMES, frames)
-
-
 def iterations_of(piece: Piece, manifest: Manifest) -> int:
     """How often the solver asks for the velocity."""
     return SOLVERS[piece.scheduler].evaluations(piece.inference_steps, not manifest.is_turbo)
@@ -113,11 +105,10 @@ def model_calls(piece: Piece, manifest: Manifest) -> int:
     return calls if piece.guidance_scale == 1.0 else 2 * calls
 
 
-def expected_seconds(piece: Piece, manifest: Manifest, *, loaded: bool) -> dict[Phase, float]:
+def expected_seconds(piece: Piece, manifest: Manifest) -> dict[Phase, float]:
     """The cost of each phase at reference speed: linear in the frames."""
-    cost, frames = manifest.relative_cost, frames_of(piece, manifest)
-    seconds = {} if loaded else {Phase.LOADING: cost.loading}
-    return seconds | {
+    cost, frames = manifest.relative_cost, manifest.audio.track_frames(piece.duration_sec)
+    return {
         Phase.ENCODING: cost.encoding,
         Phase.DIFFUSING: cost.model_call * frames * model_calls(piece, manifest),
         Phase.DECODING: cost.decoding * frames,

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from lofi_daemon.backends.ace_step_15.bundle import FILES, MANIFEST, Manifest, read_manifest
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.models import store
 from lofi_daemon.models.file_set import PrecisionName
 
@@ -95,35 +94,6 @@ def make(
         options = SetOptions(options.precision, fastest, options.session)
     make_set(checkpoint, target, options, on_progress, cancel)
     return target
-
-
-def ensure(
-    folder: Path,
-    wanted: PrecisionName | None,
-    threads: int | None,
-    on_progress: OnProgress,
-    cancel: CancelToken,
-    *,
-    repair: str,
-) -> Path:
-    """The folder of the set that runs, made if need be.
-
-    Raises ModelLoadFailed where nothing is there, something is broken, or the disk is full;
-    Cancelled.
-    """
-    found = find_set(folder, wanted, repair)
-    if found is None or found.error is not None:
-        said = found.error if found is not None else None
-        raise ModelLoadFailed(said or f"There is no ACE-Step 1.5 in {folder}.", hint=repair)
-    if found.made:
-        return found.folder
-    try:
-        return make(folder, found.precision, threads, on_progress, cancel)
-    except OSError as error:
-        raise ModelLoadFailed(
-            f"{error.filename or found.folder} cannot be written: {error.strerror or error}.",
-            hint="Free some space and ask again; it goes on where it stopped.",
-        ) from error
 
 
 def _has_checkpoint(folder: Path) -> bool:

@@ -50,7 +50,10 @@ class Residents:
         self.keep = keep
 
     def add(self, load: Callable[[], ModelT], *graphs: str) -> Resident[ModelT]:
-        """graphs: names of the files that the model is made of, without their endings."""
+        """graphs: names of the files that the model is made of, without their endings.
+
+        load must not hold the pipeline: memory would stay taken until the cycle is found.
+        """
         part = Resident(load, graphs_bytes(self._folder, graphs))
         self._parts.append(part)
         return part

@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from lofi_daemon.backends.kit.finish import finished
+from lofi_daemon.backends.kit.residency import Residents
 from lofi_daemon.backends.kit.watch import ignore_progress, percent_of
-from lofi_daemon.backends.musicgen.bundle import read_config
+from lofi_daemon.backends.musicgen.bundle import read_config, read_manifest
 from lofi_daemon.backends.musicgen.codec import EncodecDecoder
 from lofi_daemon.backends.musicgen.continuation import expected_cost, frames_for, stretches
 from lofi_daemon.backends.musicgen.decoder import NativeDecoder, PublishedDecoder, TokenDecoder
 from lofi_daemon.backends.musicgen.delay_pattern import Codes
-from lofi_daemon.backends.musicgen.forms import Form, chosen_form, make_runnable
 from lofi_daemon.backends.musicgen.text import TextEncoder, TextStates
 from lofi_daemon.backends.musicgen.tokens import Sampling, generate_tokens
 from lofi_daemon.backends.protocol import (
@@ -29,16 +29,12 @@ from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings
 from lofi_daemon.sound.clip import AudioClip, join_to_length
 
-# Of the loading time, what making the native form takes when it has to be made.
-CONVERTING_SHARE = 0.9
-
 
 class MusicGenPipeline:
-    """All graphs of one model, loaded.
+    """All graphs of one model, in the form in which they lie in the folder.
 
-    form: files to run as they are; by default the one that is fast here, made on first use, in
-    the precision that variant names (see chosen_form).
-    Raises ModelNotFound and ModelLoadFailed, naming the file, and Cancelled.
+    keep_loaded: they are loaded now and stay; otherwise each phase of a request loads its own and
+    drops those of the others. Raises ModelNotFound and ModelLoadFailed, naming the file.
     """
 
     def __init__(
@@ -46,40 +42,43 @@ class MusicGenPipeline:
         folder: Path,
         settings: SessionSettings | None = None,
         *,
-        form: Form | None = None,
-        variant: str | None = None,
+        keep_loaded: bool = True,
         cancel: CancelToken | None = None,
         on_progress: ProgressCallback = ignore_progress,
     ) -> None:
         settings = settings or SessionSettings()
-        cancel = cancel or CancelToken()
-
-        loaded = percent_of(Phase.LOADING, on_progress, cancel)
-        if form is None:
-            form = make_runnable(
-                chosen_form(folder, settings.device, variant),
-                settings,
-                lambda done: loaded(CONVERTING_SHARE * done),
-                cancel,
-            )
-        if form.manifest.form == "native":
+        native = read_manifest(folder).form == "native"
+        if native:
             settings = replace(settings, device="cpu")
-        self.form = form
-        self.config = read_config(form.folder)
+        self.config = config = read_config(folder)
+        self.device: str | None = None  # what the decoder was last loaded on
         # Called once a track: what they need for a call is not kept for the next.
         once = replace(settings, arena=False)
-        self.text_encoder = TextEncoder(form.folder, once)
-        loaded(0.93)
-        decoder = self.config.decoder
-        self.decoder: TokenDecoder = (
-            NativeDecoder(form.folder, decoder, settings)
-            if form.manifest.form == "native"
-            else PublishedDecoder(form.folder, decoder, settings)
-        )
-        self.device = self.decoder.device
-        loaded(0.99)
-        self.codec = EncodecDecoder(form.folder, self.config, once)
-        loaded(1.0)
+
+        def load_decoder() -> TokenDecoder:
+            if native:
+                return NativeDecoder(folder, config.decoder, settings)
+            return PublishedDecoder(folder, config.decoder, settings)
+
+        self._parts = parts = Residents(folder, keep=keep_loaded)
+        self._text_encoder = parts.add(lambda: TextEncoder(folder, once), "text_encoder")
+        self._decoder = parts.add(load_decoder, "decoder", "cross_attention")
+        self._codec = parts.add(lambda: EncodecDecoder(folder, config, once), "encodec_decode")
+        if keep_loaded:
+            parts.load_all(on_progress, cancel or CancelToken())
+            self.device = self.decoder.device
+
+    @property
+    def text_encoder(self) -> TextEncoder:
+        return self._text_encoder.get()
+
+    @property
+    def decoder(self) -> TokenDecoder:
+        return self._decoder.get()
+
+    @property
+    def codec(self) -> EncodecDecoder:
+        return self._codec.get()
 
     def generate(
         self,
@@ -94,6 +93,7 @@ class MusicGenPipeline:
         """
         cancel = cancel or CancelToken()
         on_progress(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
+        self._parts.make_room_for(self._text_encoder)
         text = self.text_encoder.encode(self.text_encoder.tokenize(request.prompt), cancel)
         on_progress(PhaseProgress(Phase.ENCODING, 1, 1, 1.0))
         codes = self.tokens(request, text, on_progress, cancel)
@@ -107,6 +107,8 @@ class MusicGenPipeline:
         cancel: CancelToken,
     ) -> Codes:
         """Text states to codes, int64 [K, frames]."""
+        self._parts.make_room_for(self._decoder)
+        self.device = self.decoder.device
         rate = self.config.audio_encoder.frame_rate
         total = frames_for(request.duration_sec, rate)
         windows = stretches(total, rate)
@@ -136,6 +138,7 @@ class MusicGenPipeline:
         cancel: CancelToken,
     ) -> AudioClip:
         """Codes to the finished track: cut to the duration, levelled, faded at its end."""
+        self._parts.make_room_for(self._codec)
         on_window = percent_of(Phase.DECODING, on_progress, cancel)
         on_window(0.0)
         rate = self.config.audio_encoder.sampling_rate

@@ -17,17 +17,15 @@ MAX_TOKENS = 512
 
 
 class TextEncoder:
-    """Tokenizer and encoder. Raises ModelNotFound and ModelLoadFailed, naming the file.
-
-    The encoder is in memory until its first use, and then only while it works: it takes a moment
-    of a track, and its room is needed for the decoder's caches.
-    """
+    """Tokenizer and encoder. Raises ModelNotFound and ModelLoadFailed, naming the file."""
 
     def __init__(self, folder: Path, settings: SessionSettings) -> None:
         self._tokenizer = PromptTokenizer(folder)
-        self._path = folder / "text_encoder.onnx"
-        self._settings = settings
-        self._model: OnnxModel | None = self._load()
+        self._model = OnnxModel(
+            folder / "text_encoder.onnx",
+            settings,
+            required_inputs=("input_ids", "attention_mask"),
+        )
 
     def tokenize(self, prompt: str) -> TokenIds:
         """int64 [1, S]: at most 512 tokens, the end mark included."""
@@ -35,11 +33,4 @@ class TextEncoder:
 
     def encode(self, ids: TokenIds, cancel: CancelToken) -> TextStates:
         """Hidden states float32 [1, S, width]; every token counts, there is no padding."""
-        model = self._model or self._load()
-        self._model = None
-        return model.run({"input_ids": ids, "attention_mask": np.ones_like(ids)}, cancel)[0]
-
-    def _load(self) -> OnnxModel:
-        return OnnxModel(
-            self._path, self._settings, required_inputs=("input_ids", "attention_mask")
-        )
+        return self._model.run({"input_ids": ids, "attention_mask": np.ones_like(ids)}, cancel)[0]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,8 @@ import pytest
 from lofi_daemon.backends.demo.backend import compose_score, demo_backend
 from lofi_daemon.backends.demo.files import BUNDLE, DemoFiles
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
-from lofi_daemon.backends.kit.mel_diffusion import residency
 from lofi_daemon.backends.kit.mel_diffusion.backend import BundleBackend
-from lofi_daemon.backends.protocol import GenerationRequest, Phase, PhaseProgress
+from lofi_daemon.backends.protocol import GenerationRequest, Phase, PhaseProgress, Residency
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import ModelInferenceFailed
@@ -44,9 +45,11 @@ def become(folder: Path, version: str) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-def make(backend: BundleBackend, watch: object = None) -> np.ndarray:
+def make(
+    backend: BundleBackend, watch: object = None, residency: Residency = Residency.KEPT
+) -> np.ndarray:
     cancel = CancelToken()
-    backend.load(cancel, lambda progress: None)
+    backend.load(cancel, lambda progress: None, residency)
     request = backend.resolve(OPEN)
     seen = watch if callable(watch) else lambda progress: None
     return backend.generate(request, on_progress=seen, cancel=cancel).samples
@@ -74,10 +77,9 @@ def test_a_model_whose_files_stay_is_loaded_once(backend: BundleBackend) -> None
 
 
 def test_files_that_change_between_two_phases_make_no_track(
-    backend: BundleBackend, folder: Path, monkeypatch: pytest.MonkeyPatch
+    backend: BundleBackend, folder: Path
 ) -> None:
     """Where memory is short each phase reads its own graphs, so they might not belong together."""
-    monkeypatch.setattr(residency, "everything_fits", lambda *_: False)
     changed: list[Phase] = []
 
     def watch(progress: PhaseProgress) -> None:
@@ -86,4 +88,36 @@ def test_files_that_change_between_two_phases_make_no_track(
             become(folder, "another-1")
 
     with pytest.raises(ModelInferenceFailed, match="changed while the track was made"):
-        make(backend, watch)
+        make(backend, watch, Residency.BY_PHASE)
+
+
+def test_loading_is_forecast_until_the_model_is_loaded(backend: BundleBackend) -> None:
+    request = backend.resolve(OPEN)
+    assert backend.workload(request)[Phase.LOADING] > 0.0
+    backend.load(CancelToken(), lambda progress: None)
+    assert Phase.LOADING not in backend.workload(request)
+
+
+def test_a_model_that_is_asked_for_otherwise_is_loaded_anew(backend: BundleBackend) -> None:
+    cancel, loads = CancelToken(), list[PhaseProgress]()
+    backend.load(cancel, loads.append, Residency.BY_PHASE)
+    assert backend.residency is Residency.BY_PHASE
+    assert len(loads) == 1, "nothing is read before a phase needs it"
+    backend.load(cancel, loads.append, Residency.KEPT)
+    assert backend.residency is Residency.KEPT
+    assert loads[-1].fraction == 1.0
+    backend.unload()
+    assert backend.residency is None
+
+
+def test_unloading_gives_the_memory_back_at_once(backend: BundleBackend) -> None:
+    """Without waiting for somebody to look for cycles."""
+    backend.load(CancelToken(), lambda progress: None)
+    assert backend._pipeline is not None
+    decoder = weakref.ref(backend._pipeline.decoder)
+    gc.disable()
+    try:
+        backend.unload()
+        assert decoder() is None
+    finally:
+        gc.enable()

@@ -56,13 +56,11 @@ def test_guidance_takes_its_interval_from_the_manifest() -> None:
 def test_cost_counts_model_calls_and_frames() -> None:
     cost = RelativeCost(loading=9.0, encoding=1.0, model_call=0.1, dcae=0.2, vocoder=0.3)
     manifest = Manifest(relative_cost=cost)
-    seconds = expected_seconds(resolve(OPEN, manifest), manifest, loaded=True)
-    assert Phase.LOADING not in seconds
+    seconds = expected_seconds(resolve(OPEN, manifest), manifest)
     assert seconds[Phase.DIFFUSING] == pytest.approx(25 * 323 * 0.1)
-    euler = expected_seconds(asking(quality="reference"), manifest, loaded=True)
+    euler = expected_seconds(asking(quality="reference"), manifest)
     assert euler[Phase.DIFFUSING] == pytest.approx(90 * 323 * 0.1)
     assert seconds[Phase.DECODING] == pytest.approx(323 * (0.2 + 2 * 0.3))
-    assert expected_seconds(resolve(OPEN, manifest), manifest, loaded=False)[Phase.LOADING] == 9.0
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,9 @@ TRANSFORMER = "transformer_decoder"
 DCAE = "dcae_decoder"
 VOCODER = "vocoder"
 GRAPHS = (TEXT_ENCODER, CONTEXT_ENCODER, TRANSFORMER, DCAE, VOCODER)
+# Up to here two rows are faster than one after the other, because small products use the cores
+# badly. Beyond, the pair would only double the memory.
+PAIR_FRAMES = 1300
 FILES = ("tokenizer.json", *(f"{graph}.onnx" for graph in GRAPHS))
 
 

@@ -88,7 +88,8 @@ class AceStepPipeline:
     ) -> None:
         settings = replace(settings or SessionSettings(), arena=False)
         cancel = cancel or CancelToken()
-        self.manifest: Manifest = read_manifest(folder)
+        manifest = read_manifest(folder)
+        self.manifest: Manifest = manifest
         if self.manifest.score is not None and compose is None:
             raise ModelLoadFailed(
                 f"{folder} needs a composer of the score '{self.manifest.score}'.",
@@ -101,17 +102,10 @@ class AceStepPipeline:
         self._text_encoder = parts.add(lambda: TextEncoder(folder, settings), TEXT_ENCODER)
         self._context_encoder = parts.add(lambda: ContextEncoder(folder, settings), CONTEXT_ENCODER)
         self._transformer = parts.add(lambda: DiffusionTransformer(folder, settings), TRANSFORMER)
-        self._decoder = parts.add(
-            lambda: LatentDecoder(folder, self.manifest, settings), DCAE, VOCODER
-        )
+        self._decoder = parts.add(lambda: LatentDecoder(folder, manifest, settings), DCAE, VOCODER)
         if keep_loaded:
             parts.load_all(on_progress, cancel)
             self.device = self.transformer.device
-
-    @property
-    def loads_by_phase(self) -> bool:
-        """Whether graphs are read from the disk while a track is made."""
-        return not self._parts.keep
 
     @property
     def text_encoder(self) -> TextEncoder:

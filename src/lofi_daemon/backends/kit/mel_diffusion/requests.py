@@ -81,16 +81,13 @@ def resolve(
     return replace(request, options=options)
 
 
-def expected_seconds(
-    request: GenerationRequest, manifest: Manifest, *, loaded: bool
-) -> dict[Phase, float]:
+def expected_seconds(request: GenerationRequest, manifest: Manifest) -> dict[Phase, float]:
     """The cost of each phase of a resolved request at reference speed: linear in the frames."""
     cost = manifest.relative_cost
     frames = frames_for(request.duration_sec)
     diffusion = diffusion_of(request, manifest)
     calls = SOLVERS[diffusion.scheduler].calls_after(diffusion.steps, diffusion.guidance)[-1]
-    seconds = {} if loaded else {Phase.LOADING: cost.loading}
-    return seconds | {
+    return {
         Phase.ENCODING: cost.encoding,
         Phase.DIFFUSING: cost.model_call * frames * calls,
         Phase.DECODING: cost.decoding * frames,

@@ -8,16 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon.backends.kit.mel_diffusion.bundle import TRANSFORMER
+from lofi_daemon.backends.kit.mel_diffusion.bundle import PAIR_FRAMES, TRANSFORMER
 from lofi_daemon.backends.kit.mel_diffusion.context import Context
 from lofi_daemon.backends.kit.mel_diffusion.solvers import Latents
 from lofi_daemon.backends.kit.mel_diffusion.text import WEAKENED
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import Array, OnnxModel, SessionSettings
-
-# Up to here two rows are faster than one after the other, because small products use the cores
-# badly. Beyond, the pair would only double the memory.
-PAIR_FRAMES = 1300
 
 
 @dataclass(frozen=True)

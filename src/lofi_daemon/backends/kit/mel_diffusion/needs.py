@@ -1,0 +1,47 @@
+"""What a track of a bundle needs of memory, phase by phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lofi_daemon.backends.kit.mel_diffusion.bundle import (
+    CONTEXT_ENCODER,
+    DCAE,
+    PAIR_FRAMES,
+    TEXT_ENCODER,
+    TRANSFORMER,
+    VOCODER,
+    read_manifest,
+)
+from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for
+from lofi_daemon.backends.kit.residency import graphs_bytes
+from lofi_daemon.backends.protocol import Need, Phase
+
+GRAPHS_OF_PHASES: Mapping[Phase, tuple[str, ...]] = {
+    Phase.ENCODING: (TEXT_ENCODER, CONTEXT_ENCODER),
+    Phase.DIFFUSING: (TRANSFORMER,),
+    Phase.DECODING: (DCAE, VOCODER),
+}
+BYTES_OF_WEIGHT = {"fp32": 4.0, "fp16": 2.0, "int8": 1.0, "int4": 0.75}
+# What a call needs besides its weights: activations, which grow with the model and not with the
+# bits of its weights (1.0 GB was measured at the real size for a pair of rows of a minute). Those
+# of the transformer grow with the track too; the decoder's windows, and the texts, do not.
+WORKING_BYTES_PER_WEIGHT = 0.35
+MEASURED_FRAMES = 2 * frames_for(60.0)
+WORKING_BYTES = 150_000_000
+
+
+def needs(folder: Path, duration_sec: float) -> Mapping[Phase, Need]:
+    """Of a track of this length. Raises ModelLoadFailed when the manifest is broken."""
+    bytes_of_weight = BYTES_OF_WEIGHT.get(read_manifest(folder).precision, 4.0)
+    frames = frames_for(duration_sec)
+    rows = 2 if frames <= PAIR_FRAMES else 1
+
+    def need(phase: Phase) -> Need:
+        model = graphs_bytes(folder, GRAPHS_OF_PHASES[phase])
+        growth = rows * frames / MEASURED_FRAMES if phase is Phase.DIFFUSING else 1.0
+        activations = WORKING_BYTES_PER_WEIGHT * model / bytes_of_weight * growth
+        return Need(model, WORKING_BYTES + round(activations))
+
+    return {phase: need(phase) for phase in GRAPHS_OF_PHASES}

@@ -157,7 +157,7 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
 
     def prepare(self, cancel: CancelToken, on_progress: ProgressCallback) -> None:
         files = self._running()
-        if files == self._loaded:
+        if files is self._loaded:
             self._prepared = files
             return
         error = self._error(files)
@@ -192,7 +192,7 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
             self.prepare(cancel, on_progress)
         files, self._prepared = self._prepared, None
         assert files is not None, "prepare has found what runs"
-        if files == self._loaded and residency is self._residency:
+        if files is self._loaded and residency is self._residency:
             return
         self.unload()  # other files took the place of those that are in memory
         imported = IMPORTING_SEC if _imports_first() else 0.0

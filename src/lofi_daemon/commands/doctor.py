@@ -32,14 +32,15 @@ WORKING_BYTES = 500_000_000
 class BackendDiagnosis:
     """A model and its needs in bytes: `disk_bytes` for its files, `memory_bytes` while it works.
 
-    `free_bytes` is what the disk of its folder has left; `licence` is that of the weights.
+    `free_bytes` is what the disk of its folder has left; `licence` is that of the weights. A model
+    without files has no folder.
     """
 
     type: str
     name: str
     installed: bool
     error: str | None
-    folder: str
+    folder: str | None
     licence: str | None
     disk_bytes: int
     memory_bytes: int
@@ -119,19 +120,20 @@ def _backends(settings: Settings) -> list[BackendDiagnosis]:
         info, available = choice.backend.info, choice.availability
         files = info.files
         if files is None:
-            continue
-        disk = _size(files.folder) if available.installed else files.published_bytes
+            disk = 0
+        else:
+            disk = _size(files.folder) if available.installed else files.published_bytes
         diagnoses.append(
             BackendDiagnosis(
                 type=info.type,
                 name=info.name,
                 installed=available.installed,
                 error=available.error,
-                folder=str(files.folder),
-                licence=_licence(files),
+                folder=str(files.folder) if files is not None else None,
+                licence=_licence(files) if files is not None else None,
                 disk_bytes=disk,
                 memory_bytes=available.memory_bytes or disk + WORKING_BYTES,
-                free_bytes=_free_bytes(files.folder),
+                free_bytes=_free_bytes(files.folder) if files is not None else 0,
             )
         )
     return diagnoses
@@ -202,11 +204,13 @@ def _print(diagnosis: Diagnosis) -> None:
         say(problem)
     for backend in diagnosis.backends:
         state = backend.error or ("installed" if backend.installed else "not installed")
-        say(
+        told = (
             f"{backend.type}: {state}; {backend.licence or 'no licence given'}; files "
-            f"{_gigabytes(backend.disk_bytes)}, memory {_gigabytes(backend.memory_bytes)}, "
-            f"{_gigabytes(backend.free_bytes)} free in {backend.folder}"
+            f"{_gigabytes(backend.disk_bytes)}, memory {_gigabytes(backend.memory_bytes)}"
         )
+        if backend.folder is not None:
+            told += f", {_gigabytes(backend.free_bytes)} free in {backend.folder}"
+        say(told)
 
 
 def _memory(diagnosis: Diagnosis) -> str:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lofi_daemon.backends.protocol import Availability, BackendInfo
-from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import InvalidDuration, ModelLoadFailed, ModelNotFound
+from lofi_daemon.errors import InvalidDuration, ModelLoadFailed
 from lofi_daemon.models import store
 
 
@@ -57,17 +56,3 @@ def looked_at(folder: Path, look: Callable[[], Availability]) -> Availability:
             error=f"The model's folder {folder} cannot be read: {reason}. Make it readable, or "
             "point the model's environment variable at another folder.",
         )
-
-
-def check_files(
-    info: BackendInfo, status: Availability, folder: Path, repair: str, cancel: CancelToken
-) -> None:
-    """Before loading: the files are there, and every one whose sum is known has it.
-
-    Raises ModelNotFound, ModelLoadFailed (naming the file and `repair`), Cancelled.
-    """
-    if not status.installed:
-        raise ModelNotFound(f"{info.name} is not in {folder}.", hint=repair)
-    if status.error is not None:
-        raise ModelLoadFailed(status.error, hint=repair)
-    store.raise_if_damaged(folder, repair, cancel)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from lofi_daemon.backends.checks import check_files, files_error, looked_at
+from lofi_daemon.backends.checks import files_error, looked_at
 from lofi_daemon.backends.kit.files import FolderState, folder_state
 from lofi_daemon.backends.protocol import (
     Availability,
@@ -23,6 +23,7 @@ from lofi_daemon.backends.protocol import (
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed, ModelNotFound
+from lofi_daemon.models import store
 from lofi_daemon.models.file_set import FileSet
 from lofi_daemon.models.model_files import ModelFiles
 
@@ -126,6 +127,19 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
         repair = self._files.repair(files if files.made_of is None else None)
         return files_error(folder, self._names(lying), repair)
 
+    def _check(self, files: FileSet, cancel: CancelToken) -> None:
+        """That the files which this set is, or will be made of, are what they should be.
+
+        Those of a set that is made already are left until it is loaded.
+        Raises ModelLoadFailed naming the file, Cancelled.
+        """
+        repair = self._files.repair(files if files.made_of is None else None)
+        error = self._error(files)
+        if error is not None:
+            raise ModelLoadFailed(error, hint=repair)
+        if files.made_of is None or not self._files.is_made(files):
+            store.raise_if_damaged(files.made_of or files.folder, repair, cancel)
+
     def _current(self) -> FileSet | None:
         """The set in memory, or, where other files have taken its place, the one that would run."""
         chosen = self._files.choose()
@@ -160,9 +174,8 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
         if files is self._loaded:
             self._prepared = files
             return
-        error = self._error(files)
-        if error is not None:
-            raise ModelLoadFailed(error, hint=self._files.repair(files))
+        if files.made_of is not None:
+            self._check(files, cancel)
         making = self._making_sec(files)
         share = making / (making + self._loading_sec(files))
 
@@ -203,9 +216,7 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
             fraction = before + (1.0 - before) * progress.fraction
             on_progress(replace(progress, fraction=fraction))
 
-        repair = self._files.repair(files)
-        status = Availability(installed=True, error=self._error(replace(files, made_of=None)))
-        check_files(self._info, status, files.folder, repair, cancel)
+        self._check(replace(files, made_of=None), cancel)
         report(PhaseProgress(Phase.LOADING, 0, 1, 0.0))
         state = folder_state(files.folder)
         keep = residency is Residency.KEPT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -31,8 +32,10 @@ class ToneBackend:
     """Seconds of each phase; those of DIFFUSING are for one step.
 
     `deaf` phases do not notice that they are cancelled. A `busy` backend multiplies matrices on
-    all cores instead of sleeping. A prompt that begins with "fail" raises a
-    LofiError, with "defect" something unforeseen, with "nan" a clip that is not a number.
+    all cores instead of sleeping. `first_question_sec` is what resolving takes once, as where
+    libraries are loaded for it; every question is told on standard error. A `stuck` one lies on a
+    disk that does not answer. A prompt that begins with "fail" raises a LofiError, with "defect"
+    something unforeseen, with "nan" a clip that is not a number.
     """
 
     type: str = "demo"
@@ -42,6 +45,8 @@ class ToneBackend:
     available: Availability = field(default_factory=lambda: Availability(True, "tone-1"))
     max_duration_sec: float = 240.0
     full_model: bool = False
+    first_question_sec: float = 0.0
+    stuck: bool = False
     loaded: bool = False
 
     @property
@@ -57,9 +62,15 @@ class ToneBackend:
         )
 
     def availability(self) -> Availability:
+        if self.stuck:
+            print(f"{self.type} waits for ever", file=sys.stderr, flush=True)
+            os.read(os.pipe()[0], 1)
         return self.available
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
+        print(f"{self.type} is asked about {request.prompt!r}", file=sys.stderr, flush=True)
+        wait, self.first_question_sec = self.first_question_sec, 0.0
+        time.sleep(wait)
         options = request.options_as(DiffusionOptions)
         if options.erg:
             raise InvalidParams("erg: this model cannot do it.")

@@ -33,6 +33,8 @@ def factory(name: str, said: dict[str, Any]) -> Any:
             available=Availability(**available),
             max_duration_sec=said.get("max_duration_sec", 240.0),
             full_model=said.get("full_model", False),
+            stuck=said.get("stuck", False),
+            first_question_sec=said.get("first_question_sec", 0.0),
         )
 
     return make

@@ -335,9 +335,10 @@ class Station:
 
     def _filler_backend(self) -> str | None:
         for backend in self._registry:
-            available = backend.availability()
-            if not backend.info.full_model and available.installed and available.error is None:
-                return backend.info.type
+            if not backend.info.full_model:
+                available = backend.availability()
+                if available.installed and available.error is None:
+                    return backend.info.type
         return None
 
     def _parameters(self, sound: SoundParameters, prompt: str, seed: int) -> GenerationParameters:

@@ -398,3 +398,27 @@ def test_a_batch_of_everything(start_daemon: StartDaemon) -> None:
     assert answers[0]["result"]["status"] == "generating"
     assert answers[2]["error"]["code"] == -32600
     assert answers[3]["error"]["code"] == -32601
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("generate", {"prompt": "rain", "duration_sec": 5}),
+        ("get_backends", {}),
+        ("radio_start", {"prompts": ["rain"], "duration_sec": 5}),
+    ],
+)
+def test_the_first_question_to_a_model_holds_nobody_up(
+    start_daemon: StartDaemon, method: str, params: dict[str, Any]
+) -> None:
+    """It may load libraries; whoever asks something else meanwhile is answered before."""
+    daemon = start_daemon(
+        {"demo": {"first_question_sec": 1.0}}, environment={"LOFI_AUDIO_DEVICE": "null"}
+    )
+    daemon.request("ping")
+    asked, pinged = daemon.call(method, **params), daemon.call("ping")
+    again = daemon.call(method, **params)
+    for identity in (asked, pinged, again):
+        assert "result" in daemon.answer(identity)
+    answered = [message["id"] for message in daemon.messages if "id" in message]
+    assert answered.index(pinged) < answered.index(asked) < answered.index(again)

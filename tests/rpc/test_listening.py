@@ -148,17 +148,10 @@ def test_with_nothing_ready_a_skip_waits_in_music(slow: DaemonProcess) -> None:
     assert not slow.notifications("playback_ended")
 
 
-def test_a_radio_of_a_thousand_prompts_holds_nobody_up(daemon: DaemonProcess) -> None:
+def test_a_radio_of_a_thousand_prompts_asks_about_one(daemon: DaemonProcess) -> None:
+    daemon.request("get_backends")
+    before = daemon.log().count("is asked about")
     prompts = [f"prompt number {number}" for number in range(1000)]
-    asked = daemon.call("radio_start", prompts=prompts, duration_sec=6)
-    daemon.answer(asked)
-    pings: list[float] = []
-    for _ in range(3):
-        asked = daemon.call("radio_start", prompts=prompts, duration_sec=6)
-        sent = time.monotonic()
-        daemon.request("ping")
-        pings.append(time.monotonic() - sent)
-        daemon.answer(asked)
-    print(f"a ping behind a radio of a thousand prompts: {min(pings) * 1000:.1f} ms")
-    # it was ten seconds; what the machine does besides is not measured here
-    assert min(pings) < 1.0
+    daemon.request("radio_start", prompts=prompts, duration_sec=6)
+    asked = daemon.log().count("is asked about") - before
+    assert 1 <= asked <= 5, "one to see whether it can be done, and what is made ahead"

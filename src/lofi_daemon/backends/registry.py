@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,12 +12,13 @@ from lofi_daemon.backends.ace_step_15.backend import ace_step_15_backend
 from lofi_daemon.backends.demo.backend import demo_backend
 from lofi_daemon.backends.musicgen.backend import musicgen_backend
 from lofi_daemon.backends.options import SoundT, with_backends
-from lofi_daemon.backends.protocol import Availability, Backend
+from lofi_daemon.backends.protocol import Availability, Backend, GenerationRequest
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import (
     BackendNotInstalled,
     ConfigurationError,
     InvalidBackend,
+    LofiError,
     ModelLoadFailed,
 )
 from lofi_daemon.models.model_files import ModelFiles
@@ -143,6 +145,19 @@ class Registry:
         Raises InvalidBackend.
         """
         return self.default() if name is None else _asked(self.get(name))
+
+    def rehearse(self) -> None:
+        """Have every usable backend resolve a request, so that none waits for libraries later.
+
+        Takes a tenth of a second or more, once: to be called in a thread of its own.
+        """
+        for choice in self.survey():
+            info = choice.backend.info
+            if choice.usable:
+                with suppress(LofiError, OSError):  # who asks for a track is told
+                    request = GenerationRequest("rain", info.min_duration_sec, 0)
+                    choice.backend.workload(choice.backend.resolve(request))
+                    info.understood(request.prompt)
 
     def forget(self, backend: Backend) -> None:
         """Make this backend anew when it is next asked for: a call hangs in the one there is."""

@@ -47,7 +47,7 @@ class Timings:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._lock = threading.Lock()
-        if file is not None and file.parent.is_dir():
+        if file is not None:
             _tidy(file)
         self._observations = _read(file) if file is not None else {}
 
@@ -144,7 +144,9 @@ def _write(file: Path, observations: Observations) -> None:
 
 def _tidy(file: Path) -> None:
     """Sweep what killed processes left, also of the version that named it by the process."""
-    with suppress(OSError):
+    with suppress(OSError):  # where the folder cannot be used, nothing of ours lies in it
+        if not file.parent.is_dir():
+            return
         sweep(file.parent, file.name)
         for entry in file.parent.glob(f"{file.name}.*.partial"):
             entry.unlink()

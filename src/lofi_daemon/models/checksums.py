@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, Field, TypeAdapter
@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import default_cache_folder
 from lofi_daemon.files.documents import read_document
+from lofi_daemon.files.held import Held
 from lofi_daemon.files.temporary import replace_file
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,9 @@ class _Remembered(BaseModel):
 
 
 _REMEMBERED = TypeAdapter(dict[str, _Remembered])
+# Every file of every model asks; once is enough to know.
+_SAID: set[str] = set()
+_HELD: Held[Mapping[str, _Remembered]] = Held()
 
 
 class Checksums:
@@ -79,18 +83,30 @@ class Checksums:
         """The known sum, or else the computed one."""
         return self.known(file) or self.compute(file, cancel)
 
-    def _read(self) -> dict[str, _Remembered]:
-        try:
+    def _read(self) -> Mapping[str, _Remembered]:
+        def read() -> Mapping[str, _Remembered]:
             return _REMEMBERED.validate_python(read_document(self._path, MAX_BYTES))
+
+        try:
+            return _HELD.get(self._path, None, read)
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            log.warning(
-                "Checksums are computed anew, %s cannot be used: %s",
-                self._path,
-                str(error).splitlines()[0],
-            )
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            complaint = f"Checksums are computed anew, {self._path} cannot be used: {reason}"
+            if complaint not in _SAID:
+                _SAID.add(complaint)
+                log.warning("%s", complaint)
             return {}
+
+
+def known_sums_state() -> object:
+    """Equal as long as no sum was remembered or forgotten, by whatever process."""
+    try:
+        status = (default_cache_folder() / "checksums.json").stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def hash_file(file: Path, cancel: CancelToken, on_read: OnRead = lambda read: None) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.files.documents import read_document
+from lofi_daemon.files.held import Held
 from lofi_daemon.files.names import FileName, checked_names
 from lofi_daemon.files.temporary import sweep, sync_folder, temporary_file
 
@@ -19,6 +20,7 @@ MANIFEST = "manifest.json"
 RECORD = "installed.json"
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+_HELD: Held[BaseModel] = Held()
 
 
 class FileFacts(BaseModel):
@@ -42,9 +44,16 @@ ListedFiles = Annotated[dict[FileName, FileFacts], AfterValidator(_distinct)]
 
 
 def read_checked(path: Path, kind: type[ModelT], hint: str | None = None) -> ModelT:
-    """A JSON document of a model's folder. Raises ModelLoadFailed, saying where it is broken."""
-    try:
+    """A JSON document of a model's folder, read once for each state of its file.
+
+    Raises ModelLoadFailed, saying where it is broken.
+    """
+
+    def read() -> ModelT:
         return kind.model_validate(read_document(path, MAX_BYTES))
+
+    try:
+        return cast("ModelT", _HELD.get(path, kind, read))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the document"

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from lofi_daemon.aside import aside
 from lofi_daemon.house import House
 from lofi_daemon.models.download_processes import DownloadProcesses
 from lofi_daemon.rpc.notifications import Notifier
 from lofi_daemon.rpc.sharing import Sharing
+
+# A disk that does not answer in this time answers no request either.
+REHEARSAL_SEC = 10.0
 
 
 @dataclass(eq=False)
@@ -19,10 +23,23 @@ class Daemon(House):
     downloads: DownloadProcesses
     sharing: Sharing | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _rehearsal: asyncio.Future[bool] | None = None
 
     def stop(self) -> None:
         """Have the daemon end as after `shutdown`."""
         self.stopping.set()
+
+    @property
+    def rehearsed(self) -> bool:
+        """Whether asking the models holds nobody up."""
+        return self._rehearsal is not None and self._rehearsal.done()
+
+    async def rehearse(self) -> None:
+        """What asking the models loads first is loaded beside the loop, once."""
+        if self._rehearsal is None:
+            work = aside(self.registry.rehearse, REHEARSAL_SEC)
+            self._rehearsal = asyncio.ensure_future(work)
+        await asyncio.shield(self._rehearsal)
 
     @property
     def playing(self) -> str | None:

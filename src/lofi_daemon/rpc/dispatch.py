@@ -44,7 +44,8 @@ class Method:
 
     A handler that touches nothing slow is a plain function; one that waits is a coroutine
     function. Either raises LofiError. `shared`: it is about the music, which another daemon may be
-    playing; there it is carried out then.
+    playing; there it is carried out then. `models`: the models are asked, which takes long the
+    first time; the method waits for that, and the loop does not.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Method:
     result: type[BaseModel]
     handler: Callable[[Daemon, Any], BaseModel | Awaitable[BaseModel]]
     shared: bool = False
+    models: bool = False
 
 
 def with_options(method: Method, registry: Registry) -> Method:
@@ -63,7 +65,10 @@ def with_options(method: Method, registry: Registry) -> Method:
 
 
 class Dispatcher:
-    """Answers lines. Plain handlers run at once, in the order of the lines."""
+    """Answers lines. Plain handlers run at once, in the order of the lines.
+
+    Only what asks the models waits the first time, and lets others by.
+    """
 
     def __init__(
         self, daemon: Daemon, methods: Iterable[Method], send: Callable[[bytes], None]
@@ -164,6 +169,8 @@ class Dispatcher:
         sharing = self._daemon.sharing
         if method.shared and sharing is not None and not sharing.leads:
             return self._where_it_plays(sharing, method, params)
+        if method.models and not self._daemon.rehearsed:
+            return self._here(method, params)
         return method.handler(self._daemon, params)
 
     async def _where_it_plays(
@@ -183,6 +190,8 @@ class Dispatcher:
         return await self._here(method, parse(method.params, params))
 
     async def _here(self, method: Method, params: Parameters) -> BaseModel:
+        if method.models and not self._daemon.rehearsed:
+            await self._daemon.rehearse()
         result = method.handler(self._daemon, params)
         return await result if inspect.isawaitable(result) else result
 

@@ -51,6 +51,9 @@ ANSWER_SEC = 0.2
 STOP_JOBS_SEC = 0.6
 STOP_SEC = 1.0
 FLUSH_SEC = 0.5
+# Longer than all of these. A loop that has not come to its end by then waits for a disk, which may
+# never answer.
+LAST_RESORT_SEC = 4.0
 
 
 def serve(
@@ -75,6 +78,7 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
     stopping = asyncio.Event()
 
     def stop_from_thread() -> None:
+        _end_anyway()
         with contextlib.suppress(RuntimeError):  # the loop has ended already
             loop.call_soon_threadsafe(stopping.set)
 
@@ -109,7 +113,7 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(dispatcher.handle, line, open_lines.release)
 
-    _stop_on_signals(loop, stopping)
+    _stop_on_signals(stop_from_thread)
     writer.start()
     LineReader(
         streams.requests,
@@ -119,6 +123,7 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
     ).start()
     tidying = loop.run_in_executor(None, _tidy, daemon.tracks)
     await stopping.wait()
+    _end_anyway()
     sharing.leave()
     daemon.station.stop()
     daemon.jobs.stop_accepting()
@@ -157,12 +162,17 @@ async def _go_on(daemon: Daemon, music: Music) -> None:
             tell_of_playback(daemon.sharing, ended)
 
 
-def _stop_on_signals(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
+def _stop_on_signals(stop: Callable[[], None]) -> None:
+    """Handled by the interpreter, which also sees a signal while the loop is held by a call."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        try:
-            loop.add_signal_handler(number, stopping.set)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))  # pyright: ignore[reportUnknownLambdaType]
+        signal.signal(number, lambda *_: stop())  # pyright: ignore[reportUnknownLambdaType]
+
+
+def _end_anyway() -> None:
+    """End the process after a while, whatever its threads wait for."""
+    timer = threading.Timer(LAST_RESORT_SEC, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
 
 
 def _tidy(tracks: TrackCache) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from lofi_daemon.backends.checks import files_error, looked_at
+from lofi_daemon.backends.checks import LookedAt, files_error
 from lofi_daemon.backends.kit.files import FolderState, folder_state
 from lofi_daemon.backends.protocol import (
     Availability,
@@ -60,6 +60,7 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
     def __init__(self, info: BackendInfo, files: FilesT) -> None:
         self._info = info
         self._files = files
+        self._looked_at = LookedAt(files.folder)
         self._pipeline: PipelineT | None = None
         self._residency: Residency | None = None
         self._loaded: FileSet | None = None
@@ -100,7 +101,8 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
         return self._residency
 
     def availability(self) -> Availability:
-        return looked_at(self._files.folder, self._look)
+        device = None if self._pipeline is None else self._pipeline.device
+        return self._looked_at.as_of(self._look, self._loaded, device)
 
     def _look(self) -> Availability:
         files = self._current()

@@ -190,7 +190,7 @@ def tell_of_download(notifier: Notifier, event: DownloadEvent) -> None:
 
 
 METHODS = [
-    Method("get_backends", NoParameters, BackendsResult, get_backends),
+    Method("get_backends", NoParameters, BackendsResult, get_backends, models=True),
     Method("download_backend", BackendParameters, DownloadResult, download_backend),
 ]
 NOTIFICATIONS: dict[str, type[Message]] = {

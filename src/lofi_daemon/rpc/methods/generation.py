@@ -200,7 +200,7 @@ def _cancelled(event: JobCancelled) -> GenerationCancelled:
 
 
 METHODS = [
-    Method("generate", GenerationParameters, GenerateResult, generate),
+    Method("generate", GenerationParameters, GenerateResult, generate, models=True),
     Method("cancel", CancelParameters, CancelResult, cancel),
     Method("queue_clear", NoParameters, QueueClearResult, queue_clear),
 ]

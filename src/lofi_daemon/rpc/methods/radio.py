@@ -137,7 +137,7 @@ def tell_of_waiting(notifier: Tells, event: RadioWaiting) -> None:
 
 
 METHODS = [
-    Method("radio_start", RadioStartParameters, RadioResult, radio_start, shared=True),
+    Method("radio_start", RadioStartParameters, RadioResult, radio_start, shared=True, models=True),
     Method("radio_stop", NoParameters, RadioResult, radio_stop, shared=True),
     Method("radio_presets", NoParameters, RadioPresetsResult, radio_presets),
 ]

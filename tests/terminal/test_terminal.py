@@ -13,7 +13,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -51,11 +51,13 @@ class Terminal:
         columns: int = 80,
         backends: str = '{"demo": {}}',
         variables: dict[str, str] | None = None,
+        before: Sequence[str] = (),
     ) -> None:
+        """before: what runs the command, where that is not done plainly."""
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.tone_terminal", *arguments],
+            [*before, sys.executable, "-m", "tests.tone_terminal", *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,

@@ -218,10 +218,10 @@ def test_files_that_may_not_be_read_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = bundle(tmp_path / "model", list(FILES))
-    backend = ace_step_backend(load_settings({"LOFI_ACE_STEP_MODEL_PATH": str(folder)}))
-    assert backend.availability().error is None
+    settings = load_settings({"LOFI_ACE_STEP_MODEL_PATH": str(folder)})
+    assert ace_step_backend(settings).availability().error is None
     monkeypatch.setattr("lofi_daemon.models.store.os.access", lambda path, mode: False)
-    assert "vocoder.onnx cannot be read" in str(backend.availability().error)
+    assert "vocoder.onnx cannot be read" in str(ace_step_backend(settings).availability().error)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs to become another user")

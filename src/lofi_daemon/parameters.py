@@ -104,12 +104,17 @@ class SoundParameters(Parameters):
     )
 
 
-class GenerationParameters(SoundParameters):
-    """Everything `generate` takes."""
+class TrackParameters(SoundParameters):
+    """What one track is asked for with."""
 
     prompt: Prompt = Field(
         description="What the music should be like, in 1 to 512 characters.",
     )
+
+
+class GenerationParameters(TrackParameters):
+    """Everything `generate` takes."""
+
     priority: Literal["normal", "high"] = Field(
         default="normal",
         description="normal or high: high goes before every normal track that waits.",

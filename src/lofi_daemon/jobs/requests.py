@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from lofi_daemon.backends.checks import check_duration
 from lofi_daemon.backends.options import given_options
 from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase, parse_options
-from lofi_daemon.backends.registry import Registry
-from lofi_daemon.parameters import GenerationParameters
+from lofi_daemon.backends.registry import Choice, Registry
+from lofi_daemon.parameters import TrackParameters
 from lofi_daemon.tracks import Recipe
 
 _WRITING_SEC_PER_TRACK_SEC = 0.006
@@ -29,12 +29,16 @@ class Resolved:
         return {Phase.WRITING: writing, **self.backend.workload(request)}
 
 
-def resolve(registry: Registry, parameters: GenerationParameters) -> Resolved:
+def resolve(registry: Registry, parameters: TrackParameters) -> Resolved:
     """Choose the backend, fill in its defaults, draw a seed; raises what is wrong with it.
 
     Raises InvalidBackend, BackendNotInstalled, ModelLoadFailed, InvalidDuration, InvalidParams.
     """
-    choice = registry.choose(parameters.backend)
+    return resolve_for(registry.choose(parameters.backend), parameters)
+
+
+def resolve_for(choice: Choice, parameters: TrackParameters) -> Resolved:
+    """As `resolve`, for a backend that was asked already."""
     backend = choice.backend
     check_duration(backend.info, parameters.duration_sec)
     choice.raise_if_unusable()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache as cache_result
 from pathlib import Path
 from typing import Any
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import TrackFormat
+from lofi_daemon.files.temporary import TemporaryFile
 from lofi_daemon.sound.clip import AudioClip
 from lofi_daemon.sound.loudness import integrated_loudness, true_peak, waveform_peaks
 from lofi_daemon.tracks.cache import TrackCache
@@ -36,40 +37,16 @@ def write_track(
     folder does not take the track, it is kept in a place that does. Raises CacheWriteFailed where
     there is none, ModelInferenceFailed (samples that are not numbers), Cancelled.
     """
-    track_id, request = recipe.track_id, recipe.request
-    maker = f"{recipe.backend} {recipe.model_version or ''}".strip()
-    commit, measured = _once(before_commit), cache_result(lambda: _measured(clip))
+    commit, measured = _once(before_commit), cache_result(lambda: measurements(clip))
 
     def write_into(folder: Path) -> Track:
-        with cache.temporary(track_id, folder) as audio:
-            encode(
-                clip,
-                audio.descriptor,
-                track_format,
-                title=request.prompt,
-                comment=f"seed {request.seed}, {maker}",
-                cancel=cancel,
-            )
-            audio.sync()
-            track = Track(
-                track_id=track_id,
-                file=track_id + ENCODINGS[track_format].suffix,
-                backend=recipe.backend,
-                model_version=recipe.model_version,
-                prompt=request.prompt,
-                duration_sec=clip.duration_sec,
-                seed=request.seed,
-                sample_rate=clip.sample_rate,
-                channels=clip.samples.shape[0],
-                bytes=os.fstat(audio.descriptor).st_size,
-                created_at=cache.moment(),
-                generation_time_sec=0.0,
-                **measured(),
-                **request.options.given,
+        with cache.temporary(recipe.track_id, folder) as audio:
+            track = encode_track(
+                clip, audio, recipe, track_format, measured, moment=cache.moment(), cancel=cancel
             )
             cancel.raise_if_cancelled()
             track = track.model_copy(update={"generation_time_sec": round(elapsed_sec(), 3)})
-            with cache.temporary(track_id, folder) as sidecar:
+            with cache.temporary(recipe.track_id, folder) as sidecar:
                 sidecar.write(sidecar_text(track))
                 sidecar.sync()
                 commit()
@@ -79,7 +56,50 @@ def write_track(
     return in_a_place_that_works(cache, write_into, bytes_needed(clip, track_format))
 
 
-def _measured(clip: AudioClip) -> dict[str, Any]:
+def encode_track(
+    clip: AudioClip,
+    audio: TemporaryFile,
+    recipe: Recipe,
+    track_format: TrackFormat,
+    measured: Callable[[], Mapping[str, Any]],
+    *,
+    moment: str,
+    cancel: CancelToken,
+) -> Track:
+    """Write the sound into an open file, on the disk when this returns, and say what it is.
+
+    Raises OSError, ModelInferenceFailed (samples that are not numbers), Cancelled.
+    """
+    track_id, request = recipe.track_id, recipe.request
+    maker = f"{recipe.backend} {recipe.model_version or ''}".strip()
+    encode(
+        clip,
+        audio.descriptor,
+        track_format,
+        title=request.prompt,
+        comment=f"seed {request.seed}, {maker}",
+        cancel=cancel,
+    )
+    audio.sync()
+    return Track(
+        track_id=track_id,
+        file=track_id + ENCODINGS[track_format].suffix,
+        backend=recipe.backend,
+        model_version=recipe.model_version,
+        prompt=request.prompt,
+        duration_sec=clip.duration_sec,
+        seed=request.seed,
+        sample_rate=clip.sample_rate,
+        channels=clip.samples.shape[0],
+        bytes=os.fstat(audio.descriptor).st_size,
+        created_at=moment,
+        generation_time_sec=0.0,
+        **measured(),
+        **request.options.given,
+    )
+
+
+def measurements(clip: AudioClip) -> dict[str, Any]:
     """What a sidecar says of the sound; the file's samples were clipped, and so are these."""
     loudness = integrated_loudness(clip)
     return {

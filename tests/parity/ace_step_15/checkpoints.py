@@ -32,8 +32,8 @@ def write_original(
     return folder
 
 
-def write_diffusers(folder: Path, variant: str = "turbo") -> Path:
-    """The layout of ACE-Step/acestep-v15-xl-turbo-diffusers."""
+def diffusers_tensors(variant: str) -> dict[str, dict[str, np.ndarray]]:
+    """The tensors of each of diffusers' modules, by their names there."""
     parts: dict[str, dict[str, np.ndarray]] = {"transformer": {}, "condition_encoder": {}}
     for name, tensor in module_weights(variant).items():
         part, _, rest = name.partition(".")
@@ -44,6 +44,23 @@ def write_diffusers(folder: Path, variant: str = "turbo") -> Path:
         elif part == "null_condition_emb":
             parts["condition_encoder"][part] = tensor
     parts["condition_encoder"]["silence_latent"] = silence(variant).transpose(0, 2, 1)
+    return parts
+
+
+def diffusers_transformer_config(variant: str) -> dict[str, object]:
+    """What diffusers' transformer is built with."""
+    config = REFERENCE.config(variant)
+    names = (
+        "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+        "num_key_value_heads", "head_dim", "in_channels", "audio_acoustic_hidden_dim", "patch_size",
+        "rope_theta", "rms_norm_eps", "sliding_window", "layer_types",
+    )  # fmt: skip
+    encoder_width = config.get("encoder_hidden_size") or config["hidden_size"]
+    return {**{name: config[name] for name in names}, "encoder_hidden_size": encoder_width}
+
+
+def write_diffusers(folder: Path, variant: str = "turbo") -> Path:
+    """The layout of ACE-Step/acestep-v15-xl-turbo-diffusers."""
     config = REFERENCE.config(variant)
     encoder = {
         name: config.get(f"encoder_{name}") or config[name]
@@ -56,7 +73,7 @@ def write_diffusers(folder: Path, variant: str = "turbo") -> Path:
     }
     _config(folder / "transformer", {**config, "encoder_hidden_size": encoder["hidden_size"]})
     _config(folder / "condition_encoder", {**encoder, **shared})
-    for part, tensors in parts.items():
+    for part, tensors in diffusers_tensors(variant).items():
         _write(folder / part / "diffusion_pytorch_model.safetensors", tensors, torch.float32)
     _write_common(folder, "text_encoder", "tokenizer", torch.float32)
     return folder

@@ -20,6 +20,9 @@ PACKAGES = {
     "pactl": "pulseaudio-utils",
     "parec": "pulseaudio-utils",
     "strace": "strace",
+    "dbus-run-session": "dbus",
+    "dbus-send": "dbus",
+    "playerctl": "playerctl",
 }
 """Debian's package of each program that a test runs."""
 

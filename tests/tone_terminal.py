@@ -11,14 +11,15 @@ import sys
 from functools import partial
 
 from lofi_daemon import cli
-from lofi_daemon.terminal import radio
+from lofi_daemon.backends.registry import Registry
+from lofi_daemon.terminal import files, radio
 from tests.tone_daemon import factory
 
 
 def main() -> None:
     backends = json.loads(os.environ.get("LOFI_TEST_BACKENDS", '{"demo": {}}'))
     factories = {name: factory(name, said) for name, said in backends.items()}
-    radio.Registry = partial(radio.Registry, factories=factories)
+    files.Registry = radio.Registry = partial(Registry, factories=factories)
     sys.exit(cli.run(sys.argv[1:]))
 
 

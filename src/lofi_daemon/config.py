@@ -75,6 +75,12 @@ class Settings(BaseModel):
         description="The sound device to play on; the system's default when not set. null plays to "
         "nobody, file:/path.wav records what would be heard.",
     )
+    mpris: bool = Field(
+        default=True,
+        title="LOFI_MPRIS",
+        description="Whether media keys and the desktop's own player control the music (on Linux): "
+        "on or off.",
+    )
     device: DeviceName = Field(
         default="auto",
         title="LOFI_DEVICE",

@@ -19,6 +19,7 @@ from lofi_daemon.config import user_folder
 from lofi_daemon.errors import ConfigurationError, InvalidParams
 from lofi_daemon.files.documents import read_document
 from lofi_daemon.parameters import MAX_PROMPT_LENGTH
+from lofi_daemon.text import short_name
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,12 @@ class Presets:
             if preset.name.casefold() == wanted:
                 return preset
         return None
+
+    def title(self, prompt: str) -> str:
+        """What a track of this prompt is called, after the preset that has it."""
+        presets = self.by_name.values()
+        preset = next((preset.name for preset in presets if prompt in preset.prompts), None)
+        return short_name(prompt, preset)
 
 
 def load_presets(own_file: Path | None = None) -> Presets:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -55,6 +55,7 @@ class RadioStatus:
     preset: str | None
     state: RadioState
     sound: SoundParameters
+    unplayable: frozenset[str] = frozenset()
 
     @property
     def programme(self) -> Programme:
@@ -99,7 +100,7 @@ class Station:
         state = self._state
         if state is None:
             return None
-        return RadioStatus(self._preset, state, self._sound)
+        return RadioStatus(self._preset, state, self._sound, frozenset(self._unplayable))
 
     def protected(self) -> set[str]:
         """Tracks that must not be evicted before they were heard. Any thread may ask."""
@@ -129,10 +130,18 @@ class Station:
         self._asked = True
         await self._playback.tune_in(self)
 
-    def go_on(self, state: RadioState, sound: Mapping[str, Any], *, preset: str | None) -> None:
+    def go_on(
+        self,
+        state: RadioState,
+        sound: Mapping[str, Any],
+        *,
+        preset: str | None,
+        unplayable: Iterable[str] = (),
+    ) -> None:
         """Go on with a radio that another daemon began. Raises InvalidParams."""
         model = self._registry.taking_options(SoundParameters)
         self._begin(state, parse(model, sound), preset)
+        self._unplayable.update(unplayable)
         self._playback.follow(self)
 
     def _begin(self, state: RadioState, sound: SoundParameters, preset: str | None) -> None:

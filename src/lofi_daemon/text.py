@@ -13,6 +13,11 @@ from typing import Any, TextIO
 
 from lofi_daemon.errors import OutputFailed
 
+# What a track's name may take; a prompt this short is its own name.
+NAME_WIDTH = 40
+# What nearly every prompt has, so that it tells nothing of this one.
+_COMMON = re.compile(r"\d+ bpm|instrumental|chillhop|lo-?fi( hip hop| beats?)?")
+
 # C0, DEL and C1 (escape sequences begin with them), line and paragraph separators, what turns the
 # direction of writing, and halves of characters (bytes of a name that is not UTF-8).
 _HIDDEN = re.compile(
@@ -27,6 +32,28 @@ def shown(text: str, *, lines: bool = False) -> str:
     A byte that was no UTF-8 is spelt as that byte. lines: line feeds stay.
     """
     return (_HIDDEN_BUT_NEWLINES if lines else _HIDDEN).sub(_spelt, text)
+
+
+def short_name(prompt: str, preset: str | None = None) -> str:
+    """What a track is called: a short prompt as it is, a long one by as many of its words as fit.
+
+    preset: the name of the preset that the prompt is from; it comes before the words then.
+    """
+    head = f"{preset} · " if preset else ""
+    room = max(8, NAME_WIDTH - len(head))
+    prompt = " ".join(prompt.split())
+    if not preset and len(prompt) <= room:
+        return prompt
+    name = ""
+    for part in (part.strip() for part in prompt.split(",")):
+        if not part or _COMMON.fullmatch(part):
+            continue
+        longer = f"{name}, {part}" if name else part
+        if name and len(longer) > room:
+            break
+        name = longer
+    name = name or prompt
+    return head + (name if len(name) <= room else f"{name[: room - 1]}…")
 
 
 def say(text: str, *, end: str = "\n", file: TextIO | None = None) -> None:
@@ -57,10 +84,12 @@ class ShownFormatter(logging.Formatter):
         return shown(super().formatException(ei), lines=True)
 
 
-def show_log() -> None:
-    """Where nothing else is configured, warnings go to standard error as they can be shown."""
+def show_log(level: int = logging.WARNING) -> None:
+    """Where nothing else is configured, the log goes to standard error as it can be shown."""
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(ShownFormatter())
+        logging.lastResort.setLevel(level)
+    logging.getLogger("lofi_daemon").setLevel(level)
 
 
 def _spelt(match: re.Match[str]) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.daemon_process import DaemonProcess
+from tests.daemon_process import PATIENCE_SEC, DaemonProcess
 
 TONES = {"demo": {}}
 
@@ -74,3 +76,74 @@ def test_the_music_goes_on_when_the_editor_that_plays_it_ends(
         assert (state["player"]["state"], state["player"]["volume"]) == ("playing", 0.3)
         assert state["playlist"] == [track, other]
         assert two.request("skip")["track_id"] == other
+
+
+@pytest.mark.parametrize("end", ["close", "kill"])
+def test_a_music_that_is_paused_stays_paused_and_knows_its_past(
+    tmp_path: Path, runtime: Path, end: str
+) -> None:
+    one = editor(tmp_path, runtime)
+    one.request("ping")
+    with editor(tmp_path, runtime) as two:
+        first, second, third = two.made("one", "two", "three", duration_sec=60.0)
+        for track in (first, second, third):
+            one.request("play", track_id=track)
+            one.notification("playback_started", track_id=track)
+        one.request("player_set", position_sec=25.0, muted=True, stops_in_sec=3000.0)
+        one.request("pause")
+        two.notification("playback_paused", track_id=third)
+        one.request("player_set", volume=0.25)
+        settle(two, volume=0.25, position_sec=pytest.approx(25.0, abs=2.0))
+        getattr(one, end)()
+        state = two.request("status")["player"]
+        assert (state["state"], state["track_id"], state["muted"]) == ("paused", third, True)
+        assert state["volume"] == 0.25
+        assert state["position_sec"] == pytest.approx(25.0, abs=2.0)
+        time.sleep(0.3)  # for whatever would make it sound again
+        assert two.request("status")["player"]["state"] == "paused"
+        two.request("player_set", position_sec=0.0)
+        two.request("previous")
+        assert two.request("status")["player"]["track_id"] == second
+        two.request("previous")
+        assert two.request("status")["player"]["track_id"] == first
+
+
+def test_a_radio_that_is_handed_over_does_not_try_again_what_cannot_be_played(
+    tmp_path: Path, runtime: Path
+) -> None:
+    one = editor(tmp_path, runtime)
+    one.request("ping")
+    with editor(tmp_path, runtime) as two:
+        broken, *whole = two.made("broken", "two", "three", duration_sec=30.0)
+        (two.tracks_folder / f"{broken}.wav").write_bytes(
+            b"\0" * (two.tracks_folder / f"{broken}.wav").stat().st_size
+        )
+        one.request("radio_start", library="all")
+        one.notification("playback_started")
+        one.notification("playback_ended", track_id=broken, reason="error")
+        assert two.request("status")["radio"]["library"] == "all"
+        two.notification("playback_ended", track_id=broken, reason="error")
+        one.close()
+        for _ in range(4):
+            playing = two.request("status")["player"]["track_id"]
+            assert playing in whole
+            two.request("skip")
+            two.wait_for(
+                lambda message, playing=playing: (
+                    message.get("method") == "playback_started"
+                    and message["params"]["track_id"] != playing
+                )
+            )
+        told = two.notifications("playback_ended", track_id=broken)
+        assert len(told) == 1
+
+
+def settle(daemon: DaemonProcess, **wanted: Any) -> None:
+    """Wait until the player's state has all this."""
+    deadline = time.monotonic() + PATIENCE_SEC
+    while True:
+        state = daemon.request("status")["player"]
+        if all(state[name] == value for name, value in wanted.items()):
+            return
+        assert time.monotonic() < deadline, (state, wanted)
+        time.sleep(0.02)

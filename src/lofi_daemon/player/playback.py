@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol
 
 from lofi_daemon.errors import AudioPlaybackError, LofiError, TrackNotFound
 from lofi_daemon.player.events import PlaybackEnded, PlaybackEvent, PlaybackStarted
+from lofi_daemon.player.files import Files, KnownFile, path_of
 from lofi_daemon.player.gain import playback_gain
 from lofi_daemon.player.playlist import Loop, Playlist
 from lofi_daemon.player.sleep import SleepTimer
@@ -48,11 +49,13 @@ class Playback:
     def __init__(self, tracks: TrackCache, *, device: str | None = None) -> None:
         self.playlist = Playlist()
         self.loop: Loop = "off"
-        self.turntable = Turntable(self._on_told, device=device)
-        self.sleep = SleepTimer(self.turntable, self.stop)
+        self.turntable = Turntable(self._on_told, device=device, on_changed=self._on_changed)
+        self.sleep = SleepTimer(self.turntable, self.stop, self._on_changed)
+        self.files = Files(self._on_measured)
         self._radio: Radio | None = None
         self._tracks = tracks
         self._listeners: list[Callable[[PlaybackEvent], None]] = []
+        self._watchers: list[Callable[[], None]] = []
         self._entries = itertools.count(1)
         self._next_may_be_another = False
         self._deciding = asyncio.Lock()
@@ -61,6 +64,10 @@ class Playback:
     def subscribe(self, listener: Callable[[PlaybackEvent], None]) -> None:
         self._listeners.append(listener)
 
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Have this called after every change of what plays, comes next or is set."""
+        self._watchers.append(watcher)
+
     @property
     def table(self) -> Table:
         """What plays."""
@@ -68,7 +75,7 @@ class Playback:
 
     @property
     def playing(self) -> Track | None:
-        """The track that sounds or is paused."""
+        """The track that sounds or is paused; None for a file that is none."""
         return self.table.playing.track if self.table.playing is not None else None
 
     @property
@@ -124,9 +131,25 @@ class Playback:
         await self.play_now(await self._newest())
 
     async def play_now(self, track_id: str, origin: Origin = "asked") -> None:
-        track = await self._find(track_id)
+        turn = await self._turn(track_id, origin)
         async with self._deciding:
-            await self.turntable.play(self._turn(track, origin))
+            await self.turntable.play(turn)
+
+    async def play_files(self, files: Sequence[str]) -> None:
+        """Play files, named by their file: addresses, in the place of the playlist.
+
+        What cannot be played is told and passed over. Raises the last one's error when none can.
+        """
+        self._set_playlist(Playlist(tuple(files)))
+        for place, file in enumerate(files, start=1):
+            try:
+                await self.play_now(file, "playlist")
+                return
+            except (TrackNotFound, AudioPlaybackError) as error:
+                if place == len(files):
+                    self._set_playlist(Playlist())
+                    raise
+                self._pass_over(file, "playlist", error)
 
     async def pause(self) -> None:
         await self.turntable.pause()
@@ -181,7 +204,7 @@ class Playback:
     async def add_to_playlist(self, track_ids: Iterable[str]) -> None:
         wanted = list(track_ids)
         for track_id in wanted:
-            await self._find(track_id)
+            await self._turn(track_id, "playlist")
         self._set_playlist(self.playlist.added(wanted))
 
     def remove_from_playlist(self, track_ids: Iterable[str]) -> None:
@@ -192,6 +215,7 @@ class Playback:
 
     async def close(self) -> None:
         self.sleep.set(None)
+        self.files.listen_to(None)
         await self.turntable.close()
         for task in list(self._tasks):
             task.cancel()
@@ -206,7 +230,7 @@ class Playback:
 
     async def go_on(self, track_id: str, position_sec: float, *, paused: bool) -> None:
         """Play this track from there, or be paused there."""
-        turn = self._turn(await self._find(track_id), "asked")
+        turn = await self._turn(track_id, "asked")
         async with self._deciding:
             await self.turntable.play(turn, position_sec=position_sec, paused=paused)
 
@@ -214,6 +238,7 @@ class Playback:
 
     def next_may_have_changed(self) -> None:
         """Choose again what follows the playing track, soon."""
+        self._on_changed()
         self._next_may_be_another = True
         self._spawn(self._choose_next())
 
@@ -236,7 +261,7 @@ class Playback:
                 return
             track_id, origin = choice
             try:
-                await self.turntable.set_next(self._turn(await self._find(track_id), origin))
+                await self.turntable.set_next(await self._turn(track_id, origin))
             except (TrackNotFound, AudioPlaybackError) as error:
                 self._pass_over(track_id, origin, error)
                 continue
@@ -284,13 +309,21 @@ class Playback:
         if isinstance(event, PlaybackStarted) and not event.again:
             self._go_on_behind(event.turn)
 
+    def _on_changed(self) -> None:
+        for watcher in self._watchers:
+            watcher()
+
     def _go_on_behind(self, turn: Turn) -> None:
         if turn.origin != "loop":
             self.playlist = self.playlist.reached(turn.track_id)
         if self._radio is not None:
             self._radio.started(turn.track_id, turn.origin)
         self.next_may_have_changed()
-        self._spawn(self._note_played(turn.track_id))
+        if turn.track is None:
+            self.files.listen_to(turn.path)
+        else:
+            self.files.listen_to(None)
+            self._spawn(self._note_played(turn.track_id))
 
     async def _note_played(self, track_id: str) -> None:
         try:
@@ -300,15 +333,22 @@ class Playback:
 
     # -- small change --------------------------------------------------------------------------
 
-    async def _find(self, track_id: str) -> Track:
+    async def _turn(self, track_id: str, origin: Origin) -> Turn:
+        """A turn of a track, or of a file. Raises TrackNotFound and AudioPlaybackError."""
+        path = path_of(track_id)
+        if path is not None:
+            file = await self.files.look_at(path)
+            return Turn(next(self._entries), path, file.gain, None, origin, file.title)
         track = await asyncio.to_thread(self._tracks.find, track_id)
         if track is None:
             raise TrackNotFound(f"There is no track '{track_id[:64]}'.", track_id=track_id[:64])
-        return track
-
-    def _turn(self, track: Track, origin: Origin) -> Turn:
         path = self._tracks.path(track)
         return Turn(next(self._entries), path, playback_gain(track), track, origin)
+
+    def _on_measured(self, file: KnownFile) -> None:
+        playing = self.table.playing
+        if playing is not None and playing.path == file.path:
+            self._spawn(self.turntable.set_level(playing.entry, file.gain))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(self._guarded(work))

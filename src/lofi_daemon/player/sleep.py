@@ -13,11 +13,17 @@ FADE_SEC = 10.0
 
 
 class SleepTimer:
-    """At most one at a time. Lives in the event loop."""
+    """At most one at a time. Lives in the event loop. `on_set`: called when that changes."""
 
-    def __init__(self, turntable: Turntable, stop: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        turntable: Turntable,
+        stop: Callable[[], Awaitable[None]],
+        on_set: Callable[[], None],
+    ) -> None:
         self._turntable = turntable
         self._stop = stop
+        self._on_set = on_set
         self._ends_at = 0.0
         self._waiting: asyncio.Task[None] | None = None
 
@@ -37,6 +43,7 @@ class SleepTimer:
             loop = asyncio.get_running_loop()
             self._ends_at = loop.time() + after_sec
             self._waiting = loop.create_task(self._fall_asleep(after_sec))
+        self._on_set()
 
     async def _fall_asleep(self, after_sec: float) -> None:
         fade_sec = min(FADE_SEC, after_sec)

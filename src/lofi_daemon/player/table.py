@@ -126,6 +126,13 @@ class Want:
 
 
 @dataclass(frozen=True)
+class Remember:
+    """What was heard before, oldest first, where another player played it."""
+
+    history: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Seek:
     position_sec: float
 
@@ -165,6 +172,7 @@ Command = (
     | Pause
     | Resume
     | Want
+    | Remember
     | Seek
     | Level
     | Adjust
@@ -213,6 +221,8 @@ def _told_of(table: Table, step: Command) -> Table:
             return table if begun else replace(table, next=turn)
         case Want(wanted):
             return replace(table, wanted=wanted)
+        case Remember(history):
+            return replace(table, history=history[-REMEMBERED_TRACKS:])
         case Level(entry, gain):
             return _levelled(table, entry, gain)
         case Adjust(volume, muted, crossfade_sec):

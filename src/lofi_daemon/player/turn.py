@@ -16,7 +16,7 @@ class Turn:
     """A file that is played twice has two turns.
 
     entry: the turn's own number. path: absolute. gain: linear. track: what the cache knows of the
-    file, None for any other file. origin: why it was chosen.
+    file, None for any other file, which has a title. origin: why it was chosen.
     """
 
     entry: int
@@ -24,11 +24,13 @@ class Turn:
     gain: float
     track: Track | None = None
     origin: Origin = "asked"
+    title: str = ""
 
     @property
     def track_id(self) -> str:
-        return self.track.track_id if self.track is not None else str(self.path)
+        """The track's; a file's is its file: address."""
+        return self.track.track_id if self.track is not None else self.path.as_uri()
 
     @property
     def prompt(self) -> str:
-        return self.track.prompt if self.track is not None else self.path.stem
+        return self.track.prompt if self.track is not None else self.title

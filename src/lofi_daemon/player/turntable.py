@@ -46,7 +46,8 @@ DEVICE_TRIES = 60
 class Turntable:
     """The table of what plays, and one coroutine for each thing a player can be told.
 
-    Coroutines raise AudioDeviceError and AudioPlaybackError. `on_told` gets what the table tells.
+    Coroutines raise AudioDeviceError and AudioPlaybackError. `on_told` gets what the table tells;
+    `on_changed` is called after every change of the table, told or not.
     """
 
     def __init__(
@@ -56,9 +57,11 @@ class Turntable:
         device: str | None = None,
         volume: float = 0.5,
         crossfade_sec: float = 2.0,
+        on_changed: Callable[[], None] | None = None,
     ) -> None:
         self.table = Table(device=device, volume=volume, crossfade_sec=crossfade_sec)
         self._on_told = on_told
+        self._on_changed = on_changed
         self._deaths: deque[float] = deque(maxlen=MAX_RESTARTS)
         self._pipe = PlayerPipe(self.step, self._on_death, self._settings)
 
@@ -74,9 +77,12 @@ class Turntable:
 
     def step(self, step: Step) -> None:
         """Change the table, and tell what is to be told of it."""
-        self.table, told = after(self.table, step, time.monotonic())
+        before = self.table
+        self.table, told = after(before, step, time.monotonic())
         for event in told:
             self._on_told(event)
+        if self._on_changed is not None and self.table != before:
+            self._on_changed()
 
     # -- commands ------------------------------------------------------------------------------
 

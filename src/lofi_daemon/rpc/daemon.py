@@ -47,5 +47,5 @@ class Daemon(House):
         elsewhere = self.sharing.elsewhere if self.sharing is not None else None
         if elsewhere is not None:
             return elsewhere.track_id
-        track = self.playback.playing
-        return track.track_id if track is not None else None
+        playing = self.playback.table.playing
+        return playing.track_id if playing is not None else None

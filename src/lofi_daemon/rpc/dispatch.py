@@ -182,6 +182,15 @@ class Dispatcher:
             return await self._here(method, params)
         return method.result.model_validate(result)
 
+    async def call(self, name: str, **params: Any) -> BaseModel:
+        """Do what a client in this same process asks for, here or where the music plays.
+
+        Raises LofiError.
+        """
+        method = self._methods[name]
+        result = self._carried_out(method, parse(method.params, params))
+        return await result if inspect.isawaitable(result) else result
+
     async def carry_out(self, name: str, params: Mapping[str, Any]) -> BaseModel:
         """Do what another daemon asks for on behalf of its client. Raises LofiError."""
         method = self._methods.get(name)

@@ -9,7 +9,6 @@ from typing import Protocol
 from pydantic import BaseModel
 
 from lofi_daemon.rpc.messages import encode, notification
-from lofi_daemon.rpc.stdio import MessageWriter
 
 log = logging.getLogger(__name__)
 
@@ -20,10 +19,16 @@ class Tells(Protocol):
     def notify(self, method: str, params: BaseModel) -> None: ...
 
 
+class Sends(Protocol):
+    """Where the lines for the client go."""
+
+    def send(self, line: bytes, *, replaces: str | None = None) -> None: ...
+
+
 class Notifier:
     """Sends notifications; holds them back while a batch is being answered."""
 
-    def __init__(self, writer: MessageWriter) -> None:
+    def __init__(self, writer: Sends) -> None:
         self._writer = writer
         self._holders = 0
         self._held: list[Callable[[], None]] = []

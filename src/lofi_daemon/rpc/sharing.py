@@ -79,6 +79,7 @@ class Sharing:
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._numbers = itertools.count(1)
         self._known: Music | None = None
+        self._said: Music | None = None
         self._joined = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -134,12 +135,17 @@ class Sharing:
             self.say_music()
 
     def say_music(self) -> None:
-        """Tell the followers how they would go on from here."""
-        if self._followers and not self._closing:
-            self._send_all(_told(self._music()))
+        """Tell the followers how they would go on from here, where they do not know it."""
+        if not self._followers or self._closing:
+            return
+        music = self._music()
+        if self._said is None or not music.is_as_told(self._said):
+            self._said = music
+            self._send_all(_told(music))
 
     def leave(self) -> None:
         """Say for the last time what plays, and take nothing more on."""
+        self._said = None
         self.say_music()
         self._closing = True
         self._fail_answers()
@@ -182,9 +188,9 @@ class Sharing:
             log.warning("Other editors cannot share this music: %s", error)
             self._place, self._lock = None, None
             os.close(lock)
-        known, self._known = self._known, None
-        if known is not None:
-            await self._put_on(known)
+        if self._known is not None:
+            await self._put_on(self._known)
+        self._known = None
         return True
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -193,7 +199,8 @@ class Sharing:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         self._followers.add(writer)
-        writer.write(encode(_told(self._music())))
+        self._said = None
+        self.say_music()
         self._greet(_Follower(writer))
         try:
             with contextlib.suppress(asyncio.CancelledError):  # this daemon ends

@@ -36,11 +36,11 @@ class Listening(Protocol):
 
 
 async def listen(listening: Listening, finished: asyncio.Event, log_file: Path) -> None:
-    """Return when `finished` is set: by the end of the music, q, Ctrl-C or SIGTERM."""
+    """Return when `finished` is set: by the end of the music, q, Ctrl-C, SIGTERM or SIGHUP."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows
-            loop.add_signal_handler(number, finished.set)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        with contextlib.suppress(NotImplementedError, AttributeError):  # Windows
+            loop.add_signal_handler(getattr(signal, name), finished.set)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         await _print_lines(listening, finished)
     elif can_draw(sys.stdout):

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import secrets
+from dataclasses import replace
+from typing import Any
 
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import LofiError
-from lofi_daemon.house import House, open_house
 from lofi_daemon.parameters import SoundParameters, parse
-from lofi_daemon.player.events import PlaybackEnded, PlaybackEvent, PlaybackStarted
-from lofi_daemon.presets import Preset, Presets, load_presets
-from lofi_daemon.radio import Programme
-from lofi_daemon.station import RadioWaiting
-from lofi_daemon.terminal import transport
-from lofi_daemon.terminal.display import NoticeHandler, listen
+from lofi_daemon.presets import Presets, load_presets
+from lofi_daemon.rpc.handover import Music, RadioMusic
+from lofi_daemon.rpc.methods.status import StatusResult
+from lofi_daemon.rpc.sharing import Here
+from lofi_daemon.terminal.display import listen
 from lofi_daemon.terminal.flags import given_parameters
+from lofi_daemon.terminal.listener import Listener
 from lofi_daemon.terminal.screen import MakingView, View, clock
 from lofi_daemon.text import say
 
 log = logging.getLogger(__name__)
+
+ASK_AGAIN_SEC = 1.0
+OF_THE_LIBRARY = {"kept": "kept tracks", "all": "all tracks"}
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
@@ -36,131 +41,124 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         return 0
     registry = Registry(settings)
     model = registry.taking_options(SoundParameters)
-    sound = parse(model, given_parameters(options, model))
-    chosen = choose_preset(options.what, presets)
-    return asyncio.run(_play_radio(settings, registry, chosen, sound, options))
+    given = given_parameters(options, model)
+    parse(model, given)
+    wanted = {**_programme(options, presets), **given, "order": options.order}
+    return asyncio.run(_play_radio(settings, registry, {**wanted, "ahead": options.ahead}))
 
 
-def choose_preset(what: str | None, presets: Presets) -> Preset:
-    """The preset of that name; any other words are a prompt."""
+def _programme(options: argparse.Namespace, presets: Presets) -> dict[str, Any]:
+    """The library, or the preset of that name; any other words are a prompt."""
+    if options.library is not None:
+        return {"library": options.library}
     if presets.problem is not None:
         log.warning("%s", presets.problem.message)
-    return presets.find(what) or Preset("", "", (what or "",))
+    preset = presets.find(options.what)
+    return {"prompts": [options.what]} if preset is None else {"preset": preset.name}
 
 
-async def _play_radio(
-    settings: Settings,
-    registry: Registry,
-    preset: Preset,
-    sound: SoundParameters,
-    options: argparse.Namespace,
-) -> int:
-    house = open_house(settings, registry)
-    house.tracks.prepare()
-    station = house.station
+async def _play_radio(settings: Settings, registry: Registry, wanted: dict[str, Any]) -> int:
     finished = asyncio.Event()
-    listening = RadioListening(preset, house)
-    try:
-        seed = secrets.randbits(32) if sound.seed is None else sound.seed
-        programme = Programme(preset.prompts, seed, options.order, options.ahead, options.library)
-        await station.start(programme, sound, preset=preset.name or None)
-        await listen(listening, finished, settings.cache_folder / "radio.log")
-    finally:
-        station.stop()
-        await asyncio.gather(house.playback.close(), house.jobs.close(timeout_sec=1.0))
+    listener = RadioListener(settings, registry)
+    await asyncio.to_thread(listener.serving.daemon.tracks.prepare)
+    async with listener.at_home():
+        await listener.start(wanted)
+        asking = asyncio.get_running_loop().create_task(listener.ask_what_is_made())
+        await listen(listener, finished, settings.cache_folder / "radio.log")
+        asking.cancel()
     return 0
 
 
-class RadioListening:
+class RadioListener(Listener):
     """The radio as the screen sees it."""
 
-    def __init__(self, preset: Preset, house: House) -> None:
-        self._heading = f"lofi radio · {preset.name or 'your own'}"
-        self._jobs = house.jobs
-        self._playback = house.playback
-        self._station = house.station
-        self._tracks = house.tracks
-        self._kept: set[str] = set()
-        self._notice: str | None = None
-        self._waiting: RadioWaiting | None = None
-        house.playback.subscribe(self._on_playback)
-        house.station.subscribe(self._on_waiting)
-        logging.getLogger("lofi_daemon").addHandler(NoticeHandler(self._show_notice))
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        super().__init__(settings, registry)
+        self._seed: int | None = None
+        self._waiting: dict[str, Any] | None = None
+        self._made_elsewhere: MakingView | None = None
+
+    async def start(self, wanted: dict[str, Any]) -> None:
+        """Begin the radio in the place of what plays. Raises LofiError."""
+        wanted.setdefault("seed", secrets.randbits(32))
+        self._seed = wanted["seed"]
+        await self.ask("radio_start", **wanted)
+
+    async def go(self) -> None:
+        """End the radio, where it is still the one that was begun here."""
+        radio = self.music.radio
+        if radio is not None and radio.seed == self._seed:
+            await self.ask("radio_stop")
+            await self.ask("stop")
 
     def view(self) -> View:
-        playback, radio = self._playback, self._station.status
-        table, track = playback.table, playback.playing
-        makes = radio is not None and radio.programme.library is None
-        return View(
-            heading=self._heading,
-            state=table.state,
-            title=track.prompt if track is not None else "",
-            position_sec=playback.turntable.position_sec,
-            duration_sec=table.duration_sec,
-            volume=table.volume,
-            muted=table.muted,
-            loop=playback.loop,
-            stops_in_sec=playback.sleep.left_sec,
-            waveform=track.waveform if track is not None else (),
-            kept=track is not None and (track.kept or track.track_id in self._kept),
-            ready=radio.ready if radio is not None and makes else None,
-            ahead=radio.programme.ahead if radio is not None else 0,
+        music = self.music
+        radio = music.radio
+        makes = radio is not None and radio.library is None
+        view = self.view_of(music, f"lofi radio · {_name(radio)}")
+        return replace(
+            view,
+            kept=view.kept or False,
+            ready=len(radio.ready) if radio is not None and makes else None,
+            ahead=radio.ahead if radio is not None else 0,
             making=self._making(),
-            notice=self._notice or self._wait(),
+            notice=view.notice or self._wait(music),
         )
 
-    def _wait(self) -> str | None:
-        """What is said while nothing new is ready."""
-        waiting, radio = self._waiting, self._station.status
-        if waiting is None or radio is None or radio.ready:
-            return None
-        eta = "" if waiting.eta_sec is None else f" in about {clock(waiting.eta_sec)}"
-        playing = self._playback.playing
-        if playing is None:
-            return f"The first track comes{eta}."
-        heard_before = playing.last_played_at is not None
-        meanwhile = "; an older one meanwhile" if heard_before else ""
-        return f"The next new track comes{eta}{meanwhile}."
+    async def pressed(self, key: str) -> None:
+        if key == "k":
+            await self.keep()
+        elif key == "r":
+            loop = "off" if self.music.loop != "off" else "track"
+            await self.ask("player_set", loop=loop)
+        else:
+            await super().pressed(key)
+
+    def heard(self, method: str, params: dict[str, Any]) -> None:
+        super().heard(method, params)
+        if method == "playback_started":
+            self._waiting = None
+            self.show_notice(None)
+        elif method == "radio_waiting":
+            self._waiting = params
+
+    async def ask_what_is_made(self) -> None:
+        """Know what is being made where the music plays, while that is not here."""
+        while True:
+            await asyncio.sleep(ASK_AGAIN_SEC)
+            current = None
+            with contextlib.suppress(LofiError, Here):
+                answer = await self.serving.sharing.ask("status", {})
+                current = StatusResult.model_validate(answer).queue.current
+            self._made_elsewhere = current and MakingView(
+                current.prompt, current.percent, current.phase, current.eta_sec
+            )
 
     def _making(self) -> MakingView | None:
-        current = self._jobs.current
+        current = self.serving.daemon.jobs.current
         if current is None:
-            return None
+            return self._made_elsewhere
         job, progress = current
         return MakingView(
             job.request.prompt, progress.percent, progress.phase.value, progress.eta_sec
         )
 
-    async def press(self, key: str) -> None:
-        try:
-            await self._press(key)
-        except LofiError as error:
-            self._show_notice(f"{error.message} {error.hint}")
+    def _wait(self, music: Music) -> str | None:
+        """What is said while nothing new is ready."""
+        waiting, radio = self._waiting, music.radio
+        if waiting is None or radio is None or radio.ready:
+            return None
+        eta_sec = waiting["eta_sec"]
+        eta = "" if eta_sec is None else f" in about {clock(eta_sec)}"
+        if music.track_id is None:
+            return f"The first track comes{eta}."
+        meanwhile = "; an older one meanwhile" if music.heard_before else ""
+        return f"The next new track comes{eta}{meanwhile}."
 
-    async def _press(self, key: str) -> None:
-        playback = self._playback
-        if key == "n":
-            await playback.skip()
-        elif key == "p":
-            await playback.previous()
-        elif key == "r":
-            await playback.set_loop("track" if playback.loop == "off" else "off")
-        elif key == "k" and playback.playing is not None:
-            track = playback.playing
-            keep = not (track.kept or track.track_id in self._kept)
-            await asyncio.to_thread(self._tracks.keep, [track.track_id], keep)
-            self._kept ^= {track.track_id}
-        else:
-            await transport.press(playback.turntable, playback.sleep, key)
 
-    def _on_playback(self, event: PlaybackEvent) -> None:
-        if isinstance(event, PlaybackEnded) and event.error is not None:
-            self._show_notice(event.error.message)
-        elif isinstance(event, PlaybackStarted):
-            self._notice = self._waiting = None
-
-    def _on_waiting(self, event: RadioWaiting) -> None:
-        self._waiting = event
-
-    def _show_notice(self, text: str) -> None:
-        self._notice = text
+def _name(radio: RadioMusic | None) -> str:
+    if radio is None:
+        return "off"
+    if radio.library is not None:
+        return OF_THE_LIBRARY[radio.library]
+    return radio.preset or "your own"

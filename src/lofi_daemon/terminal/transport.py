@@ -1,9 +1,11 @@
-"""The keys that every player has, the same in the radio and for files."""
+"""The keys that every player has, the same in the radio and for files: what each of them asks."""
 
 from __future__ import annotations
 
-from lofi_daemon.player.sleep import SleepTimer
-from lofi_daemon.player.turntable import Turntable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lofi_daemon.rpc.handover import Music
 
 VOLUME_STEP = 0.05
 SEEK_STEP_SEC = 10.0
@@ -11,23 +13,40 @@ SEEK_STEP_SEC = 10.0
 SLEEP_SEC = (15 * 60.0, 30 * 60.0, 60 * 60.0)
 
 
-async def press(turntable: Turntable, sleep: SleepTimer, key: str) -> None:
-    """Do what the key stands for; other keys are for others. Raises LofiError."""
-    table = turntable.table
+@dataclass(frozen=True)
+class Meant:
+    """A method of the protocol, and its parameters."""
+
+    method: str
+    params: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def key_means(key: str, music: Music, now: float) -> Meant | None:
+    """What the key stands for while this plays; None for those that are for others."""
     if key == " ":
-        await (turntable.resume() if table.state == "paused" else turntable.pause())
-    elif key in ("+", "="):
-        await turntable.set_volume(min(1.0, table.volume + VOLUME_STEP))
-    elif key in ("-", "−", "_"):
-        await turntable.set_volume(max(0.0, table.volume - VOLUME_STEP))
-    elif key == "m":
-        await turntable.set_muted(not table.muted)
-    elif key in ("left", "right"):
+        return Meant("resume" if music.state == "paused" else "pause")
+    if key == "n":
+        return Meant("skip")
+    if key == "p":
+        return Meant("previous")
+    setting = _setting(key, music, now)
+    return None if setting is None else Meant("player_set", setting)
+
+
+def _setting(key: str, music: Music, now: float) -> dict[str, Any] | None:
+    if key in ("+", "="):
+        return {"volume": min(1.0, music.volume + VOLUME_STEP)}
+    if key in ("-", "−", "_"):
+        return {"volume": max(0.0, music.volume - VOLUME_STEP)}
+    if key == "m":
+        return {"muted": not music.muted}
+    if key in ("left", "right"):
         step = SEEK_STEP_SEC if key == "right" else -SEEK_STEP_SEC
-        end = table.duration_sec or float("inf")
-        await turntable.seek(min(max(0.0, turntable.position_sec + step), end))
-    elif key == "t":
-        sleep.set(_next_sleep_sec(sleep.left_sec))
+        return {"position_sec": max(0.0, music.position(now) + step)}
+    if key == "t":
+        left_sec = None if music.stops_at is None else music.stops_at - now
+        return {"stops_in_sec": _next_sleep_sec(left_sec)}
+    return None
 
 
 def _next_sleep_sec(left_sec: float | None) -> float | None:

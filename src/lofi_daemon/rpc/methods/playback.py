@@ -1,8 +1,8 @@
-"""Playing: play, pause, resume, stop, skip, previous, player_set, audio_devices."""
+"""Playing: play, play_files, pause, resume, stop, skip, previous, player_set, audio_devices."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,10 +20,20 @@ from lofi_daemon.rpc.dispatch import Method
 from lofi_daemon.rpc.messages import Message, NoParameters
 from lofi_daemon.rpc.notifications import Tells
 
+FileAddress = Annotated[str, Field(pattern=r"^file:///", max_length=20_000)]
+
 
 class PlayParameters(Parameters):
     track_id: str | None = Field(
         default=None, description="What to play. Default: go on, or what comes next."
+    )
+
+
+class PlayFilesParameters(Parameters):
+    """Sound files in the place of the playlist; what cannot be played is passed over."""
+
+    files: list[FileAddress] = Field(
+        min_length=1, max_length=10_000, description="file: addresses, which serve as track ids."
     )
 
 
@@ -109,8 +119,12 @@ class PlaybackEndedMessage(Message):
 
 async def play(daemon: Daemon, params: PlayParameters) -> PlayResult:
     await daemon.playback.play(params.track_id)
-    state = player_state(daemon)
-    return PlayResult(track_id=state.track_id, position_sec=state.position_sec)
+    return _plays(daemon)
+
+
+async def play_files(daemon: Daemon, params: PlayFilesParameters) -> PlayResult:
+    await daemon.playback.play_files(params.files)
+    return _plays(daemon)
 
 
 async def pause(daemon: Daemon, params: NoParameters) -> PlayerState:
@@ -164,14 +178,19 @@ async def audio_devices(daemon: Daemon, params: NoParameters) -> AudioDevicesRes
     return AudioDevicesResult(devices=devices, current=turntable.table.device)
 
 
+def _plays(daemon: Daemon) -> PlayResult:
+    state = player_state(daemon)
+    return PlayResult(track_id=state.track_id, position_sec=state.position_sec)
+
+
 def player_state(daemon: Daemon) -> PlayerState:
     playback = daemon.playback
     table, sleeps_in_sec = playback.table, playback.sleep.left_sec
-    track = playback.playing
+    playing = table.playing
     return PlayerState(
         state=table.state,
-        track_id=track.track_id if track is not None else None,
-        prompt=track.prompt if track is not None else None,
+        track_id=playing.track_id if playing is not None else None,
+        prompt=playing.prompt if playing is not None else None,
         position_sec=round(playback.turntable.position_sec, 3),
         duration_sec=table.duration_sec,
         volume=table.volume,
@@ -230,6 +249,7 @@ def tell_what_plays(daemon: Daemon, notifier: Tells) -> None:
 
 METHODS = [
     Method("play", PlayParameters, PlayResult, play, shared=True),
+    Method("play_files", PlayFilesParameters, PlayResult, play_files, shared=True),
     Method("pause", NoParameters, PlayerState, pause, shared=True),
     Method("resume", NoParameters, PlayerState, resume, shared=True),
     Method("stop", NoParameters, PlayerState, stop, shared=True),

@@ -27,7 +27,8 @@ def render() -> str:
     registry = Registry(Settings())
     options = declared(registry.taking_options(GenerationParameters))
     prompt = next(option for option in options if option.name == "prompt")
-    others = [option for option in options if option is not prompt]
+    # In the plugin `play` says whether, and the daemon is asked for it as early as can be.
+    others = [option for option in options if option is not prompt and option.name != "play"]
     lines = [
         "---The parameters of one track as the daemon declares them. Written by",
         "---`python -m scripts.plugin_parameters`; change the declarations, not this file.",
@@ -35,7 +36,7 @@ def render() -> str:
         "",
         "---@class lofi.GenerateOptions",
         *(_annotation(option) for option in [prompt, *others]),
-        "---@field play? boolean play the track when it is ready (default false)",
+        "---@field play? boolean play the track as soon as it can be heard (default false)",
         "",
         "---@type lofi.Parameter[]",
         "return {",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -143,6 +144,32 @@ def test_interrupted(tmp_path: Path, number: signal.Signals) -> None:
     assert process.wait(20) == 130
     assert time.monotonic() - began < 3
     assert {p.name for p in (tmp_path / "lofi.nvim" / "tracks").iterdir()} == {".lock"}
+
+
+def test_one_track_is_heard_while_it_is_made(tmp_path: Path) -> None:
+    said = "{'pieces': 5, 'seconds': {'decoding': 2.0}}"
+    began = time.monotonic()
+    result = lofi(
+        tmp_path, "--prompt", "a", "--duration", "5", "--play", said=said,
+        variables={"LOFI_AUDIO_DEVICE": "null"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "made in" in result.stdout
+    assert time.monotonic() - began >= 5.0  # it is heard to its end
+    (sidecar,) = (tmp_path / "lofi.nvim" / "tracks").glob("*.json")
+    assert json.loads(sidecar.read_text())["last_played_at"] is not None
+    left = {path.suffix for path in sidecar.parent.iterdir()}
+    assert left == {".json", ".wav", ""}
+
+
+def test_a_track_that_cannot_be_played_is_made_all_the_same(tmp_path: Path) -> None:
+    result = lofi(
+        tmp_path, "--prompt", "a", "--duration", "5", "--play",
+        variables={"LOFI_AUDIO_DEVICE": "a device that does not exist"},
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "but cannot be played" in result.stderr
+    assert Path(result.stdout.splitlines()[-1]).exists()
 
 
 def test_a_bar_on_a_terminal(tmp_path: Path) -> None:

@@ -153,3 +153,36 @@ def test_a_week_of_radio_is_never_silent_and_never_repeats(speed: float, filler:
     result = simulate(speed, filler=filler, duration_sec=7 * DAY_SEC)
     result.check()
     print(f"speed {speed:g} filler {filler}: {result}")
+
+
+def test_a_track_that_grows_is_ready_once() -> None:
+    state = RadioState(Programme(("a",), 1))
+    make = Make("a", 5)
+    state.begun(make, "one")
+    state.grows("one", filler=False)
+    assert state.ready == ["one"]
+    state.finished("one", filler=False)
+    assert (state.ready, state.making) == (["one"], None)
+    state.begun(make, "two")
+    state.finished("two", filler=False)
+    assert state.ready == ["one", "two"]
+
+
+def test_a_track_that_was_heard_while_it_grew_is_not_ready_again() -> None:
+    state = RadioState(Programme(("a",), 1))
+    state.begun(Make("a", 5), "one")
+    state.grows("one", filler=False)
+    state.gone("one")  # it began to play
+    state.finished("one", filler=False)
+    assert state.ready == []
+
+
+def test_a_track_that_grew_and_failed_is_not_waited_for() -> None:
+    state = RadioState(Programme(("a",), 1))
+    state.begun(Make("a", 5), "one")
+    state.grows("one", filler=False)
+    state.failed(10.0)
+    assert (state.ready, state.making, state.growing) == ([], None, False)
+    state.begun(Make("a", 5, filler=True), "short")
+    state.grows("short", filler=True)
+    assert state.ready == []

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,13 +24,15 @@ from lofi_daemon.backends.protocol import (
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidParams, ModelInferenceFailed
-from lofi_daemon.sound.clip import AudioClip
+from lofi_daemon.sound.clip import AudioClip, Samples, join_to_length
+from lofi_daemon.sound.stream import Listener, SoundFacts, overheard
 
 
 @dataclass
 class ToneBackend:
     """Seconds of each phase; those of DIFFUSING are for one step.
 
+    The tone is decoded in that many `pieces`, one of which may fail.
     `deaf` phases do not notice that they are cancelled. A `busy` backend multiplies matrices on
     all cores instead of sleeping. `first_question_sec` is what resolving takes once, as where
     libraries are loaded for it; every question is told on standard error. A `stuck` one lies on a
@@ -47,6 +49,8 @@ class ToneBackend:
     full_model: bool = False
     first_question_sec: float = 0.0
     stuck: bool = False
+    pieces: int = 1
+    fails_at_piece: int | None = None
     loaded: bool = False
 
     @property
@@ -112,7 +116,12 @@ class ToneBackend:
             self.loaded = True
 
     def generate(
-        self, request: GenerationRequest, *, on_progress: ProgressCallback, cancel: CancelToken
+        self,
+        request: GenerationRequest,
+        *,
+        on_progress: ProgressCallback,
+        cancel: CancelToken,
+        listener: Listener | None = None,
     ) -> AudioClip:
         steps = request.options.expected_steps or 1
         on_progress(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
@@ -127,19 +136,32 @@ class ToneBackend:
             cancel.raise_if_cancelled()
         on_progress(PhaseProgress(Phase.DIFFUSING, steps, steps, 1.0))
         on_progress(PhaseProgress(Phase.DECODING, 0, 1, 0.0))
-        self._take(Phase.DECODING, cancel)
         frames = round(request.duration_sec * 48000)
         pitch = 220.0 + request.seed % 220
         tone = 0.3 * np.sin(2 * np.pi * pitch / 48000 * np.arange(frames))
         if request.prompt.startswith("nan"):
             tone[frames // 2] = np.nan
-        return AudioClip(np.stack([tone, tone]).astype(np.float32), 48000)
+        samples = np.stack([tone, tone]).astype(np.float32)
+        facts = SoundFacts(48000, 2, frames, pieces=(frames // self.pieces,) * self.pieces)
+        decoded = overheard(self._decoded(samples, on_progress, cancel), facts, listener)
+        return AudioClip(join_to_length(decoded, 2, frames), 48000)
+
+    def _decoded(
+        self, samples: Samples, on_progress: ProgressCallback, cancel: CancelToken
+    ) -> Iterator[Samples]:
+        for index, piece in enumerate(np.array_split(samples, self.pieces, axis=1)):
+            self._take(Phase.DECODING, cancel, 1.0 / self.pieces)
+            if index == self.fails_at_piece:
+                raise ModelInferenceFailed("The decoder made NaN.")
+            done = index + 1
+            on_progress(PhaseProgress(Phase.DECODING, done, self.pieces, done / self.pieces))
+            yield piece
 
     def unload(self) -> None:
         self.loaded = False
 
-    def _take(self, phase: Phase, cancel: CancelToken) -> None:
-        end = time.monotonic() + self.seconds.get(phase, 0.0)
+    def _take(self, phase: Phase, cancel: CancelToken, share: float = 1.0) -> None:
+        end = time.monotonic() + self.seconds.get(phase, 0.0) * share
         while (left := end - time.monotonic()) > 0:
             if phase not in self.deaf:
                 cancel.raise_if_cancelled()

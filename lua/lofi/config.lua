@@ -90,7 +90,8 @@ M.declarations = {
     name = "autoplay",
     types = { "boolean" },
     default = true,
-    help = "Play what `:Lofi {prompt}` and `:Lofi generate` made as soon as it is ready.",
+    help = "Play what `:Lofi {prompt}` and `:Lofi generate` make, as soon as the rest of it can be "
+      .. "made while it sounds.",
   },
   {
     name = "announce",

@@ -23,7 +23,7 @@
 ---@field quality? "fast"|"normal"|"reference" fast, normal or reference (as the original, slowest): the steps and the solver, where they are not given themselves. ace_step and demo only.
 ---@field cfg_type? "apg"|"cfg"|"cfg_star" Form of the guidance: apg, cfg or cfg_star. ace_step and demo only.
 ---@field erg? boolean Entropy-rectifying guidance. Default: on where the model files can do it. ace_step and demo only.
----@field play? boolean play the track when it is ready (default false)
+---@field play? boolean play the track as soon as it can be heard (default false)
 
 ---@type lofi.Parameter[]
 return {

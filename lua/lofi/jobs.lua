@@ -33,7 +33,6 @@ local parameters = require("lofi.parameters")
 ---@field track_id? string known as soon as the daemon has accepted the request
 ---@field done boolean
 ---@field package cancelled boolean
----@field package play boolean it is played when it is ready
 ---@field package callback fun(problem?: lofi.Failure, track?: lofi.Track)
 local Handle = {}
 Handle.__index = Handle
@@ -42,8 +41,6 @@ local M = {}
 
 ---@type table<string, lofi.Job> by track id
 local jobs = {}
----@type table<lofi.Handle, true> requests that are not over
-local open = setmetatable({}, { __mode = "k" })
 
 ---@package
 ---@param problem? lofi.Failure
@@ -51,7 +48,6 @@ local open = setmetatable({}, { __mode = "k" })
 function Handle:finish(problem, track)
   if not self.done then
     self.done = true
-    open[self] = nil
     self.callback(problem, track)
   end
 end
@@ -114,12 +110,13 @@ local function to_params(options)
   local asked = vim.tbl_extend("force", config.get().generate, options)
   local prompt = asked.prompt
   asked.prompt, asked.play = nil, nil
+  local play = options.play and "early" or nil
   local problem = type(prompt) ~= "string" and "prompt must be a string"
     or parameters.problem(asked)
   if problem then
     return nil, failure.new("INVALID_PARAMS", problem, "See :help lofi-parameters.")
   end
-  asked.prompt = prompt
+  asked.prompt, asked.play = prompt, play
   return asked
 end
 
@@ -127,22 +124,8 @@ end
 ---@param callback? fun(problem?: lofi.Failure, track?: lofi.Track)
 ---@return lofi.Handle
 function M.generate(options, callback)
-  local play = type(options) == "table" and options.play or false
-  local handle = setmetatable({ done = false, cancelled = false, play = play }, Handle)
-  open[handle] = true
+  local handle = setmetatable({ done = false, cancelled = false }, Handle)
   handle.callback = function(problem, track)
-    if handle.play and track then
-      require("lofi.player").play(track.track_id, function(trouble)
-        if trouble then
-          trouble.message = ('"%s" is ready (%s) but cannot be played: %s'):format(
-            require("lofi.presets").title(track.prompt),
-            track.path,
-            trouble.message
-          )
-          failure.show(trouble)
-        end
-      end)
-    end
     if callback then
       callback(problem, track)
     elseif problem and problem.code ~= "CANCELLED" then
@@ -170,13 +153,6 @@ function M.generate(options, callback)
     end
   end)
   return handle
-end
-
----Whatever is being made is not played when it is ready.
-function M.play_none()
-  for handle in pairs(open) do
-    handle.play = false
-  end
 end
 
 ---@param track_id string

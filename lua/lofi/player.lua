@@ -115,10 +115,9 @@ function M.resume(callback)
   command("resume", nil, callback)
 end
 
----Silence at once; what is being made is not played when it is ready.
+---Silence at once; what is being made is not played when it can be heard.
 ---@param callback? lofi.PlayerCallback
 function M.stop(callback)
-  require("lofi.jobs").play_none()
   command("stop", nil, callback)
 end
 

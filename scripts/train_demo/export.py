@@ -26,7 +26,7 @@ from .codec import Codec
 from .context import TEXT_WIDTH, ContextEncoder
 from .decoder import LatentDecoder
 from .flow import Flow
-from .spectrum import FIRST, SECOND, FrontEnd
+from .spectrum import FIRST, SECOND, FrontEnd, loudness_db
 from .train_text import TextEncoder
 from .vocoder import Sharpener, Vocoder
 
@@ -227,7 +227,7 @@ def load_models(trained: Path) -> dict[str, nn.Module]:
     return {name: model.eval() for name, model in models.items()}
 
 
-def write_manifest(folder: Path, version: str, score: str) -> None:
+def write_manifest(folder: Path, version: str, score: str, front_end: FrontEnd) -> None:
     names = ["tokenizer.json", *sorted(path.name for path in folder.glob("*.onnx"))]
     manifest = {
         "interface": 1,
@@ -238,11 +238,19 @@ def write_manifest(folder: Path, version: str, score: str) -> None:
         "licence": "MIT",
         "versions": {"torch": torch.__version__, "onnx": onnx.__version__},
         "latents": {"scale": 1.0, "shift": 0.0, "inside": True},
-        "mel": {"scale": 1.0, "shift": 0.0, "minimum": 0.0, "maximum": 1.0, "inside": True},
+        "mel": {
+            "scale": 1.0,
+            "shift": 0.0,
+            "minimum": 0.0,
+            "maximum": 1.0,
+            "inside": True,
+            "loudness_db": [round(float(level), 1) for level in loudness_db(front_end)],
+        },
         # The iterations reach over 40 frames; a window's first 48 are those of the one before.
         "vocoder": {
             "receptive_field_frames": 40,
-            "core_frames": 1300,
+            "core_frames": 344,
+            "first_frames": 96,
             "sample_rate": 44100,
             "hop_length": 512,
         },
@@ -312,9 +320,8 @@ def main() -> None:
         print(f"{name}: {path.stat().st_size / 1e6:.2f} MB, error {error:.1e}", flush=True)
     if (arguments.trained / "text").exists():
         shutil.copy(arguments.trained / "text" / "tokenizer.json", arguments.bundle)
-    write_manifest(
-        arguments.bundle, arguments.version, "lofi" if front_end is FIRST else "lofi-notes"
-    )
+    score = "lofi" if front_end is FIRST else "lofi-notes"
+    write_manifest(arguments.bundle, arguments.version, score, front_end)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from functools import cache, cached_property
 import numpy as np
 import torch
 
+from lofi_daemon.sound.loudness import k_weighting
+
 SAMPLE_RATE = 44100
 HOP = 512
 BANDS = 128
@@ -146,3 +148,19 @@ def log_spectrum(audio: torch.Tensor, front_end: FrontEnd = SECOND) -> torch.Ten
         bands = (_filter(each) @ magnitudes(audio, each))[..., : frames * each.per_frame]
         rows += [bands[..., part :: each.per_frame] for part in range(each.per_frame)]
     return torch.log(torch.cat(rows, dim=1).clamp_min(FLOOR))
+
+
+def loudness_db(front_end: FrontEnd) -> np.ndarray:
+    """What the square of each of the 128 rows adds to the loudness of a sound, in dB.
+
+    As for noise, whose power is that of its mean magnitudes; of steady tones there is more.
+    """
+    weighting = np.abs(np.fft.rfft(k_weighting(SAMPLE_RATE), 1 << 16)) ** 2
+    frequencies = np.fft.rfftfreq(1 << 16, 1 / SAMPLE_RATE)
+    weights: list[np.ndarray] = []
+    for each in front_end:
+        edges = np.array(each.edges)
+        bins = np.maximum((edges[2:] - edges[:-2]) / 2 * each.window / SAMPLE_RATE, 1.0)
+        band = bins / 3 * np.interp(edges[1:-1], frequencies, weighting)
+        weights.append(np.tile(band, each.per_frame) / each.per_frame)
+    return 10 * np.log10(np.concatenate(weights))

@@ -182,7 +182,13 @@ def _add_generation_flags(parser: argparse.ArgumentParser) -> None:
 
     group = parser.add_argument_group("one track")
     model = Registry(Settings()).taking_options(GenerationParameters)
-    add_parameter_flags(group, model, leave_out={"priority"})
+    add_parameter_flags(group, model, leave_out={"priority", "play"})
+    group.add_argument(
+        "--play",
+        action="store_const",
+        const="early",
+        help="Play it, as soon as the rest can be made while it sounds.",
+    )
     group.add_argument(
         "--output", metavar="FILE", help="Where to put a copy of the track: a .wav or .flac file."
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
+from lofi_daemon.early import EarlySound
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.player.playback import Playback
 from lofi_daemon.station import Station
@@ -21,6 +22,7 @@ class House:
     tracks: TrackCache
     jobs: Jobs
     playback: Playback
+    early: EarlySound
     station: Station
 
 
@@ -37,7 +39,8 @@ def open_house(
     tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
     jobs = Jobs(settings, registry, tracks, in_background=in_background)
     playback = Playback(tracks, device=settings.audio_device)
+    early = EarlySound(jobs, playback)
     station = Station(jobs, playback, tracks, registry)
     tracks.protect(playback.protected)
     tracks.protect(station.protected)
-    return House(settings, registry, tracks, jobs, playback, station)
+    return House(settings, registry, tracks, jobs, playback, early, station)

@@ -119,6 +119,11 @@ class GenerationParameters(TrackParameters):
         default="normal",
         description="normal or high: high goes before every normal track that waits.",
     )
+    play: Literal["early", "ready"] | None = Field(
+        default=None,
+        description="Play it: early, while the rest of it is still being made, or once it is "
+        "ready. Default: not at all.",
+    )
 
 
 ParametersT = TypeVar("ParametersT", bound=Parameters)

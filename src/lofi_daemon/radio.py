@@ -229,7 +229,10 @@ def _can_go_on(situation: Situation, choice: Play) -> bool:
 
 @dataclass
 class RadioState:
-    """What a running radio remembers."""
+    """What a running radio remembers.
+
+    growing: what is being made can be heard already, and counts as ready.
+    """
 
     programme: Programme
     made: int = 0
@@ -237,26 +240,35 @@ class RadioState:
     played: int = 0
     ready: list[str] = field(default_factory=list[str])
     making: str | None = None
+    growing: bool = False
     failures: int = 0
     retry_at: float = 0.0
 
     def begun(self, make: Make, track_id: str) -> None:
-        self.making = track_id
+        self.making, self.growing = track_id, False
         if make.filler:
             self.fillers_made += 1
         else:
             self.made += 1
 
-    def finished(self, track_id: str, *, filler: bool) -> None:
-        """A track of the radio's is there. A filler only joins the library."""
-        self.making = None
-        self.failures = 0
+    def grows(self, track_id: str, *, filler: bool) -> None:
+        """What is being made can be played already: as good as there."""
+        self.growing = True
         if not filler:
             self.ready.append(track_id)
 
+    def finished(self, track_id: str, *, filler: bool) -> None:
+        """A track of the radio's is there. A filler only joins the library."""
+        self.failures = 0
+        if not filler and not self.growing:
+            self.ready.append(track_id)
+        self.making, self.growing = None, False
+
     def failed(self, now: float) -> None:
         """Try the next number after a while, longer with every failure in a row."""
-        self.making = None
+        if self.making is not None:
+            self.gone(self.making)
+        self.making, self.growing = None, False
         self.failures += 1
         self.retry_at = now + min(2.0**self.failures, 60.0)
 

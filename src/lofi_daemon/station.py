@@ -13,7 +13,7 @@ from typing import Any
 
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.errors import LofiError, TrackAlreadyComplete, TrackNotFound
-from lofi_daemon.jobs.events import JobCompleted, JobEvent, LastWord
+from lofi_daemon.jobs.events import JobAdvanced, JobAudible, JobCompleted, JobEvent
 from lofi_daemon.jobs.job import Priority
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters, SoundParameters, parse
@@ -33,6 +33,7 @@ from lofi_daemon.radio import (
     next_to_play,
 )
 from lofi_daemon.tracks import Track, TrackCache
+from lofi_daemon.tracks.growing import GrowingTrack
 
 log = logging.getLogger(__name__)
 
@@ -199,10 +200,12 @@ class Station:
 
     def _on_job_event(self, event: JobEvent) -> None:
         state = self._state
-        if state is None or not isinstance(event, LastWord):
+        if state is None or isinstance(event, JobAdvanced):
             return
         if event.track_id == state.making:
-            if isinstance(event, JobCompleted):
+            if isinstance(event, JobAudible):
+                state.grows(event.track_id, filler=self._making_filler)
+            elif isinstance(event, JobCompleted):
                 state.finished(event.track_id, filler=self._making_filler)
             else:
                 state.failed(time.time())
@@ -256,7 +259,9 @@ class Station:
             sound = SoundParameters(backend=self._filler_backend(), duration_sec=_filler_sec(sound))
         try:
             ticket = self._jobs.submit(
-                self._parameters(sound, make.prompt, make.seed), prefetch=True
+                self._parameters(sound, make.prompt, make.seed),
+                prefetch=True,
+                early=not state.ready,  # else the listener has something to wait with
             )
         except LofiError as error:
             log.warning("Radio: %s", error.message)
@@ -287,7 +292,8 @@ class Station:
 
     async def _situation(self, state: RadioState, *, silent: bool) -> Situation:
         tracks = await self._library(state.programme)
-        known = {track.track_id for track in tracks}
+        growing = self._growing(state)
+        known = {track.track_id for track in (*tracks, *growing)}
         for track_id in [track_id for track_id in state.ready if track_id not in known]:
             state.gone(track_id)
         last = self._playback.table.last
@@ -298,7 +304,15 @@ class Station:
             ready=tuple(state.ready),
             making=state.making is not None,
             making_eta_sec=self._eta_sec(state),
-            library=tuple(self._known(track) for track in tracks),
+            library=(
+                *(self._known(track) for track in tracks),
+                *(
+                    KnownTrack(
+                        track.track_id, track.growth.duration_sec, self._heard.get(track.track_id)
+                    )
+                    for track in growing
+                ),
+            ),
             played=state.played,
             playing=last.track_id if last is not None else None,
             silent=silent,
@@ -317,6 +331,13 @@ class Station:
             for track in tracks
             if track.track_id not in self._unplayable and (track.kept or not kept_only)
         ]
+
+    def _growing(self, state: RadioState) -> list[GrowingTrack]:
+        """What is being made, where it can be heard already."""
+        if state.making is None or state.programme.library is not None:
+            return []
+        track = self._playback.growing(state.making)
+        return [] if track is None else [track]
 
     def _known(self, track: Track) -> KnownTrack:
         heard = self._heard.get(track.track_id)

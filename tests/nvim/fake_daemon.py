@@ -93,6 +93,7 @@ class FakeDaemon:
             "muted": False,
             "stops_in_sec": None,
         }
+        self.wanted: set[str] = set()  # tracks that are played when they are made
         self.radio: dict[str, Any] | None = None
         # what the player tells shortly after the answer, and before the next request is looked at
         self.told_late: deque[tuple[str, dict[str, Any]]] = deque()
@@ -131,6 +132,8 @@ class FakeDaemon:
         track_id = f"{abs(hash((prompt, seed))) % 16**16:016x}"
         fresh = track_id not in self.running
         self.running.add(track_id)
+        if params.pop("play", None) is not None:
+            self.wanted.add(track_id)
         answer = {
             "track_id": track_id,
             "status": "generating",
@@ -207,6 +210,24 @@ class FakeDaemon:
             backend=backend,
             model_version="1",
         )
+        if track_id in self.wanted:
+            self.wanted.discard(track_id)
+            self.play_made(track)
+
+    def play_made(self, track: dict[str, Any]) -> None:
+        """What the daemon does where `play` was asked for."""
+        try:
+            self.play(track["track_id"])
+        except RefusalError as problem:
+            made = f'"{track["prompt"]}" is ready (/tmp/{track["track_id"]}.wav)'
+            self.notify(
+                "playback_ended",
+                track_id=track["track_id"],
+                reason="error",
+                code=problem.error["data"]["code"],
+                message=f"{made} but cannot be played: {problem.error['message']}",
+                hint=problem.error["data"]["hint"],
+            )
 
     def linger(self, track_id: str) -> None:
         """Half way a slow track takes five seconds more, unless it is cancelled."""
@@ -337,6 +358,7 @@ class FakeDaemon:
             self.notify("playback_ended", track_id=track_id, reason=reason)
 
     def stop(self) -> dict[str, Any]:
+        self.wanted.clear()
         self.end("stopped")
         self.player.update(state="stopped", track_id=None, prompt=None, duration_sec=0)
         return self.player

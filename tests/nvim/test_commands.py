@@ -22,6 +22,7 @@ def test_parameters_may_stand_anywhere(editor: Editor) -> None:
     )
     assert editor.until_requested("generate") == {
         "prompt": "slow guitar",
+        "play": "early",
         "duration_sec": 90,
         "seed": 2**64 - 1,
         "inference_steps": 27,
@@ -201,7 +202,8 @@ def test_prompt_asks(editor: Editor) -> None:
     for command in ("Lofi prompt", "Lofi generate"):
         editor.command(command)
     editor.until(lambda: len(editor.requests("generate")) == 2)
-    assert editor.requests("generate") == [{"prompt": "foggy harbour", "duration_sec": 45}] * 2
+    asked = {"prompt": "foggy harbour", "duration_sec": 45, "play": "early"}
+    assert editor.requests("generate") == [asked] * 2
     editor.lua("vim.ui.input = function(_, answer) answer(nil) end")
     editor.command("Lofi prompt")
     assert editor.notices() == ""
@@ -305,6 +307,7 @@ def test_a_prompt_from_a_visual_selection(editor: Editor) -> None:
     editor.nvim.input("gg6lvj0we:Lofi duration=45<CR>")
     assert editor.until_requested("generate") == {
         "prompt": "foggy harbour at dawn",
+        "play": "early",
         "duration_sec": 45,
     }
 
@@ -313,7 +316,10 @@ def test_a_prompt_from_a_range_of_lines(editor: Editor) -> None:
     editor.fake()
     editor.lua("vim.api.nvim_buf_set_lines(0, 0, -1, true, {'foggy harbour', 'at dawn', 'no'})")
     editor.command("1,2Lofi generate lofi")
-    assert editor.until_requested("generate") == {"prompt": "lofi foggy harbour at dawn"}
+    assert editor.until_requested("generate") == {
+        "prompt": "lofi foggy harbour at dawn",
+        "play": "early",
+    }
 
 
 def test_plug_maps(editor: Editor) -> None:
@@ -333,12 +339,14 @@ def test_plug_maps(editor: Editor) -> None:
     editor.nvim.input("<Space>s<Space>k<Space>p<Space>u<Space>u<Space>d")
     editor.until_noticed("kept")
     editor.until(lambda: len(editor.requests("player_set")) >= 2)
-    assert editor.until_requested("generate") == {"prompt": "from a map"}
+    assert editor.until_requested("generate") == {"prompt": "from a map", "play": "early"}
     assert len(editor.requests("skip")) == 1
     editor.lua("vim.api.nvim_buf_set_lines(0, 0, -1, true, {'foggy harbour'})")
     editor.lua("vim.keymap.set('x', '<Space>p', '<Plug>(lofi-prompt)')")
     editor.nvim.input("V<Space>p")
-    editor.until(lambda: {"prompt": "foggy harbour"} in editor.requests("generate"))
+    editor.until(
+        lambda: {"prompt": "foggy harbour", "play": "early"} in editor.requests("generate")
+    )
 
 
 def test_no_keys_are_mapped_by_default(editor: Editor) -> None:

@@ -28,7 +28,8 @@ def test_a_prompt_becomes_a_track_that_plays(editor: Editor) -> None:
     editor.listen(*events)
     editor.command("Lofi rainy night piano")
     assert editor.until_heard("playback_start")["prompt"] == "rainy night piano"
-    assert editor.requests("generate") == [{"prompt": "rainy night piano"}]
+    assert editor.requests("generate") == [{"prompt": "rainy night piano", "play": "early"}]
+    assert editor.requests("play") == []  # the daemon does that by itself
     assert editor.heard()[0] == "generation_start"
     assert editor.heard()[-2:] == ["generation_complete", "playback_start"]
     percents = [each["percent"] for each in editor.heard("generation_progress")]
@@ -159,4 +160,5 @@ def test_autoplay_can_be_turned_off(editor: Editor) -> None:
     editor.command("Lofi soft keys")
     editor.until_heard("generation_complete")
     editor.lua("vim.wait(50)")
+    assert editor.requests("generate") == [{"prompt": "soft keys"}]
     assert editor.requests("play") == []

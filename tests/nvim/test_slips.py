@@ -95,7 +95,7 @@ def test_parameters_before_the_prompt_is_asked_for_hold(editor: Editor) -> None:
     editor.fake()
     editor.lua("vim.ui.input = function(_, answer) answer('soft keys') end")
     editor.command("Lofi generate duration=7 steps=1")
-    expected = {"prompt": "soft keys", "duration_sec": 7, "inference_steps": 1}
+    expected = {"prompt": "soft keys", "duration_sec": 7, "inference_steps": 1, "play": "early"}
     assert editor.until_requested("generate") == expected
 
 
@@ -128,16 +128,16 @@ def test_words_after_a_subcommand_that_takes_none_are_not_swallowed(editor: Edit
 
 def test_a_stop_takes_autoplay_back(editor: Editor) -> None:
     editor.fake("slow")
-    editor.listen("generation_progress", "generation_complete")
+    editor.listen("generation_progress", "generation_complete", "playback_start")
     editor.command("Lofi soft keys")
     editor.until_heard("generation_progress")
     editor.command("Lofi stop")
     editor.until_requested("stop")
     editor.until_heard("generation_complete", 20)
     editor.lua("vim.wait(100)")
-    assert editor.requests("play") == []
+    assert editor.heard("playback_start") == []
     editor.command("Lofi other keys")
-    editor.until_requested("play")
+    editor.until_heard("playback_start", 20)
 
 
 def test_it_is_said_what_happened(editor: Editor) -> None:

@@ -125,6 +125,7 @@ def test_the_same_again_and_with_a_new_seed(editor: Editor) -> None:
     make_track(editor)
     seed = 18446744073709551557
     common = {"prompt": "rainy night", "backend": "demo", "duration_sec": 30, "inference_steps": 8}
+    common["play"] = "early"
     for action, expected in (("again", {**common, "seed": seed}), ("vary", common)):
         editor.lua(CHOOSE, action)
         before = len(editor.requests("generate"))

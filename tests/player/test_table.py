@@ -28,6 +28,7 @@ from lofi_daemon.player.table import (
     PutBack,
     Resume,
     Seek,
+    Settle,
     Step,
     Table,
     Want,
@@ -221,3 +222,19 @@ def test_going_back_takes_a_step_off_the_history() -> None:
     assert table.history == ("/1.wav",)
     first = Turn(10, Path("/1.wav"), 1.0, origin="previous")
     assert through(*steps, Put(first), Started(10, 0.0, 9.0)).history == ()
+
+
+def test_a_turn_whose_track_is_whole_now_is_so_wherever_it_stands() -> None:
+    growing, following = turn(1), turn(2)
+    whole = Turn(1, Path("/whole.wav"), 0.8)
+    table = through(
+        Put(growing), Started(1, 0.0, 9.0), PutBack(growing), LinedUp(following), Settle(whole)
+    )
+    assert (table.playing, table.last, table.next) == (whole, whole, following)
+    assert whole in table.known
+    assert growing not in table.known
+    assert table.state == "playing"
+    lined_up = through(
+        Put(following), Started(2, 0.0, 9.0), PutBack(following), LinedUp(growing), Settle(whole)
+    )
+    assert (lined_up.playing, lined_up.next) == (following, whole)

@@ -32,7 +32,8 @@ def test_a_track_is_played_and_told(daemon: DaemonProcess) -> None:
     assert answer["position_sec"] == pytest.approx(0.0, abs=0.5)
     started = daemon.notification("playback_started", track_id=track)
     assert started == {
-        "track_id": track, "prompt": "rain", "position_sec": 0.0, "duration_sec": 5.0
+        "track_id": track, "prompt": "rain", "position_sec": 0.0, "duration_sec": 5.0,
+        "complete": True,
     }  # fmt: skip
     player = daemon.request("status")["player"]
     assert player["state"] == "playing"
@@ -191,6 +192,7 @@ def test_a_slow_radio_replays_and_says_so(tmp_path: Path) -> None:
         assert silent["replaying"] is None
         playing = daemon.notification("playback_started")["track_id"]
         assert daemon.notification("radio_waiting", replaying=playing)["eta_sec"] is not None
+        daemon.notification("generation_complete", track_id=playing)  # it was heard before
         made_by = {track["backend"] for track in daemon.request("tracks_list")["tracks"]}
         assert made_by == {"demo"}
 

@@ -18,6 +18,7 @@ from lofi_daemon.parameters import Options, parse
 
 if TYPE_CHECKING:
     from lofi_daemon.sound.clip import AudioClip
+    from lofi_daemon.sound.stream import Listener
 
 
 class Phase(str, Enum):
@@ -238,10 +239,12 @@ class Backend(Protocol):
         *,
         on_progress: ProgressCallback,
         cancel: CancelToken,
+        listener: Listener | None = None,
     ) -> AudioClip:
         """Make the music of a resolved request; `load` came before.
 
-        Raises ModelInferenceFailed, Cancelled.
+        The listener hears the sound in pieces, as they are decoded, before the clip is finished of
+        them; the clip is the same with and without one. Raises ModelInferenceFailed, Cancelled.
         """
         ...
 

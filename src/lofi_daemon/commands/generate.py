@@ -15,12 +15,13 @@ from types import TracebackType
 
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
-from lofi_daemon.errors import ConfigurationError, OutputFailed, TrackError
+from lofi_daemon.errors import ConfigurationError, LofiError, OutputFailed, TrackError
 from lofi_daemon.files.temporary import replace_file, temporary_file
-from lofi_daemon.house import open_house
+from lofi_daemon.house import House, open_house
 from lofi_daemon.jobs.events import JobAdvanced, JobCompleted, JobEvent, JobFailed, LastWord
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters, parse
+from lofi_daemon.player.events import PlaybackEnded, PlaybackEvent
 from lofi_daemon.sound.clip import AudioClip
 from lofi_daemon.terminal.flags import given_parameters
 from lofi_daemon.terminal.streams import can_draw, has_blocks
@@ -38,7 +39,9 @@ def generate(settings: Settings, options: argparse.Namespace) -> int:
     registry = Registry(settings)
     model = registry.taking_options(GenerationParameters)
     parameters = parse(model, given_parameters(options, model))
-    return asyncio.run(_generate(settings, registry, parameters, output, picture))
+    return asyncio.run(
+        _generate(settings, registry, parameters, output, picture, play=options.play is not None)
+    )
 
 
 async def _generate(
@@ -47,24 +50,45 @@ async def _generate(
     parameters: GenerationParameters,
     output: Path | None,
     picture: Path | None,
+    *,
+    play: bool,
 ) -> int:
-    house = open_house(settings, registry, in_background=False)
+    # What sounds goes before what is being made.
+    house = open_house(settings, registry, in_background=play)
     house.tracks.prepare()
     jobs = house.jobs
+    hearing = _Hearing(house) if play else None
     end: asyncio.Future[LastWord] = asyncio.get_running_loop().create_future()
     with _progress_display() as show:
 
         def listen(event: JobEvent) -> None:
             if isinstance(event, JobAdvanced):
                 show(event)
-            elif not end.done():
+            elif isinstance(event, LastWord) and not end.done():
                 end.set_result(event)
 
         jobs.subscribe(listen)
-        ticket = jobs.submit(parameters)
-        _cancel_on_interrupt(jobs, ticket.track_id)
+        ticket = jobs.submit(parameters, early=play)
+        if hearing is not None:
+            hearing.want(ticket.track_id)
+        _cancel_on_interrupt(jobs, ticket.track_id, hearing)
         event = await end
-    await jobs.close(timeout_sec=1.0)
+    try:
+        return await _end(event, registry, parameters, output, picture, hearing)
+    finally:
+        if hearing is not None:
+            await hearing.close()
+        await jobs.close(timeout_sec=1.0)
+
+
+async def _end(
+    event: LastWord,
+    registry: Registry,
+    parameters: GenerationParameters,
+    output: Path | None,
+    picture: Path | None,
+    hearing: _Hearing | None,
+) -> int:
     if isinstance(event, JobFailed):
         raise event.error
     if not isinstance(event, JobCompleted):
@@ -80,7 +104,41 @@ async def _generate(
     if clip is not None:
         _draw(clip)
         say(str(picture))
-    return 0
+    return 0 if hearing is None else await hearing.to_the_end()
+
+
+class _Hearing:
+    """The track as it sounds while it is made, and on to its end."""
+
+    def __init__(self, house: House) -> None:
+        self._playback = house.playback
+        self._early = house.early
+        self._over = asyncio.Event()
+        self._error: LofiError | None = None
+        self._interrupted = False
+        self._playback.subscribe(self._on_playback)
+
+    def want(self, track_id: str) -> None:
+        self._early.want(track_id, "early")
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+        self._over.set()
+
+    async def to_the_end(self) -> int:
+        """Listen to the end; the exit status. Raises LofiError where it cannot be played."""
+        await self._over.wait()
+        if self._error is not None:
+            raise self._error
+        return 130 if self._interrupted else 0
+
+    async def close(self) -> None:
+        await self._playback.close()
+
+    def _on_playback(self, event: PlaybackEvent) -> None:
+        if isinstance(event, PlaybackEnded):
+            self._error = event.error
+            self._over.set()
 
 
 def _report(event: JobCompleted, registry: Registry, path: Path, *, named: bool) -> None:
@@ -126,10 +184,12 @@ def _draw(clip: AudioClip) -> None:
     )
 
 
-def _cancel_on_interrupt(jobs: Jobs, track_id: str) -> None:
+def _cancel_on_interrupt(jobs: Jobs, track_id: str, hearing: _Hearing | None) -> None:
     loop = asyncio.get_running_loop()
 
     def cancel() -> None:
+        if hearing is not None:
+            hearing.interrupt()
         with suppress(TrackError):  # finished in this moment
             jobs.cancel(track_id)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from lofi_daemon.backends.protocol import Phase, Understood
 from lofi_daemon.errors import LofiError
 from lofi_daemon.tracks import Track
+from lofi_daemon.tracks.growing import GrowingTrack
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,17 @@ class JobAdvanced:
     eta_sec: float
     phase: Phase
     counts_tokens: bool = False
+
+
+@dataclass(frozen=True)
+class JobAudible:
+    """What there is of the track may be played: the rest will be there before it is heard."""
+
+    track: GrowingTrack
+
+    @property
+    def track_id(self) -> str:
+        return self.track.track_id
 
 
 @dataclass(frozen=True)
@@ -60,4 +72,4 @@ class JobCancelled:
 
 
 LastWord = JobCompleted | JobFailed | JobCancelled
-JobEvent = JobAdvanced | LastWord
+JobEvent = JobAdvanced | JobAudible | LastWord

@@ -9,6 +9,7 @@ from enum import Enum, IntEnum
 
 from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.jobs.early import HeardCopy
 from lofi_daemon.jobs.estimate import Estimator
 from lofi_daemon.tracks import Recipe
 
@@ -47,8 +48,8 @@ _NEXT = {
 class Job:
     """One track being waited for.
 
-    `workload` and `estimator` are a forecast while the job waits, and
-    are made anew when it starts.
+    `workload` and `estimator` are a forecast while the job waits, and are made anew when it starts.
+    early: somebody wants to hear it while it is made, and `heard` is what there is to hear.
     """
 
     backend: Backend
@@ -57,6 +58,8 @@ class Job:
     workload: Mapping[Phase, float]
     estimator: Estimator
     token: CancelToken = field(default_factory=CancelToken)
+    early: bool = False
+    heard: HeardCopy | None = None
     _state: State = State.WAITING
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -24,6 +24,7 @@ from lofi_daemon.errors import (
 from lofi_daemon.jobs.estimate import Estimate, Estimator
 from lofi_daemon.jobs.events import (
     JobAdvanced,
+    JobAudible,
     JobCancelled,
     JobCompleted,
     JobEvent,
@@ -38,6 +39,7 @@ from lofi_daemon.jobs.timings import Timings
 from lofi_daemon.jobs.worker import Worker
 from lofi_daemon.parameters import GenerationParameters
 from lofi_daemon.tracks import TrackCache
+from lofi_daemon.tracks.growing import GrowingTrack
 
 log = logging.getLogger(__name__)
 
@@ -131,10 +133,13 @@ class Jobs:
         """
         return resolve(self._registry, parameters)
 
-    def submit(self, parameters: GenerationParameters, *, prefetch: bool = False) -> Ticket:
+    def submit(
+        self, parameters: GenerationParameters, *, prefetch: bool = False, early: bool = False
+    ) -> Ticket:
         """Have a track made. Raises what `resolve` raises, QueueFull and ShuttingDown.
 
-        `prefetch` is for the radio's work ahead, which every other request overtakes.
+        `prefetch` is for the radio's work ahead, which every other request overtakes. `early`: a
+        JobAudible is wanted, if the track can be heard before it is whole.
         """
         if self._closing:
             raise ShuttingDown("The daemon ends; no track is begun.")
@@ -144,6 +149,7 @@ class Jobs:
         self._say_farewell(identity)
         job = self.find(identity)
         if job is not None:
+            job.early = job.early or early
             return self._ticket(job, self._wanted_again(job, priority))
         track = self._tracks.find(identity)
         if track is not None:
@@ -155,7 +161,7 @@ class Jobs:
             raise _too_many_hung()
         workload = resolved.workload()
         estimator = self._forecast(resolved, workload)
-        job = Job(resolved.backend, resolved.recipe, priority, workload, estimator)
+        job = Job(resolved.backend, resolved.recipe, priority, workload, estimator, early=early)
         position = self._queue.add(job, estimated_wait_sec=self.estimated_wait_sec())
         if self._current is None:
             self._start_next()
@@ -281,6 +287,8 @@ class Jobs:
     def _say(self, job: Job, word: LastWord) -> None:
         if job.move(State.OVER):
             self._publish(word)
+            if job.heard is not None:
+                job.heard.close()
 
     def _publish(self, event: JobEvent) -> None:
         for listener in self._listeners:
@@ -312,6 +320,10 @@ class Jobs:
     def _step_done(self, job: Job, event: JobAdvanced) -> None:
         if job is self._current and not job.is_over:
             self._publish(self._reporting.step(event, self._loop.time()))
+
+    def _audible(self, job: Job, track: GrowingTrack) -> None:
+        if job is self._current and not job.is_over:
+            self._publish(JobAudible(track))
 
     def _go_on_without(self, job: Job, estimate: Estimate) -> None:
         """Nothing ends a thread that hangs in a library: the next job gets another one."""
@@ -357,6 +369,7 @@ class Jobs:
             in_background=self._in_background,
             unload_after_sec=self._settings.unload_after_sec,
             on_step=lambda job: self._from_thread(self._step_done, job, position_of(job)),
+            on_audible=lambda job, track: self._from_thread(self._audible, job, track),
             on_end=lambda job, word: self._from_thread(self._ended, job, word),
         )
 

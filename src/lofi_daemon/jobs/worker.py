@@ -11,16 +11,18 @@ import threading
 from collections.abc import Callable
 
 from lofi_daemon import cancellation
-from lofi_daemon.backends.protocol import Phase, PhaseProgress
+from lofi_daemon.backends.protocol import Phase, PhaseProgress, ProgressCallback
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import TrackFormat
 from lofi_daemon.errors import InternalError, LofiError, ModelInferenceFailed, ModelLoadFailed
+from lofi_daemon.jobs.early import HeardCopy
 from lofi_daemon.jobs.events import JobCancelled, JobCompleted, JobFailed, LastWord
 from lofi_daemon.jobs.job import Job, State
 from lofi_daemon.jobs.memory import make_room
 from lofi_daemon.jobs.timings import Timings
 from lofi_daemon.memory import give_back_freed_memory
 from lofi_daemon.tracks import Track, TrackCache
+from lofi_daemon.tracks.growing import GrowingTrack
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class Worker:
         in_background: bool = True,
         unload_after_sec: float | None = None,
         on_step: Callable[[Job], None],
+        on_audible: Callable[[Job, GrowingTrack], None],
         on_end: Callable[[Job, LastWord], None],
     ) -> None:
         self._registry = registry
@@ -50,6 +53,7 @@ class Worker:
         self._in_background = in_background
         self._unload_after_sec = unload_after_sec
         self._on_step = on_step
+        self._on_audible = on_audible
         self._on_end = on_end
         self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         # A model call that cannot be stopped must not keep the process from ending.
@@ -118,13 +122,10 @@ class Worker:
         )
 
     def _make(self, job: Job) -> Track:
-        backend, token, estimator = job.backend, job.token, job.estimator
+        backend, token = job.backend, job.token
         report = self._reporter(job)
         _move(job, State.RUNNING)
         token.raise_if_cancelled()
-        # numpy and its kin come in with the model, not when the music is made and only waits.
-        from lofi_daemon.tracks.writing import write_track
-
         self._registry.unload_others(backend)
         backend.prepare(token, report)
         backend.load(token, report, make_room(backend, job.request))
@@ -135,7 +136,23 @@ class Worker:
                 hint="Ask for it again: the new files make it.",
             )
         report(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
-        clip = backend.generate(job.request, on_progress=report, cancel=token)
+        job.heard = self._heard_copy(job) if job.early else None
+        try:
+            return self._finish(job, report)
+        except BaseException:
+            if job.heard is not None:
+                job.heard.close()
+            raise
+
+    def _finish(self, job: Job, report: ProgressCallback) -> Track:
+        """From the request to the track in its folder; the model is loaded."""
+        backend, token, estimator = job.backend, job.token, job.estimator
+        # numpy and its kin come in with the model, not when the music is made and only waits.
+        from lofi_daemon.tracks.writing import write_track
+
+        clip = backend.generate(job.request, on_progress=report, cancel=token, listener=job.heard)
+        if job.heard is not None:
+            job.heard.finish()
         report(PhaseProgress(Phase.WRITING, 0, 1, 0.0))
         track = write_track(
             self._tracks,
@@ -149,6 +166,15 @@ class Worker:
         estimator.finish()
         self._learn(job)
         return track
+
+    def _heard_copy(self, job: Job) -> HeardCopy:
+        return HeardCopy(
+            self._tracks,
+            job.track_id,
+            job.request.prompt,
+            eta_sec=lambda: job.estimator.estimate().eta_sec,
+            on_audible=lambda track: self._on_audible(job, track),
+        )
 
     def _learn(self, job: Job) -> None:
         """What goes wrong here cannot harm a track that is there already."""

@@ -27,6 +27,7 @@ from lofi_daemon.player.mixer import RAMP_SEC
 from lofi_daemon.player.priority import keep_in_memory
 from lofi_daemon.player.reports import DeviceLost, PlayerReport, Position, to_message
 from lofi_daemon.player.source import TrackSource
+from lofi_daemon.sound.growth import Growth
 from lofi_daemon.text import shown
 
 log = logging.getLogger(__name__)
@@ -78,20 +79,55 @@ class Player:
         position_sec: float = 0.0,
         crossfade: bool = True,
         paused: bool = False,
+        growth: dict[str, int] | None = None,
     ) -> None:
-        """Sound this file now, or have it ready, paused; what plays crosses over into it."""
+        """Sound this file now, or have it ready, paused; what plays crosses over into it.
+
+        growth: the file is still being written, and what shape it has.
+        """
         decks = self._ready()
-        decks.play(self._deck(decks, entry, path, gain, position_sec), crossfade=crossfade)
+        source = self._open(Path(path), decks.sample_rate, position_sec, _growth(growth))
+        decks.play(Deck(entry, source, gain), crossfade=crossfade)
         if paused:
             decks.pause()
             return
         self._sound()
 
-    def next(self, entry: int | None, path: str = "", gain: float = 1.0) -> None:
+    def next(
+        self,
+        entry: int | None,
+        path: str = "",
+        gain: float = 1.0,
+        growth: dict[str, int] | None = None,
+    ) -> None:
         """Say what follows the playing track; without entry: nothing."""
+        decks = self._decks
+        if decks is None:
+            return
+        if entry is None:
+            decks.set_next(None)
+        else:
+            source = self._open(Path(path), decks.sample_rate, 0.0, _growth(growth))
+            decks.set_next(Deck(entry, source, gain))
+
+    def settle(self, entry: int, path: str, gain: float) -> None:
+        """The growing track of this turn is whole, in that file."""
+        decks = self._decks
+        deck = None if decks is None else decks.settle(entry, Path(path), gain)
+        if decks is None or deck is None or deck.source.is_whole:
+            return
+        # what was to be heard before the end could not be written to its end
+        position_sec = deck.source.position / decks.sample_rate
+        second = deck.over(self._reopen(deck.source, decks.sample_rate, position_sec))
+        if deck is decks.playing:
+            decks.seek(second)
+        else:
+            decks.set_next(second)
+
+    def leave(self, entry: int, reason: str, message: str | None = None) -> None:
+        """The growing track of this turn will never be whole."""
         if self._decks is not None:
-            decks = self._decks
-            decks.set_next(None if entry is None else self._deck(decks, entry, path, gain, 0.0))
+            self._decks.leave(entry, reason, message)
 
     def skip(self) -> None:
         if self._decks is not None:
@@ -110,12 +146,15 @@ class Player:
         if self._decks is not None:
             self._decks.stop()
 
-    def seek(self, position_sec: float) -> None:
+    def seek(self, position_sec: float) -> float | None:
+        """Go on there, or where a growing track ends so far; where that is, if anything plays."""
         playing = self._decks.playing if self._decks is not None else None
         if self._decks is None or playing is None:
-            return
-        source = self._open(playing.source.path, self._decks.sample_rate, position_sec)
-        self._decks.seek(Deck(playing.entry, source, playing.gain))
+            return None
+        source = self._reopen(playing.source, self._decks.sample_rate, position_sec)
+        position = source.position
+        self._decks.seek(playing.over(source))
+        return position / self._decks.sample_rate
 
     def level(self, entry: int, gain: float) -> None:
         """The gain of a track that plays already is known better now."""
@@ -158,11 +197,13 @@ class Player:
         assert self._decks is not None
         return self._decks
 
-    def _deck(self, decks: Decks, entry: int, path: str, gain: float, position_sec: float) -> Deck:
-        return Deck(entry, self._open(Path(path), decks.sample_rate, position_sec), gain)
+    def _reopen(self, source: TrackSource, sample_rate: int, position_sec: float) -> TrackSource:
+        return self._open(source.path, sample_rate, position_sec, source.growth)
 
-    def _open(self, path: Path, sample_rate: int, position_sec: float) -> TrackSource:
-        source = TrackSource(path, sample_rate, position_sec)
+    def _open(
+        self, path: Path, sample_rate: int, position_sec: float, growth: Growth | None
+    ) -> TrackSource:
+        source = TrackSource(path, sample_rate, position_sec, growth)
         source.fill(round(FIRST_READ_SEC * sample_rate))
         self._wake_feeder.set()
         return source
@@ -192,7 +233,7 @@ class Player:
             return
         decks = Decks(device.sample_rate, volume=self._volume, crossfade_sec=self._crossfade_sec)
         if old is not None:
-            decks.take_over(old, self._open)
+            decks.take_over(old, self._reopen)
         self._decks = decks
         self._sound_unless_silent(decks)
 
@@ -298,6 +339,10 @@ class Player:
         with self._output_lock, contextlib.suppress(BrokenPipeError):
             self._output.write(json.dumps(message).encode() + b"\n")
             self._output.flush()
+
+
+def _growth(said: dict[str, int] | None) -> Growth | None:
+    return None if said is None else Growth(**said)
 
 
 def _defect(error: Exception) -> AudioPlaybackError:

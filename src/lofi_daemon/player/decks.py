@@ -32,13 +32,17 @@ from lofi_daemon.player.source import TrackSource
 
 # A gain that is known late is reached in this time.
 LEVEL_SEC = 8.0
+# A deck that ran dry goes on when so much is there, or the rest.
+GO_ON_SEC = 2.0
 
 
 @dataclass
 class Deck:
     """A track on the table. `entry` is the daemon's number for this turn of the track.
 
-    `swell` is a factor on its way to 1, while the gain changes.
+    `swell` is a factor on its way to 1, while the gain changes. `flow` is one that lets the sound
+    through: 0 while the deck `waits` for more of its track. settled_gain: what its gain is once the
+    track is read from another file.
     """
 
     entry: int
@@ -46,13 +50,30 @@ class Deck:
     gain: float = 1.0
     fade: Ramp = field(default_factory=lambda: steady(1.0))
     swell: Ramp = field(default_factory=lambda: steady(1.0))
+    flow: Ramp = field(default_factory=lambda: steady(1.0))
+    waits: bool = False
+    settled_gain: float | None = None
+
+    def settle(self, path: Path, gain: float) -> None:
+        """The track is whole, in that file; what is open of the growing one is played on."""
+        self.source.path, self.source.growth = path, None
+        self.settled_gain = gain
+
+    def over(self, source: TrackSource) -> Deck:
+        """The same turn over another reading of its track."""
+        return Deck(
+            self.entry, source, self.gain if self.settled_gain is None else self.settled_gain
+        )
 
     def next_gains(self, frames: int) -> Gains:
         """The gains of the next frames, which are then past."""
         gains = equal_power_gains(self.fade, frames) * self.gain
         if not self.swell.finished:
             gains *= smooth_gains(self.swell, frames)
+        if not self.flow.finished:
+            gains *= smooth_gains(self.flow, frames)
         self.fade, self.swell = self.fade.advanced(frames), self.swell.advanced(frames)
+        self.flow = self.flow.advanced(frames)
         return gains
 
 
@@ -164,18 +185,45 @@ class Decks:
             frames = round(seconds * self.sample_rate)
             self._volume = smooth_retarget(self._volume, volume, frames)
 
-    def take_over(self, other: Decks, reopen: Callable[[Path, int, float], TrackSource]) -> None:
+    def leave(self, entry: int, reason: str, message: str | None) -> None:
+        """A track that grew will never be whole: it goes within a ramp, and the next one comes."""
+        with self._lock:
+            if self._next is not None and self._next.entry == entry:
+                self._retire(self._next)
+                self._next = None
+            playing = self._playing
+            if playing is None or playing.entry != entry:
+                return
+            self._end(playing, reason, message)
+            if self._at_rest():
+                self._retire(playing)
+            else:
+                self._let_go(playing, self._ramp_frames())
+            self._bring_in_next(fade_frames=self._ramp_frames())
+
+    def settle(self, entry: int, path: Path, gain: float) -> Deck | None:
+        """A track that grew is whole now: its deck, if it is on the table and no leaving one."""
+        with self._lock:
+            for deck in (self._playing, self._next):
+                if deck is not None and deck.entry == entry:
+                    deck.settle(path, gain)
+                    return deck
+            return None
+
+    def take_over(
+        self, other: Decks, reopen: Callable[[TrackSource, int, float], TrackSource]
+    ) -> None:
         """Go on with what is on another table, of another sample rate, where it is.
 
-        `reopen(path, sample_rate, position_sec)` opens a source; what is fading out is left behind.
+        `reopen(source, sample_rate, position_sec)` is a second reading; what is fading out is left
+        behind.
         """
 
         def moved(deck: Deck | None) -> Deck | None:
             if deck is None:
                 return None
             position_sec = deck.source.position / other.sample_rate
-            source = reopen(deck.source.path, self.sample_rate, position_sec)
-            return Deck(deck.entry, source, deck.gain)
+            return deck.over(reopen(deck.source, self.sample_rate, position_sec))
 
         self._playing, self._next = moved(other._playing), moved(other._next)
         self._transport = steady(other._transport.end)
@@ -269,10 +317,7 @@ class Decks:
         gains: list[Gains] = []
         decks = [*self._leaving, self._playing] if self._playing else list(self._leaving)
         for deck in decks:
-            block = deck.source.read(frames)
-            if len(block) < frames and not deck.source.exhausted:
-                self.underruns += 1
-            blocks.append(block)
+            blocks.append(self._next_block(deck, frames))
             gains.append(deck.next_gains(frames))
         for deck in self._leaving:
             if deck.fade.finished or deck.source.exhausted:
@@ -281,6 +326,23 @@ class Decks:
             deck for deck in self._leaving if not (deck.fade.finished or deck.source.exhausted)
         ]
         return mix(blocks, gains, frames)
+
+    def _next_block(self, deck: Deck, frames: int) -> Block:
+        """What the deck has for the next frames, fewer where it runs dry.
+
+        Then it falls silent on a ramp, and waits until there is enough to go on with.
+        """
+        source, ramp = deck.source, self._ramp_frames()
+        if deck.waits:
+            enough = source.buffered >= GO_ON_SEC * self.sample_rate
+            if not enough and not source.decoded_to_its_end:
+                return source.read(0)
+            deck.waits, deck.flow = False, Ramp(0.0, 1.0, ramp)
+        elif source.buffered < frames + ramp and not source.decoded_to_its_end:
+            self.underruns += 1
+            frames = min(ramp, frames, source.buffered)
+            deck.waits, deck.flow = True, smooth_retarget(deck.flow, 0.0, frames)
+        return source.read(frames)
 
     # -- with the lock held --------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ class PlaybackResumed:
 
 @dataclass(frozen=True)
 class PlaybackEnded:
-    """reason: finished, skipped, stopped or error; error is there with the last one."""
+    """reason: finished, skipped, stopped, cancelled or error; error is there with the last one."""
 
     track_id: str
     reason: str

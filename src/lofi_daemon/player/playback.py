@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from lofi_daemon.errors import AudioPlaybackError, LofiError, TrackNotFound
@@ -23,6 +24,7 @@ from lofi_daemon.player.table import LineUp, Step, Table, Want
 from lofi_daemon.player.turn import Origin, Turn
 from lofi_daemon.player.turntable import Turntable
 from lofi_daemon.tracks import Track, TrackCache
+from lofi_daemon.tracks.growing import GrowingTrack
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ class Playback:
         self._listeners: list[Callable[[PlaybackEvent], None]] = []
         self._watchers: list[Callable[[], None]] = []
         self._entries = itertools.count(1)
+        self._growing: dict[str, GrowingTrack] = {}
         self._next_may_be_another = False
         self._deciding = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -133,7 +136,13 @@ class Playback:
     async def play_now(self, track_id: str, origin: Origin = "asked") -> None:
         turn = await self._turn(track_id, origin)
         async with self._deciding:
-            await self.turntable.play(turn)
+            try:
+                await self.turntable.play(turn)
+            except AudioPlaybackError:
+                if turn.growing is None or track_id in self._growing:
+                    raise
+                # it was finished in this moment
+                await self.turntable.play(await self._turn(track_id, origin))
 
     async def play_files(self, files: Sequence[str]) -> None:
         """Play files, named by their file: addresses, in the place of the playlist.
@@ -234,6 +243,46 @@ class Playback:
         async with self._deciding:
             await self.turntable.play(turn, position_sec=position_sec, paused=paused)
 
+    # -- tracks that are still being made ------------------------------------------------------
+
+    def growing(self, track_id: str) -> GrowingTrack | None:
+        """What can be played of this track while it is being made."""
+        return self._growing.get(track_id)
+
+    def grows(self, track: GrowingTrack) -> None:
+        """From now on this track can be played, though it is not whole yet."""
+        self._growing[track.track_id] = track
+
+    def settled(self, track: Track) -> None:
+        """A track that grew is whole: whoever plays it goes on in its file."""
+        if self._growing.pop(track.track_id, None) is None:
+            return
+        path, gain = self._tracks.path(track), playback_gain(track)
+        for turn in self._growing_turns(track.track_id):
+            whole = replace(turn, path=path, gain=gain, track=track, growing=None)
+            self._spawn(self.turntable.settle(whole))
+        if track.track_id in (*self.table.history, *self._heard_last):
+            self._spawn(self._note_played(track.track_id))
+
+    def forsaken(self, track_id: str, reason: str, message: str | None = None) -> None:
+        """A track that grew will never be whole: it leaves, and what is next follows.
+
+        reason: "cancelled", or "error" and what went wrong.
+        """
+        if self._growing.pop(track_id, None) is None:
+            return
+        for turn in self._growing_turns(track_id):
+            self._spawn(self.turntable.leave(turn, reason, message))
+        self.next_may_have_changed()
+
+    def _growing_turns(self, track_id: str) -> list[Turn]:
+        turns = {turn.entry: turn for turn in self.table.turns if turn.growing is not None}
+        return [turn for turn in turns.values() if turn.track_id == track_id]
+
+    @property
+    def _heard_last(self) -> tuple[str, ...]:
+        return () if self.table.last is None else (self.table.last.track_id,)
+
     # -- what comes next -----------------------------------------------------------------------
 
     def next_may_have_changed(self) -> None:
@@ -289,13 +338,17 @@ class Playback:
     def _pass_over(self, track_id: str, origin: Origin, error: LofiError) -> None:
         if not isinstance(error, AudioPlaybackError):
             error = AudioPlaybackError(error.message)
-        self._on_told(PlaybackEnded(track_id, "error", error))
+        self.cannot_be_played(track_id, error)
         if origin == "playlist":
             self.playlist = self.playlist.removed([track_id])
         elif origin == "loop":
             self.loop = "off"
         elif self._radio is not None:
             self._radio.unplayable(track_id)
+
+    def cannot_be_played(self, track_id: str, error: LofiError) -> None:
+        """Tell that this track does not sound, and why."""
+        self._on_told(PlaybackEnded(track_id, "error", error))
 
     def _set_playlist(self, playlist: Playlist) -> None:
         self.playlist = playlist
@@ -319,10 +372,9 @@ class Playback:
         if self._radio is not None:
             self._radio.started(turn.track_id, turn.origin)
         self.next_may_have_changed()
-        if turn.track is None:
-            self.files.listen_to(turn.path)
-        else:
-            self.files.listen_to(None)
+        is_file = turn.track is None and turn.growing is None
+        self.files.listen_to(turn.path if is_file else None)
+        if turn.track is not None:
             self._spawn(self._note_played(turn.track_id))
 
     async def _note_played(self, track_id: str) -> None:
@@ -340,10 +392,13 @@ class Playback:
             file = await self.files.look_at(path)
             return Turn(next(self._entries), path, file.gain, None, origin, file.title)
         track = await asyncio.to_thread(self._tracks.find, track_id)
-        if track is None:
+        found = track if track is not None else self.growing(track_id)
+        if found is None:
             raise TrackNotFound(f"There is no track '{track_id[:64]}'.", track_id=track_id[:64])
-        path = self._tracks.path(track)
-        return Turn(next(self._entries), path, playback_gain(track), track, origin)
+        if isinstance(found, GrowingTrack):  # it is levelled already
+            return Turn(next(self._entries), found.path, 1.0, None, origin, growing=found)
+        path = self._tracks.path(found)
+        return Turn(next(self._entries), path, playback_gain(found), found, origin)
 
     def _on_measured(self, file: KnownFile) -> None:
         playing = self.table.playing

@@ -19,7 +19,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Ended:
-    """reason: finished, skipped, stopped or error (then also why)."""
+    """reason: finished, skipped, stopped, cancelled or error (then also why)."""
 
     entry: int
     reason: str
@@ -35,7 +35,7 @@ class Stopped:
 class Position:
     """Where the playing track is; sent twice a second while there is sound.
 
-    underruns counts, since the player started, the stretches it had to fill with silence.
+    underruns counts, since the player started, the gaps that it had to fill with silence.
     """
 
     entry: int | None

@@ -16,6 +16,8 @@ import soundfile
 from lofi_daemon.errors import AudioPlaybackError
 from lofi_daemon.player.mixer import CHANNELS, Block
 from lofi_daemon.sound.files import SoundFile
+from lofi_daemon.sound.growing import GrowingFile
+from lofi_daemon.sound.growth import Growth
 from lofi_daemon.text import shown
 
 if TYPE_CHECKING:
@@ -30,15 +32,23 @@ class TrackSource:
     """A sound file as stereo float32 blocks [frames, 2] at `sample_rate`.
 
     Positions and lengths are in frames at the output rate; where the file does not say how long it
-    is, total_frames is UNKNOWN_FRAMES and duration_sec 0. Raises AudioPlaybackError when the file
-    is missing, empty or not sound; what breaks later in the file is kept in `failure`.
+    is, total_frames is UNKNOWN_FRAMES and duration_sec 0. growth: the file is still being written;
+    what is not there yet is waited for. Raises AudioPlaybackError when the file is missing, empty
+    or not sound; what breaks later in the file is kept in `failure`.
     """
 
-    def __init__(self, path: Path, sample_rate: int, position_sec: float = 0.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sample_rate: int,
+        position_sec: float = 0.0,
+        growth: Growth | None = None,
+    ) -> None:
         self.path = path
+        self.growth = growth
         self.sample_rate = sample_rate
         self.failure: AudioPlaybackError | None = None
-        self._file = SoundFile(path)
+        self._file = SoundFile(path) if growth is None else GrowingFile(path, growth)
         file_rate: int = self._file.samplerate
         frames = self._file.known_frames
         self.duration_sec: float = frames / file_rate if frames is not None else 0.0
@@ -62,7 +72,7 @@ class TrackSource:
         frame = min(frame, UNKNOWN_FRAMES if last is None else last - 1)
         try:
             if frame > 0:
-                self._file.seek(frame)
+                return self._file.seek(frame)
         except (soundfile.LibsndfileError, RuntimeError):
             # behind an end that the header does not name, and of no use now: from the beginning
             self._file.close()
@@ -100,21 +110,40 @@ class TrackSource:
         return max(self.total_frames - self.position, self.buffered + 1)
 
     @property
+    def decoded_to_its_end(self) -> bool:
+        """Whether all that there will ever be of it is buffered or was read."""
+        return self._at_end
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of it has to be waited for. Raises AudioPlaybackError."""
+        if self._at_end or not isinstance(self._file, GrowingFile):
+            return True
+        return self._file.frames_there == self._file.known_frames
+
+    @property
     def exhausted(self) -> bool:
         return self._at_end and self.buffered == 0
 
     def fill(self, frames: int) -> None:
-        """Decode until `frames` are buffered or the track ends. Feeder's side."""
-        while self.buffered < frames and not self._at_end:
-            self._decode_block()
+        """Decode until `frames` are buffered, or the track ends, or no more of it is there.
 
-    def _decode_block(self) -> None:
+        Feeder's side.
+        """
+        while self.buffered < frames and not self._at_end:
+            if not self._decode_block():
+                return
+
+    def _decode_block(self) -> bool:
+        """Whether there may be more to decode now."""
         try:
             raw: Block = self._file.read_block(READ_FRAMES)
         except AudioPlaybackError as error:
             self.failure = error
             raw = np.zeros((0, self._file.channels), np.float32)
-        last = len(raw) < READ_FRAMES
+        last = self._file.is_over or self.failure is not None
+        if len(raw) == 0 and not last:
+            return False
         block = _to_stereo(raw)
         if self._resampler is not None:
             block = self._resampler.resample_chunk(block, last=last)
@@ -124,6 +153,7 @@ class TrackSource:
         if last:
             self._at_end = True
             self._file.close()
+        return True
 
     def read(self, frames: int) -> Block:
         """The next frames, fewer where fewer are buffered: float32 [≤ frames, 2]. Device's side."""

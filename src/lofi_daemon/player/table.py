@@ -75,10 +75,15 @@ class Table:
         return min(position, self.duration_sec) if self.duration_sec > 0 else position
 
     @property
+    def turns(self) -> tuple[Turn, ...]:
+        """Those that sound or will."""
+        turns = (self.playing, self.coming, self.next)
+        return tuple(turn for turn in turns if turn is not None)
+
+    @property
     def needed(self) -> frozenset[str]:
         """The tracks that sound or will."""
-        turns = (self.playing, self.coming, self.next)
-        return frozenset(turn.track_id for turn in turns if turn is not None)
+        return frozenset(turn.track_id for turn in self.turns)
 
 
 # What is done to the table; the rest of its steps are what the player reports.
@@ -93,6 +98,13 @@ class Put:
 
 @dataclass(frozen=True)
 class PutBack:
+    turn: Turn
+
+
+@dataclass(frozen=True)
+class Settle:
+    """The track of this turn, which grew, is whole now, and the turn says where."""
+
     turn: Turn
 
 
@@ -167,6 +179,7 @@ class Died:
 Command = (
     Put
     | PutBack
+    | Settle
     | LineUp
     | LinedUp
     | Pause
@@ -219,6 +232,8 @@ def _told_of(table: Table, step: Command) -> Table:
         case LinedUp(turn):
             begun = _same(turn, table.playing) or table.state == "stopped"
             return table if begun else replace(table, next=turn)
+        case Settle(turn):
+            return _settled(table, turn)
         case Want(wanted):
             return replace(table, wanted=wanted)
         case Remember(history):
@@ -336,6 +351,20 @@ def _moved(table: Table, position_sec: float, now: float) -> Table:
 def _knowing(table: Table, turn: Turn) -> Table:
     others = tuple(known for known in table.known if not _same(known, turn))
     return replace(table, known=(*others, turn)[-REMEMBERED_TURNS:])
+
+
+def _settled(table: Table, turn: Turn) -> Table:
+    def settled(each: Turn) -> Turn:
+        return turn if each.entry == turn.entry else each
+
+    return replace(
+        table,
+        playing=table.playing and settled(table.playing),
+        coming=table.coming and settled(table.coming),
+        next=table.next and settled(table.next),
+        last=table.last and settled(table.last),
+        known=tuple(map(settled, table.known)),
+    )
 
 
 def _levelled(table: Table, entry: int, gain: float) -> Table:

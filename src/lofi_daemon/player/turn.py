@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from lofi_daemon.tracks import Track
+from lofi_daemon.tracks.growing import GrowingTrack
 
 Origin = Literal["asked", "previous", "loop", "playlist", "radio"]
 
@@ -16,7 +17,8 @@ class Turn:
     """A file that is played twice has two turns.
 
     entry: the turn's own number. path: absolute. gain: linear. track: what the cache knows of the
-    file, None for any other file, which has a title. origin: why it was chosen.
+    file, None for any other file, which has a title. growing: the file is that of a track that is
+    still being made. origin: why it was chosen.
     """
 
     entry: int
@@ -25,12 +27,15 @@ class Turn:
     track: Track | None = None
     origin: Origin = "asked"
     title: str = ""
+    growing: GrowingTrack | None = None
 
     @property
     def track_id(self) -> str:
         """The track's; a file's is its file: address."""
-        return self.track.track_id if self.track is not None else self.path.as_uri()
+        made = self.track or self.growing
+        return made.track_id if made is not None else self.path.as_uri()
 
     @property
     def prompt(self) -> str:
-        return self.track.prompt if self.track is not None else self.title
+        made = self.track or self.growing
+        return made.prompt if made is not None else self.title

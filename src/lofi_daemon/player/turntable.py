@@ -11,6 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from lofi_daemon.errors import AudioDeviceError, AudioPlaybackError, LofiError
@@ -29,6 +30,7 @@ from lofi_daemon.player.table import (
     PutBack,
     Resume,
     Seek,
+    Settle,
     Step,
     Table,
     after,
@@ -149,9 +151,28 @@ class Turntable:
             self.step(Stopped())
 
     async def seek(self, position_sec: float) -> None:
+        """In a track that grows: at most to where it ends so far."""
         if self.table.state != "stopped" and self.running:
-            await self._pipe.request("seek", {"position_sec": position_sec})
+            reached = await self._pipe.request("seek", {"position_sec": position_sec})
+            position_sec = position_sec if reached is None else reached
         self.step(Seek(position_sec))
+
+    async def settle(self, turn: Turn) -> None:
+        """The track of this turn, which grew, is whole now, and the turn says where."""
+        self.step(Settle(turn))
+        if self.running:
+            await self._pipe.request(
+                "settle", {"entry": turn.entry, "path": str(turn.path), "gain": turn.gain}
+            )
+
+    async def leave(self, turn: Turn, reason: str, message: str | None) -> None:
+        """The track of this turn, which grew, will never be whole: what is next follows."""
+        if self.table.next == turn:
+            self.step(LineUp(None))
+        if self.running:
+            await self._pipe.request(
+                "leave", {"entry": turn.entry, "reason": reason, "message": message}
+            )
 
     async def set_level(self, entry: int, gain: float) -> None:
         """Bring what plays to a gain that is known better now."""
@@ -237,9 +258,13 @@ class Turntable:
                 await asyncio.sleep(DEVICE_RETRY_SEC)
             except AudioPlaybackError as error:
                 problem = error
-                break
-            if self.table.playing != playing or self.table.state != "playing":
+                if self.table.playing == playing:
+                    break
+                # or its track was finished meanwhile, and the growing file is gone
+            still = self.table.playing
+            if still is None or still.entry != playing.entry or self.table.state != "playing":
                 return
+            playing = still
         self._give_up(playing, problem.message)
 
     async def _play_on(self, playing: Turn) -> None:
@@ -254,4 +279,7 @@ class Turntable:
 
 
 def _as_arguments(turn: Turn) -> dict[str, Any]:
-    return {"entry": turn.entry, "path": str(turn.path), "gain": turn.gain}
+    arguments: dict[str, Any] = {"entry": turn.entry, "path": str(turn.path), "gain": turn.gain}
+    if turn.growing is not None:
+        arguments["growth"] = asdict(turn.growing.growth)
+    return arguments

@@ -9,7 +9,7 @@ from lofi_daemon.aside import aside
 from lofi_daemon.house import House
 from lofi_daemon.models.download_processes import DownloadProcesses
 from lofi_daemon.rpc.notifications import Notifier
-from lofi_daemon.rpc.sharing import Sharing
+from lofi_daemon.rpc.sharing import Here, Sharing
 
 # A disk that does not answer in this time answers no request either.
 REHEARSAL_SEC = 10.0
@@ -40,6 +40,21 @@ class Daemon(House):
             work = aside(self.registry.rehearse, REHEARSAL_SEC)
             self._rehearsal = asyncio.ensure_future(work)
         await asyncio.shield(self._rehearsal)
+
+    @property
+    def leads(self) -> bool:
+        """Whether the music plays here."""
+        return self.sharing is None or self.sharing.leads
+
+    async def play(self, track_id: str) -> None:
+        """Play a finished track, wherever the music plays. Raises LofiError."""
+        if self.sharing is not None:
+            try:
+                await self.sharing.ask("play", {"track_id": track_id})
+                return
+            except Here:
+                pass
+        await self.playback.play_now(track_id)
 
     @property
     def playing(self) -> str | None:

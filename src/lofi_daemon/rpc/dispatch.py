@@ -45,7 +45,8 @@ class Method:
     A handler that touches nothing slow is a plain function; one that waits is a coroutine
     function. Either raises LofiError. `shared`: it is about the music, which another daemon may be
     playing; there it is carried out then. `models`: the models are asked, which takes long the
-    first time; the method waits for that, and the loop does not.
+    first time; the method waits for that, and the loop does not. `here`: what is done first in the
+    daemon that was asked.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Method:
     handler: Callable[[Daemon, Any], BaseModel | Awaitable[BaseModel]]
     shared: bool = False
     models: bool = False
+    here: Callable[[Daemon], None] | None = None
 
 
 def with_options(method: Method, registry: Registry) -> Method:
@@ -166,6 +168,8 @@ class Dispatcher:
         return self._answer_later(request, result)
 
     def _carried_out(self, method: Method, params: Parameters) -> BaseModel | Awaitable[BaseModel]:
+        if method.here is not None:
+            method.here(self._daemon)
         sharing = self._daemon.sharing
         if method.shared and sharing is not None and not sharing.leads:
             return self._where_it_plays(sharing, method, params)

@@ -42,6 +42,7 @@ class Serving:
             downloads=DownloadProcesses(partial(tell_of_download, notifier)),
         )
         playback, station = daemon.playback, daemon.station
+        daemon.early.share(daemon.play, lambda: daemon.leads)
         daemon.jobs.subscribe(partial(tell_of_job, notifier))
         self.dispatcher = Dispatcher(daemon, METHODS, sends.send)
         self.sharing = daemon.sharing = Sharing(

@@ -30,6 +30,8 @@ class SoundFile(soundfile.SoundFile):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.is_over = False
+        """Whether the last frame was read."""
         try:
             # A FIFO would wait for a writer for ever, and a device never ends.
             if not stat.S_ISREG(path.stat().st_mode):
@@ -67,11 +69,13 @@ class SoundFile(soundfile.SoundFile):
         Raises AudioPlaybackError when the file breaks off.
         """
         try:
-            return np.asarray(self.read(frames, dtype="float32", always_2d=True), np.float32)
+            block = np.asarray(self.read(frames, dtype="float32", always_2d=True), np.float32)
         except (soundfile.LibsndfileError, OSError) as error:
             raise AudioPlaybackError(
                 f"{shown(str(self.path))} cannot be read on: {_said(error)}."
             ) from error
+        self.is_over = len(block) < frames
+        return block
 
     def blocks_to_the_end(self, frames: int) -> Iterator[Frames]:
         """Block after block of that many frames, the last one shorter. Raises as `read_block`."""

@@ -36,17 +36,28 @@ def filter_pieces(
     pieces: Iterable[Samples], response: Response, longest: int
 ) -> Iterator[NDArray[np.float64]]:
     """Consecutive pieces [channels, ≤ longest], filtered; silence came before the first."""
-    overlap = len(response) - 1
-    size = 1 << (longest + overlap - 1).bit_length()
-    spectrum = np.fft.rfft(response, size)
-    before: NDArray[np.float64] | None = None
+    stream = FilteredStream(response, longest)
     for piece in pieces:
-        if before is None:
-            before = np.zeros((piece.shape[0], overlap))
-        signal = np.concatenate((before, piece), axis=1)
-        before = signal[:, signal.shape[1] - overlap :].copy()
-        filtered = np.fft.irfft(np.fft.rfft(signal, size) * spectrum, size)
-        yield filtered[:, overlap : signal.shape[1]]
+        yield stream.filtered(piece)
+
+
+class FilteredStream:
+    """The filter for one who is handed piece after piece, none longer than `longest`."""
+
+    def __init__(self, response: Response, longest: int) -> None:
+        self._overlap = len(response) - 1
+        self._size = 1 << (longest + self._overlap - 1).bit_length()
+        self._spectrum = np.fft.rfft(response, self._size)
+        self._before: NDArray[np.float64] | None = None
+
+    def filtered(self, piece: Samples) -> NDArray[np.float64]:
+        """float64 of the piece's shape; silence came before the first."""
+        if self._before is None:
+            self._before = np.zeros((piece.shape[0], self._overlap))
+        signal = np.concatenate((self._before, piece), axis=1)
+        self._before = signal[:, signal.shape[1] - self._overlap :].copy()
+        filtered = np.fft.irfft(np.fft.rfft(signal, self._size) * self._spectrum, self._size)
+        return filtered[:, self._overlap : signal.shape[1]]
 
 
 def impulse_response(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lofi_daemon.sound import spool
 from lofi_daemon.sound.clip import AudioClip, Samples
-from lofi_daemon.sound.filters import filter_pieces, impulse_response
+from lofi_daemon.sound.filters import FilteredStream, filter_pieces, impulse_response
 
 ABSOLUTE_GATE_LUFS = -70.0
 RELATIVE_GATE_LU = -10.0
@@ -32,6 +32,21 @@ def _sinc() -> NDArray[np.float64]:
 
 
 _SINC = _sinc()
+SINC_BEFORE, SINC_AFTER = _SINC_REACH - 1, _SINC_REACH
+
+
+def peaks_between(samples: Samples) -> NDArray[np.float64]:
+    """Magnitude of every sample, or of the waveform behind it where that is larger.
+
+    samples [channels, SINC_BEFORE + n + SINC_AFTER]: with their neighbours; the result is [n], over
+    all channels. As `true_peak` has it, everywhere.
+    """
+    inner = samples[:, SINC_BEFORE : samples.shape[1] - SINC_AFTER]
+    peaks = np.abs(inner).max(axis=0).astype(np.float64)
+    for channel in samples.astype(np.float64):
+        for weights in _SINC.T:
+            np.maximum(peaks, np.abs(np.correlate(channel, weights, "valid")), out=peaks)
+    return peaks
 
 
 def integrated_loudness(clip: AudioClip) -> float | None:
@@ -69,10 +84,44 @@ def hop_energies(pieces: Iterable[Samples], sample_rate: int) -> Iterator[NDArra
     hop = hop_frames(sample_rate)
     weighting = k_weighting(sample_rate)
     for weighted in filter_pieces(pieces, weighting, hop * HOPS_PER_SEGMENT):
-        channels, frames = weighted.shape
-        hops = frames // hop
-        squares = np.square(weighted[:, : hops * hop]).reshape(channels, hops, hop)
-        yield squares.mean(axis=2).sum(axis=0)
+        yield _energies(weighted, hop)
+
+
+class RunningLoudness:
+    """The loudness of what there is so far of a sound that goes on."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._hop = hop_frames(sample_rate)
+        self._segment = self._hop * HOPS_PER_SEGMENT
+        self._weighted = FilteredStream(k_weighting(sample_rate), self._segment)
+        self._rest: Samples | None = None
+        self._energies: list[NDArray[np.float64]] = []
+
+    def add(self, piece: Samples) -> None:
+        """The next frames [channels, n], of any number."""
+        waiting = piece if self._rest is None else np.concatenate((self._rest, piece), axis=1)
+        whole = waiting.shape[1] // self._hop * self._hop
+        for start in range(0, whole, self._segment):
+            part = waiting[:, start : min(start + self._segment, whole)]
+            self._energies.append(_energies(self._weighted.filtered(part), self._hop))
+        self._rest = waiting[:, whole:].copy()
+
+    @property
+    def lufs(self) -> float | None:
+        """None for silence and for less than 0.4 s."""
+        return gated_loudness(self.energies)
+
+    @property
+    def energies(self) -> NDArray[np.float64]:
+        """As `hop_energies` has them."""
+        return np.concatenate(self._energies) if self._energies else np.zeros(0)
+
+
+def _energies(weighted: NDArray[np.float64], hop: int) -> NDArray[np.float64]:
+    channels, frames = weighted.shape
+    hops = frames // hop
+    squares = np.square(weighted[:, : hops * hop]).reshape(channels, hops, hop)
+    return squares.mean(axis=2).sum(axis=0)
 
 
 def true_peak(clip: AudioClip) -> float:

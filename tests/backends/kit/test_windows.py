@@ -8,7 +8,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lofi_daemon.backends.kit.windows import Window, blend_weights, kept_spans, windows
+from lofi_daemon.backends.kit.windows import (
+    Window,
+    blend_weights,
+    growing_windows,
+    kept_spans,
+    windows,
+)
 
 
 @st.composite
@@ -56,3 +62,23 @@ def test_blend_weights_sum_to_one(layout: tuple[int, int, int]) -> None:
 
 def test_a_short_axis_is_one_window() -> None:
     assert windows(10, 128, 32) == [Window(0, 10)]
+
+
+@given(st.integers(1, 3000), st.integers(2, 100), st.integers(1, 4), st.integers(0, 40))
+def test_growing_windows_begin_small_and_double(
+    length: int, first: int, doublings: int, reach: int
+) -> None:
+    most = first * 2**doublings - 1
+    parts = growing_windows(length, first, most, 2 * reach)
+    spans = kept_spans(parts, after=reach)
+    kept = [span.stop - span.start for span in spans]
+    assert spans[0].start == 0
+    assert spans[-1].stop == length
+    assert sum(kept) == length
+    for before, after in itertools.pairwise(parts):
+        assert before.stop - after.start == 2 * reach
+    if len(parts) > 1:
+        assert kept[0] == first
+    for before, after in itertools.pairwise(kept[:-1]):
+        assert after == min(2 * before, most)
+    assert max(kept, default=0) <= most + first + reach

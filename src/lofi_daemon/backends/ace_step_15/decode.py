@@ -34,6 +34,14 @@ class LatentDecoder:
         settings = replace(settings, threads=threads - self._workers + 1)
         self._model = OnnxModel(folder / f"{DECODER}.onnx", settings, required_inputs=("latents",))
 
+    def piece_frames(self, latents: Latents) -> tuple[int, ...]:
+        """How many frames each of the `pieces` has."""
+        audio = self._audio
+        parts = windows(latents.shape[1], audio.window_frames, 2 * audio.reach_frames)
+        return tuple(
+            (span.stop - span.start) * audio.samples_per_frame for span in kept_spans(parts)
+        )
+
     def pieces(
         self, latents: Latents, on_fraction: Callable[[float], None], cancel: CancelToken
     ) -> Iterator[Samples]:
@@ -61,7 +69,8 @@ class LatentDecoder:
                     if index < len(parts):
                         waiting.append(pool.submit(decoded, index))
                     if index >= self._workers:
-                        yield waiting.popleft().result()
+                        samples = waiting.popleft().result()
                         on_fraction((index - self._workers + 1) / len(parts))
+                        yield samples
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)

@@ -29,7 +29,7 @@ from lofi_daemon.backends.ace_step_15.solvers import (
 )
 from lofi_daemon.backends.ace_step_15.text import ConditionEncoder, Rows
 from lofi_daemon.backends.ace_step_15.transformer import Context, DiffusionTransformer
-from lofi_daemon.backends.kit.finish import finished
+from lofi_daemon.backends.kit.finish import facts_of_sound, finished
 from lofi_daemon.backends.kit.noise import gaussian_noise, starting_noise
 from lofi_daemon.backends.kit.residency import Residents
 from lofi_daemon.backends.kit.watch import ignore_progress, iterations_watched, percent_of
@@ -42,6 +42,7 @@ from lofi_daemon.backends.protocol import (
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings
 from lofi_daemon.sound.clip import AudioClip, Samples, join_to_length
+from lofi_daemon.sound.stream import Listener, overheard
 
 PEAK = 10.0 ** (-1.0 / 20.0)
 
@@ -98,6 +99,7 @@ class AceStep15Pipeline:
         *,
         on_progress: ProgressCallback = ignore_progress,
         cancel: CancelToken | None = None,
+        listener: Listener | None = None,
     ) -> AudioClip:
         """The music of a request: stereo, exactly as long as asked.
 
@@ -107,7 +109,7 @@ class AceStep15Pipeline:
         piece = piece_of(request, self.manifest)
         rows = self.encode(piece, on_progress, cancel)
         latents = self.diffuse(piece, rows, self.noise(piece), on_progress, cancel)
-        samples = self.decode(latents, piece.duration_sec, on_progress, cancel)
+        samples = self.decode(latents, piece.duration_sec, on_progress, cancel, listener)
         return finished(samples, self.manifest.audio.sample_rate, peak=PEAK)
 
     def noise(self, piece: Piece) -> Latents:
@@ -182,15 +184,23 @@ class AceStep15Pipeline:
         duration_sec: float,
         on_progress: ProgressCallback,
         cancel: CancelToken,
+        listener: Listener | None = None,
     ) -> Samples:
-        """Latents to float32 [2, frames] as they come out of the decoder, cut to the duration."""
+        """Latents to float32 [2, frames] as they come out of the decoder, cut to the duration.
+
+        The listener hears them as they come.
+        """
         self._parts.make_room_for(self._decoder)
 
         report = percent_of(Phase.DECODING, on_progress, cancel)
         report(0.0)
         pieces = self.decoder.pieces(latents, report, cancel)
-        frames = round(duration_sec * self.manifest.audio.sample_rate)
-        return join_to_length(pieces, channels=2, frames=frames)
+        rate = self.manifest.audio.sample_rate
+        frames = round(duration_sec * rate)
+        facts = facts_of_sound(rate, 2, frames, self.decoder.piece_frames(latents))
+        return join_to_length(
+            overheard(pieces, facts, listener), channels=facts.channels, frames=facts.frames
+        )
 
     def _renoise_levels(self, levels: Levels) -> Levels:
         """The base models' code goes back up along a line that is not shifted."""

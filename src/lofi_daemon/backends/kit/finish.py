@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from lofi_daemon.backends.kit.manifest import Mastering
 from lofi_daemon.backends.kit.mastering import master
 from lofi_daemon.sound.clip import AudioClip, Samples, fade_in, fade_out, normalise_peak
+from lofi_daemon.sound.stream import Outline, SoundFacts
 
 PEAK = 0.89
 END_FADE_SEC = 0.05
@@ -26,3 +30,27 @@ def finished(
         end_fade_sec = mastering.fade_out_sec
     fade_out(samples, round(end_fade_sec * sample_rate))
     return AudioClip(samples, sample_rate)
+
+
+def facts_of_sound(
+    sample_rate: int,
+    channels: int,
+    frames: int,
+    pieces: Sequence[int],
+    mastering: Mastering | None = None,
+    *,
+    outline: Outline | None = None,
+) -> SoundFacts:
+    """What a listener is told before the first piece of a track that will be `finished` so.
+
+    pieces: their lengths in frames.
+    """
+    known = SoundFacts(sample_rate, channels, frames, tuple(pieces), outline)
+    if mastering is None:
+        return replace(known, fade_out_sec=END_FADE_SEC)
+    return replace(
+        known,
+        high_pass_hz=mastering.high_pass_hz,
+        fade_in_sec=mastering.fade_in_sec,
+        fade_out_sec=mastering.fade_out_sec,
+    )

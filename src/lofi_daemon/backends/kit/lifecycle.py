@@ -29,6 +29,7 @@ from lofi_daemon.models.model_files import ModelFiles
 
 if TYPE_CHECKING:
     from lofi_daemon.sound.clip import AudioClip
+    from lofi_daemon.sound.stream import Listener
 
 # What the libraries under every model take to load, at reference speed.
 IMPORTING_SEC = 0.1
@@ -47,6 +48,7 @@ class Pipeline(Protocol):
         *,
         on_progress: ProgressCallback,
         cancel: CancelToken,
+        listener: Listener | None = None,
     ) -> AudioClip: ...
 
 
@@ -231,10 +233,13 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
         *,
         on_progress: ProgressCallback,
         cancel: CancelToken,
+        listener: Listener | None = None,
     ) -> AudioClip:
         assert self._pipeline is not None, "load comes before generate"
         assert self._loaded is not None, "what is in memory came from somewhere"
-        clip = self._pipeline.generate(request, on_progress=on_progress, cancel=cancel)
+        clip = self._pipeline.generate(
+            request, on_progress=on_progress, cancel=cancel, listener=listener
+        )
         by_phase = self._residency is Residency.BY_PHASE
         if by_phase and self._state != folder_state(self._loaded.folder):
             raise ModelInferenceFailed(

@@ -35,6 +35,22 @@ def windows(length: int, size: int, overlap: int) -> list[Window]:
     return [Window(start, start + size) for start in starts]
 
 
+def growing_windows(length: int, first: int, most: int, overlap: int) -> list[Window]:
+    """Windows of which the first gives `first`, and each later one twice as much, up to `most`.
+
+    Neighbours share exactly `overlap`, and join in its middle (see `kept_spans`). A rest of less
+    than half of `first` goes with the window before it.
+    """
+    parts = [Window(0, min(length, first + overlap // 2))]
+    core = first
+    while parts[-1].stop < length:
+        core = min(2 * core, most)
+        start = parts[-1].stop - overlap
+        stop = start + core + overlap
+        parts.append(Window(start, length if length - stop < first // 2 else stop))
+    return parts
+
+
 def kept_spans(parts: list[Window], after: int | None = None) -> list[Window]:
     """What each window contributes to a butt join: the spans tile the axis.
 

@@ -7,6 +7,7 @@ by then, and the left one does not feel its end yet.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -59,6 +60,13 @@ class EncodecDecoder:
                 raise ModelInferenceFailed("The EnCodec decoder gave NaN or Inf.")
             channels.append(sound[: codes.shape[1] * self._hop])
         return np.stack(channels)
+
+    def piece_frames(self, frames: int) -> tuple[int, ...]:
+        """How many frames of sound each piece of a `stream` of that many codes has."""
+        starts = range(0, max(1, frames - SHARED_FRAMES), WINDOW_FRAMES - SHARED_FRAMES)
+        kept = WINDOW_FRAMES - AHEAD_FRAMES - CROSS_FRAMES
+        edges = [0, *(start + kept for start in starts[:-1]), frames]
+        return tuple((stop - start) * self._hop for start, stop in itertools.pairwise(edges))
 
     def stream(
         self, codes: Codes, on_window: Callable[[float], None], cancel: CancelToken

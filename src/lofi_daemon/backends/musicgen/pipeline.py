@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from lofi_daemon.backends.kit.finish import finished
+from lofi_daemon.backends.kit.finish import facts_of_sound, finished
 from lofi_daemon.backends.kit.residency import Residents
 from lofi_daemon.backends.kit.watch import ignore_progress, percent_of
 from lofi_daemon.backends.musicgen.bundle import read_config, read_manifest
@@ -28,6 +28,7 @@ from lofi_daemon.backends.protocol import (
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings
 from lofi_daemon.sound.clip import AudioClip, join_to_length
+from lofi_daemon.sound.stream import Listener, overheard
 
 
 class MusicGenPipeline:
@@ -86,6 +87,7 @@ class MusicGenPipeline:
         *,
         on_progress: ProgressCallback = ignore_progress,
         cancel: CancelToken | None = None,
+        listener: Listener | None = None,
     ) -> AudioClip:
         """The music of a request, exactly as long as asked, at the codec's rate and channels.
 
@@ -97,7 +99,7 @@ class MusicGenPipeline:
         text = self.text_encoder.encode(self.text_encoder.tokenize(request.prompt), cancel)
         on_progress(PhaseProgress(Phase.ENCODING, 1, 1, 1.0))
         codes = self.tokens(request, text, on_progress, cancel)
-        return self.decode(codes, request.duration_sec, on_progress, cancel)
+        return self.decode(codes, request.duration_sec, on_progress, cancel, listener)
 
     def tokens(
         self,
@@ -136,15 +138,22 @@ class MusicGenPipeline:
         duration_sec: float,
         on_progress: ProgressCallback,
         cancel: CancelToken,
+        listener: Listener | None = None,
     ) -> AudioClip:
-        """Codes to the finished track: cut to the duration, levelled, faded at its end."""
+        """Codes to the finished track: cut to the duration, levelled, faded at its end.
+
+        The listener hears it before it is levelled.
+        """
         self._parts.make_room_for(self._codec)
         on_window = percent_of(Phase.DECODING, on_progress, cancel)
         on_window(0.0)
         rate = self.config.audio_encoder.sampling_rate
-        samples = join_to_length(
-            self.codec.stream(codes, on_window, cancel),
-            channels=self.config.decoder.audio_channels,
-            frames=round(duration_sec * rate),
+        facts = facts_of_sound(
+            rate,
+            self.config.decoder.audio_channels,
+            round(duration_sec * rate),
+            self.codec.piece_frames(codes.shape[1]),
         )
+        stream = overheard(self.codec.stream(codes, on_window, cancel), facts, listener)
+        samples = join_to_length(stream, channels=facts.channels, frames=facts.frames)
         return finished(samples, rate)

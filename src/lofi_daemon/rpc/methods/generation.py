@@ -114,7 +114,9 @@ class GenerationCancelled(Message):
 
 
 def generate(daemon: Daemon, params: GenerationParameters) -> GenerateResult:
-    ticket = daemon.jobs.submit(params)
+    ticket = daemon.jobs.submit(params, early=params.play == "early")
+    if params.play is not None:
+        daemon.early.want(ticket.track_id, params.play)
     return GenerateResult(
         track_id=ticket.track_id,
         status=ticket.status,
@@ -147,7 +149,7 @@ def tell_of_job(notifier: Notifier, event: JobEvent) -> None:
             notifier.notify("generation_error", _error(event.track_id, untold))
     elif isinstance(event, JobFailed):
         notifier.notify("generation_error", _error(event.track_id, event.error))
-    else:
+    elif isinstance(event, JobCancelled):
         notifier.notify("generation_cancelled", _cancelled(event))
 
 

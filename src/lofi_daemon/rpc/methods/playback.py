@@ -99,7 +99,7 @@ class AudioDevicesResult(Message):
 
 
 class PlaybackPosition(Message):
-    """Of playback_started, playback_paused and playback_resumed."""
+    """Of playback_paused and playback_resumed, and of playback_started among other things."""
 
     track_id: str
     prompt: str
@@ -107,11 +107,17 @@ class PlaybackPosition(Message):
     duration_sec: float
 
 
+class PlaybackBegan(PlaybackPosition):
+    """complete: false while the track is still being made; it is heard to its end as any other."""
+
+    complete: bool
+
+
 class PlaybackEndedMessage(Message):
     """code, message and hint are there when the reason is error."""
 
     track_id: str
-    reason: Literal["finished", "skipped", "stopped", "error"]
+    reason: Literal["finished", "skipped", "stopped", "cancelled", "error"]
     code: str | None = None
     message: str | None = None
     hint: str | None = None
@@ -140,6 +146,11 @@ async def resume(daemon: Daemon, params: NoParameters) -> PlayerState:
 async def stop(daemon: Daemon, params: NoParameters) -> PlayerState:
     await daemon.playback.stop()
     return player_state(daemon)
+
+
+def forget(daemon: Daemon) -> None:
+    """What is being made for this client is not played when it can be heard."""
+    daemon.early.forget()
 
 
 async def skip(daemon: Daemon, params: NoParameters) -> PlayerState:
@@ -233,6 +244,9 @@ def tell_of_playback(notifier: Tells, event: PlaybackEvent) -> None:
         position_sec=round(event.position_sec, 3),
         duration_sec=event.duration_sec,
     )
+    if isinstance(event, PlaybackStarted):
+        complete = event.turn.growing is None
+        position = PlaybackBegan(**position.model_dump(), complete=complete)
     notifier.notify(method, position)
 
 
@@ -252,14 +266,14 @@ METHODS = [
     Method("play_files", PlayFilesParameters, PlayResult, play_files, shared=True),
     Method("pause", NoParameters, PlayerState, pause, shared=True),
     Method("resume", NoParameters, PlayerState, resume, shared=True),
-    Method("stop", NoParameters, PlayerState, stop, shared=True),
+    Method("stop", NoParameters, PlayerState, stop, shared=True, here=forget),
     Method("skip", NoParameters, PlayerState, skip, shared=True),
     Method("previous", NoParameters, PlayerState, previous, shared=True),
     Method("player_set", PlayerSetParameters, PlayerState, player_set, shared=True),
     Method("audio_devices", NoParameters, AudioDevicesResult, audio_devices, shared=True),
 ]
 NOTIFICATIONS: dict[str, type[Message]] = {
-    "playback_started": PlaybackPosition,
+    "playback_started": PlaybackBegan,
     "playback_paused": PlaybackPosition,
     "playback_resumed": PlaybackPosition,
     "playback_ended": PlaybackEndedMessage,

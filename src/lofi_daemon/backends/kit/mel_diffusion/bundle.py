@@ -38,24 +38,32 @@ class LatentConstants(Section):
 
 
 class MelConstants(Section):
-    """(mel·scale + shift) · (maximum − minimum) + minimum is the vocoder's log-mel."""
+    """(mel·scale + shift) · (maximum − minimum) + minimum is the vocoder's log-mel.
+
+    loudness_db: what the square of each row adds to the loudness, up to a common number of dB;
+    None: not known.
+    """
 
     scale: float = 0.5
     shift: float = 0.5
     minimum: float = -11.0
     maximum: float = 3.0
     inside: bool | None = None
+    loudness_db: tuple[float, ...] | None = None
 
 
 class VocoderFacts(Section):
     """receptive_field_frames: mel frames on each side that a sample can depend on.
 
-    core_frames: mel frames a call beyond those. Windows overlap by the receptive field and agree
-    there to the sample; a vocoder whose phases are free hands them on from window to window.
+    core_frames: mel frames a call beyond those. first_frames: what the first call gives, the next
+    ones twice as much each, up to core_frames; None: all calls are alike. Windows overlap by the
+    receptive field and agree there to the sample; a vocoder whose phases are free hands them on
+    from window to window.
     """
 
     receptive_field_frames: int = 90
     core_frames: int = 844
+    first_frames: int | None = None
     sample_rate: int = 44100
     hop_length: int = 512
 

@@ -16,11 +16,18 @@ from numpy.typing import NDArray
 from lofi_daemon.backends.kit.mel_diffusion.bundle import DCAE, VOCODER, Manifest
 from lofi_daemon.backends.kit.mel_diffusion.latents import CHANNELS, HEIGHT
 from lofi_daemon.backends.kit.mel_diffusion.solvers import Latents
-from lofi_daemon.backends.kit.windows import Window, blend_weights, kept_spans, windows
+from lofi_daemon.backends.kit.windows import (
+    Window,
+    blend_weights,
+    growing_windows,
+    kept_spans,
+    windows,
+)
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 from lofi_daemon.sound import spool
+from lofi_daemon.sound.stream import Outline
 
 MelSpectrogram = NDArray[np.float32]
 OnWindow = Callable[[float], None]
@@ -34,6 +41,8 @@ OTHER_BORDER_FRAMES = 8
 # both windows' borders.
 BLEND_FRAMES = 16
 SEGMENT_FRAMES = 4096
+# About a tenth of a second, over which loudness is measured.
+OUTLINE_FRAMES = 9
 
 
 class LatentDecoder:
@@ -99,11 +108,9 @@ class LatentDecoder:
     ) -> Iterator[NDArray[np.float32]]:
         """Consecutive pieces of the waveform, float32 [2, n], 512 samples a mel frame in all."""
         facts = self._manifest.vocoder
-        reach, hop = facts.receptive_field_frames, facts.hop_length
-        size = self._mel_input.shape[-1] or facts.core_frames + 2 * reach
-        parts = windows(mel.shape[-1], size, 2 * reach)
-        # A vocoder with a past agrees with it where a window begins, not in the overlap's middle.
-        spans = kept_spans(parts, after=reach if self._past_inputs else None)
+        hop = facts.hop_length
+        parts = self._vocoder_windows(mel.shape[-1])
+        spans = self._spans(parts)
         past = self._no_past()
         for index, (window, kept) in enumerate(zip(parts, spans, strict=True)):
             heard, present = self._vocode(mel[..., window.start : window.stop], past, cancel)
@@ -119,8 +126,42 @@ class LatentDecoder:
                 )
             start, stop = kept.start - window.start, kept.stop - window.start
             spool.let_go(mel)
-            on_window((index + 1) / len(parts))
+            on_window(kept.stop / mel.shape[-1])
             yield heard[:, start * hop : stop * hop]
+
+    def _vocoder_windows(self, frames: int) -> list[Window]:
+        facts, fixed = self._manifest.vocoder, self._mel_input.shape[-1]
+        overlap = 2 * facts.receptive_field_frames
+        if fixed is None and facts.first_frames is not None:
+            return growing_windows(frames, facts.first_frames, facts.core_frames, overlap)
+        return windows(frames, fixed or facts.core_frames + overlap, overlap)
+
+    def _spans(self, parts: list[Window]) -> list[Window]:
+        # A vocoder with a past agrees with it where a window begins, not in the overlap's middle.
+        reach = self._manifest.vocoder.receptive_field_frames
+        return kept_spans(parts, after=reach if self._past_inputs else None)
+
+    def pieces(self, mel: MelSpectrogram) -> list[int]:
+        """How many frames each piece of `waveform` has, at the vocoder's rate."""
+        hop = self._manifest.vocoder.hop_length
+        spans = self._spans(self._vocoder_windows(mel.shape[-1]))
+        return [(span.stop - span.start) * hop for span in spans]
+
+    def outline(self, mel: MelSpectrogram) -> Outline | None:
+        """How loud the vocoder will play this, where the manifest says what its rows weigh."""
+        weights_db = self._manifest.mel.loudness_db
+        if weights_db is None:
+            return None
+        facts = self._manifest.vocoder
+        weights = 10.0 ** (np.array(weights_db) / 10.0)
+        energies: list[NDArray[np.float64]] = []
+        for _, part in spool.segments(mel, SEGMENT_FRAMES // OUTLINE_FRAMES * OUTLINE_FRAMES):
+            powers = np.einsum("cbt,b->t", np.exp(2.0 * part.astype(np.float64)), weights)
+            hops = len(powers) // OUTLINE_FRAMES
+            whole = powers[: hops * OUTLINE_FRAMES].reshape(hops, OUTLINE_FRAMES)
+            energies.append(whole.mean(axis=1))
+        hop_sec = OUTLINE_FRAMES * facts.hop_length / facts.sample_rate
+        return Outline(np.concatenate(energies), hop_sec)
 
     @property
     def ranges_handed_on(self) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lofi_daemon.backends.kit.finish import finished
+from lofi_daemon.backends.kit.finish import facts_of_sound, finished
 from lofi_daemon.backends.kit.mel_diffusion.bundle import (
     CONTEXT_ENCODER,
     DCAE,
@@ -47,6 +47,7 @@ from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.onnx.session import SessionSettings
 from lofi_daemon.sound.clip import AudioClip, join_to_length, resample_stream
+from lofi_daemon.sound.stream import Listener, overheard
 
 OUTPUT_SAMPLE_RATE = 48000
 
@@ -139,6 +140,7 @@ class AceStepPipeline:
         initial_latents: Latents | None = None,
         on_progress: ProgressCallback | None = None,
         cancel: CancelToken | None = None,
+        listener: Listener | None = None,
     ) -> AudioClip:
         """The music of a request: stereo, 48 kHz, exactly as long as asked.
 
@@ -155,7 +157,7 @@ class AceStepPipeline:
         latents = self.diffuse(
             diffusion, request.seed, contexts, initial_latents, on_progress, cancel
         )
-        return self.decode(latents, request.duration_sec, on_progress, cancel)
+        return self.decode(latents, request.duration_sec, on_progress, cancel, listener)
 
     def encode(
         self,
@@ -247,8 +249,12 @@ class AceStepPipeline:
         duration_sec: float,
         on_progress: ProgressCallback,
         cancel: CancelToken,
+        listener: Listener | None = None,
     ) -> AudioClip:
-        """Latents to the finished track: trimmed to the duration, levelled, faded at its end."""
+        """Latents to the finished track: trimmed to the duration, levelled, faded at its end.
+
+        The listener hears it before it is levelled.
+        """
         self._parts.make_room_for(self._decoder)
         cost = self.manifest.relative_cost
         after_dcae = cost.dcae / cost.decoding
@@ -261,11 +267,22 @@ class AceStepPipeline:
             mel, lambda done: report(after_dcae + (after_vocoder - after_dcae) * done), cancel
         )
         source_rate = self.manifest.vocoder.sample_rate
-        samples = join_to_length(
-            resample_stream(pieces, source_rate, OUTPUT_SAMPLE_RATE),
-            channels=2,
-            frames=round(duration_sec * OUTPUT_SAMPLE_RATE),
+        mastering = self.manifest.mastering
+        lengths = [
+            frames * OUTPUT_SAMPLE_RATE // source_rate for frames in self.decoder.pieces(mel)
+        ]
+        facts = facts_of_sound(
+            OUTPUT_SAMPLE_RATE,
+            2,
+            round(duration_sec * OUTPUT_SAMPLE_RATE),
+            lengths,
+            mastering,
+            outline=self.decoder.outline(mel),
         )
-        clip = finished(samples, OUTPUT_SAMPLE_RATE, self.manifest.mastering)
+        stream = overheard(
+            resample_stream(pieces, source_rate, OUTPUT_SAMPLE_RATE), facts, listener
+        )
+        samples = join_to_length(stream, channels=facts.channels, frames=facts.frames)
+        clip = finished(samples, OUTPUT_SAMPLE_RATE, mastering)
         report(1.0)
         return clip

@@ -1,0 +1,147 @@
+"""What is heard as soon as it may be: jobs on one side, a playback on the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from lofi_daemon.early import EarlySound
+from lofi_daemon.errors import AudioDeviceError, ModelInferenceFailed
+from lofi_daemon.jobs.events import (
+    JobAudible,
+    JobCancelled,
+    JobCompleted,
+    JobEvent,
+    JobFailed,
+)
+from lofi_daemon.jobs.jobs import Jobs
+from lofi_daemon.player.playback import Playback
+from lofi_daemon.sound.growth import Growth
+from lofi_daemon.tracks.growing import GrowingTrack
+from lofi_daemon.tracks.sidecar import Track, now
+
+ONE = "1" * 16
+
+
+class Pretended:
+    """Jobs that tell what the test says, and a playback that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[Any, ...]] = []
+        self.listener: Callable[[JobEvent], None] = lambda event: None
+        self.failure: AudioDeviceError | None = None
+
+    def subscribe(self, listener: Callable[[JobEvent], None]) -> None:
+        self.listener = listener
+
+    async def play_now(self, track_id: str) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.done.append(("play", track_id))
+
+    def grows(self, track: GrowingTrack) -> None:
+        self.done.append(("grows", track.track_id))
+
+    def settled(self, track: Track) -> None:
+        self.done.append(("settled", track.track_id))
+
+    def forsaken(self, track_id: str, reason: str, message: str | None = None) -> None:
+        self.done.append(("forsaken", track_id, reason, message))
+
+    def cannot_be_played(self, track_id: str, error: Exception) -> None:
+        self.done.append(("cannot", track_id, error))
+
+
+def tell(
+    *events: JobEvent,
+    want: str | None = None,
+    here: bool = True,
+    failure: AudioDeviceError | None = None,
+    forget: bool = False,
+) -> list[tuple[Any, ...]]:
+    pretended = Pretended()
+    pretended.failure = failure
+
+    async def elsewhere(track_id: str) -> None:
+        pretended.done.append(("play elsewhere", track_id))
+
+    async def story() -> None:
+        early = EarlySound(cast("Jobs", pretended), cast("Playback", pretended))
+        if not here:
+            early.share(elsewhere, lambda: False)
+        if want is not None:
+            early.want(ONE, cast("Any", want))
+        for event in events:
+            pretended.listener(event)
+            await asyncio.sleep(0)
+            if forget:
+                early.forget()
+
+    asyncio.run(story())
+    return pretended.done
+
+
+@pytest.fixture
+def audible(tmp_path: Path) -> JobAudible:
+    return JobAudible(GrowingTrack(ONE, "rain", tmp_path / "a", Growth(48000, 2, 480_000)))
+
+
+@pytest.fixture
+def completed(tmp_path: Path) -> JobCompleted:
+    track = Track(
+        track_id=ONE, file=f"{ONE}.wav", backend="demo", model_version="1", prompt="rain",
+        duration_sec=10.0, seed=0, sample_rate=48000, channels=2, bytes=1, created_at=now(),
+        generation_time_sec=1.0, loudness_lufs=None, waveform=[],
+    )  # fmt: skip
+    return JobCompleted(track, tmp_path / track.file, 1.0)
+
+
+def test_early_plays_what_grows_and_not_again_when_it_is_whole(
+    audible: JobAudible, completed: JobCompleted
+) -> None:
+    done = tell(audible, completed, want="early")
+    assert done == [("grows", ONE), ("play", ONE), ("settled", ONE)]
+
+
+def test_early_plays_at_the_end_what_could_not_be_heard_before(completed: JobCompleted) -> None:
+    assert tell(completed, want="early") == [("settled", ONE), ("play", ONE)]
+
+
+def test_ready_waits_for_the_whole_track(audible: JobAudible, completed: JobCompleted) -> None:
+    done = tell(audible, completed, want="ready")
+    assert done == [("grows", ONE), ("settled", ONE), ("play", ONE)]
+
+
+def test_nothing_is_played_that_nobody_wants(audible: JobAudible, completed: JobCompleted) -> None:
+    assert tell(audible, completed) == [("grows", ONE), ("settled", ONE)]
+    forgotten = tell(JobCancelled("0", 1, 2), audible, completed, want="early", forget=True)
+    assert ("play", ONE) not in forgotten
+
+
+def test_where_another_daemon_plays_the_track_is_played_when_it_is_whole(
+    audible: JobAudible, completed: JobCompleted
+) -> None:
+    done = tell(audible, completed, want="early", here=False)
+    assert done == [("grows", ONE), ("settled", ONE), ("play elsewhere", ONE)]
+
+
+def test_a_track_that_is_given_up_is_forsaken(audible: JobAudible) -> None:
+    assert tell(audible, JobCancelled(ONE, 1, 2))[1:] == [("forsaken", ONE, "cancelled", None)]
+    failed = JobFailed(ONE, ModelInferenceFailed("It made NaN."))
+    (forsaken,) = tell(audible, failed)[1:]
+    assert forsaken[:3] == ("forsaken", ONE, "error")
+    assert "It made NaN." in forsaken[3]
+
+
+def test_what_cannot_be_played_is_told(completed: JobCompleted) -> None:
+    problem = AudioDeviceError("There is no sound device.")
+    (told,) = tell(completed, want="early", failure=problem)[1:]
+    assert told[:2] == ("cannot", ONE)
+    assert isinstance(told[2], AudioDeviceError)
+    assert told[2].message.startswith('"rain" is ready (')
+    assert "but cannot be played: There is no sound device." in told[2].message
+    assert told[2].hint == problem.hint

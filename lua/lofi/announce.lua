@@ -122,8 +122,19 @@ function M.ask(question, choices)
   end)
 end
 
----Says each track as it begins, where the option wants that. Called once.
+---Says what was read from a prompt, what is wrong with where a track lies, and each track as it
+---begins, where the option wants that. Called once.
 function M.attach()
+  require("lofi.events").on("generation_start", function(data)
+    if data.requested and type(data.understood) == "table" then
+      M.said(tostring(data.understood.text))
+    end
+  end)
+  require("lofi.events").on("generation_complete", function(data)
+    if data.warning then
+      message.say(tostring(data.warning), vim.log.levels.WARN)
+    end
+  end)
   require("lofi.events").on("playback_start", function(data)
     if config.get().announce == "tracks" then
       message.say(("plays %s, %s"):format(M.title(data.prompt), text.clock(data.duration_sec or 0)))

@@ -162,11 +162,11 @@ end
 ---@param lead string
 ---@return string[]
 function M.parameters(words, lead)
-  local key, value = lead:match("^(%w+)=(.*)$")
+  local key, value = lead:match("^([%w_]+)=(.*)$")
   if not key then
     local given = {}
     for _, word in ipairs(words) do
-      given[word:match("^(%w+)=") or ""] = true
+      given[word:match("^([%w_]+)=") or ""] = true
     end
     local keys = {}
     for _, parameter in ipairs(parameters.list) do

@@ -141,6 +141,8 @@ class FakeDaemon:
             "seed": seed,
             "backend": backend,
         }
+        if "understands" in BEHAVIOURS:
+            answer["understood"] = {"text": "read as piano, 72 bpm, no drums"}
         if fresh:
             job = (track_id, prompt, seed, backend, params)
             threading.Timer(0.005, self.work, job).start()
@@ -209,6 +211,7 @@ class FakeDaemon:
             generation_time_sec=0.2,
             backend=backend,
             model_version="1",
+            **({"warning": "the disk is full"} if "full_disk" in BEHAVIOURS else {}),
         )
         if track_id in self.wanted:
             self.wanted.discard(track_id)

@@ -46,6 +46,8 @@ def test_subcommands(editor: Editor) -> None:
             ["scheduler=euler", "scheduler=heun", "scheduler=pingpong", "scheduler=adams"],
         ),
         ("Lofi generate priority=h", ["priority=high"]),
+        ("Lofi generate time_signature=3", ["time_signature=3"]),
+        ("Lofi generate time_signature=3 time", []),
         (
             "Lofi generate backend=",
             [

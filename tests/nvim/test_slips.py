@@ -159,6 +159,18 @@ def test_it_is_said_what_happened(editor: Editor) -> None:
         editor.until(lambda s=said, n=before: editor.notices().count(s) > n)
 
 
+def test_it_is_said_what_was_read_from_a_prompt(editor: Editor) -> None:
+    editor.fake("understands")
+    editor.command("Lofi generate slow piano without drums")
+    editor.until_noticed("read as piano, 72 bpm, no drums")
+
+
+def test_a_warning_about_a_finished_track_is_shown(editor: Editor) -> None:
+    editor.fake("full_disk", announce="nothing")
+    editor.command("Lofi generate slow piano")
+    editor.until_noticed("the disk is full")
+
+
 def test_each_track_is_said_where_that_is_wanted(editor: Editor) -> None:
     editor.fake(announce="tracks")
     editor.command("Lofi radio")

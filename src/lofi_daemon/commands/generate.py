@@ -151,6 +151,10 @@ def _report(event: JobCompleted, registry: Registry, path: Path, *, named: bool)
             f"{backend.info.name} was used because no full model is installed. "
             "`lofi-daemon backends` lists them; the README says how to get one."
         )
+    if event.understood is not None:
+        say(event.understood.text)
+    if event.warning is not None:
+        say(event.warning, file=sys.stderr)
     say(str(path))
 
 

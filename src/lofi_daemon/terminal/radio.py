@@ -77,6 +77,7 @@ class RadioListener(Listener):
         self._seed: int | None = None
         self._waiting: dict[str, Any] | None = None
         self._made_elsewhere: MakingView | None = None
+        self._understood: str | None = None
 
     async def start(self, wanted: dict[str, Any]) -> None:
         """Begin the radio in the place of what plays. Raises LofiError."""
@@ -102,7 +103,7 @@ class RadioListener(Listener):
             ready=len(radio.ready) if radio is not None and makes else None,
             ahead=radio.ahead if radio is not None else 0,
             making=self._making(),
-            notice=view.notice or self._wait(music),
+            notice=view.notice or self._wait(music) or self._understood,
         )
 
     async def pressed(self, key: str) -> None:
@@ -121,6 +122,13 @@ class RadioListener(Listener):
             self.show_notice(None)
         elif method == "radio_waiting":
             self._waiting = params
+        elif method == "generation_complete":
+            if "warning" in params:
+                self.show_notice(params["warning"])
+            radio = self.music.radio
+            own_words = radio is not None and radio.preset is None
+            if own_words and "understood" in params:
+                self._understood = params["understood"]["text"]
 
     async def ask_what_is_made(self) -> None:
         """Know what is being made where the music plays, while that is not here."""

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import collections
+import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+from httpcore2 import NetworkStream, ReadTimeout
 
 from lofi_daemon.errors import ModelDownloadFailed
-from lofi_daemon.models.client import MIN_BYTES_PER_SEC, STRETCH_SEC, Watched
+from lofi_daemon.models.client import (
+    MIN_BYTES_PER_SEC,
+    STRETCH_SEC,
+    Headers,
+    Limited,
+    Watched,
+    _client,
+    _Network,
+)
 from lofi_daemon.models.hub import check_environment
 from tests.models.download_child import Outcome
 from tests.models.hub_server import HubRepository
@@ -116,27 +130,94 @@ def test_a_manifest_that_lists_nothing_is_no_model(
     assert not (tmp_path / "model/installed.json").exists()
 
 
-class _Drip(httpx2.SyncByteStream):
+class _Drip(NetworkStream):
+    """A connection on which a few bytes come every second."""
+
     def __init__(self, clock: list[float], bytes_per_sec: int) -> None:
         self._clock = clock
         self._bytes_per_sec = bytes_per_sec
 
-    def __iter__(self) -> Iterator[bytes]:
-        for _ in range(1000):
-            self._clock[0] += 1.0
-            yield bytes(self._bytes_per_sec)
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._clock[0] += 1.0
+        return bytes(self._bytes_per_sec)
 
 
 def test_two_bytes_a_second_are_not_taken_for_ever() -> None:
     clock = [0.0]
-    body = Watched(_Drip(clock, 2), 10_000, lambda: clock[0])
-    with pytest.raises(httpx2.ReadTimeout, match="bytes arrived"):
-        list(body)
+    slow = Watched(_Drip(clock, 2), Headers(), lambda: clock[0])
+    with pytest.raises(ReadTimeout, match="bytes arrived"):
+        collections.deque((slow.read(4096) for _ in range(1000)), maxlen=0)
     assert clock[0] <= STRETCH_SEC + 1
-    steady = Watched(_Drip(clock, MIN_BYTES_PER_SEC), 10**9, lambda: clock[0])
-    assert sum(map(len, steady)) == 1000 * MIN_BYTES_PER_SEC
+    steady = Watched(_Drip(clock, MIN_BYTES_PER_SEC), Headers(), lambda: clock[0])
+    assert sum(len(steady.read(4096)) for _ in range(1000)) == 1000 * MIN_BYTES_PER_SEC
 
 
 def test_a_body_ends_at_its_limit() -> None:
-    clock = [0.0]
-    assert sum(map(len, Watched(_Drip(clock, 4096), 10_000, lambda: clock[0]))) == 10_000
+    body = Limited(httpx2.ByteStream(bytes(99_999)), 10_000)
+    assert sum(map(len, body)) == 10_000
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+DRIPS = {
+    "headers": [HEAD, *[b"a"] * 10_000],
+    "header lines": [HEAD, *[b"A: b\r\n"] * 10_000],
+    "announcements": [b"HTTP/1.1 103 Early Hints\r\n\r\n"] * 10_000,
+    "sizes of chunks": [HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[b"0"] * 10_000],
+    "a body": [HEAD + b"Content-Length: 99999\r\n\r\n", *[b"a"] * 10_000],
+}
+
+
+@contextmanager
+def answering(pieces: Iterable[bytes], pause_sec: float) -> Iterator[str]:
+    """A server's address; whatever it is asked, it answers with these pieces."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection, suppress(OSError):
+                        connection.recv(65536)
+                        for piece in pieces:
+                            connection.sendall(piece)
+                            time.sleep(pause_sec)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("what", DRIPS)
+def test_an_answer_that_drips_in_is_given_up(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No single read takes long, so no usual timeout comes."""
+    monkeypatch.setattr("lofi_daemon.models.client.STRETCH_SEC", 0.5)
+    monkeypatch.setattr("lofi_daemon.models.client.MIN_BYTES_PER_SEC", 10**6)
+    with (
+        answering(DRIPS[what], 0.01) as address,
+        _client() as client,
+        pytest.raises(httpx2.ReadTimeout, match="bytes arrived"),
+    ):
+        client.get(address, timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("headers", "too long"), ("header lines", "too long"), ("announcements", "no headers' end")],
+)
+def test_headers_end(what: str, said: str) -> None:
+    first, *more = DRIPS[what]
+    flood = [first, *[b"".join(more[:1000])] * 1000]
+    with (
+        answering(flood, 0.0) as address,
+        _client() as client,
+        pytest.raises(httpx2.RemoteProtocolError, match=said),
+    ):
+        client.get(address, timeout=20)
+
+
+def test_a_way_through_a_proxy_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with _client() as client:
+        transport: Any = client._transport_for_url(httpx2.URL("http://example.org"))
+    assert type(transport._transport._pool).__name__ == "HTTPProxy"
+    assert isinstance(transport._transport._pool._network_backend, _Network)

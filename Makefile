@@ -57,6 +57,9 @@ bounds: ## Make a track with the oldest versions that pyproject.toml admits (bui
 	build/bounds/bin/lofi-daemon --backend demo --prompt rain --duration 5 --steps 1 \
 		--output build/bounds/track.wav
 	build/bounds/bin/lofi-daemon doctor
+	build/bounds/bin/uv pip install --quiet --python build/bounds/bin/python pytest
+	build/bounds/bin/python -m pytest -q -p no:cacheprovider tests/models/test_hub_environment.py \
+		tests/models/test_store.py tests/tracks/test_writing.py
 
 format: $(VENV)/.test $(STYLUA) ## Put the code in the project's format, and write the generated pages
 	$(BIN)/ruff check --fix .

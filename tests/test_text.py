@@ -71,6 +71,20 @@ def test_errors_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert not OBEYED & set(said.err + said.out)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [[EVIL], ["verify", EVIL], ["doctor", f"--{EVIL}"], ["--steps", EVIL, "--prompt", "a"]],
+)
+def test_what_was_typed_is_quoted_as_it_can_be_shown(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(arguments)
+    said = capsys.readouterr()
+    assert "owned" in said.err
+    assert not OBEYED & set(said.err + said.out)
+
+
 def test_presets_of_strangers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

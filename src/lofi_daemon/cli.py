@@ -8,12 +8,13 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from lofi_daemon import __version__
 from lofi_daemon.config import Settings, load_settings
 from lofi_daemon.errors import ConfigurationError, LofiError
 from lofi_daemon.terminal.streams import close_output, open_streams
-from lofi_daemon.text import say, show_log
+from lofi_daemon.text import say, show_log, shown
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,15 @@ def _carried_out(arguments: list[str]) -> int:
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """Quotes what was typed, which may be a stranger's file name, as it can be shown."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(shown(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="lofi-daemon",
         description="Makes lofi music. Without a command and a prompt it serves an editor over "
         "standard input and output.",

@@ -1,7 +1,11 @@
-"""An hour of `:Lofi` alone, in small terminals: nothing that the plugin shows makes Neovim wait."""
+"""An hour of `:Lofi` alone, in small terminals: nothing that the plugin shows makes Neovim wait.
+
+LOFI_TEST_RADIO_SEC makes it shorter.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -10,7 +14,7 @@ import pytest
 
 from tests.nvim.conftest import ROOT, Editor
 
-SECONDS = 3600
+SECONDS = int(os.environ.get("LOFI_TEST_RADIO_SEC", "3600"))
 
 
 @pytest.mark.soak

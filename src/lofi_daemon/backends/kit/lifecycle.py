@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from lofi_daemon.backends.checks import LookedAt, files_error
+from lofi_daemon.backends.checks import files_error
 from lofi_daemon.backends.kit.files import FolderState, folder_state
+from lofi_daemon.backends.kit.looked_at import LookedAt
 from lofi_daemon.backends.protocol import (
     Availability,
     BackendInfo,

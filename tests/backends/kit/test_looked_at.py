@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from lofi_daemon.backends.checks import LookedAt
 from lofi_daemon.backends.kit import files as kit_files
+from lofi_daemon.backends.kit.looked_at import LookedAt
 from lofi_daemon.backends.protocol import Availability
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.cancellation import CancelToken

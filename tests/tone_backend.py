@@ -26,6 +26,7 @@ from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidParams, ModelInferenceFailed
 from lofi_daemon.sound.clip import AudioClip, Samples, join_to_length
 from lofi_daemon.sound.stream import Listener, SoundFacts, overheard
+from lofi_daemon.text import say
 
 
 @dataclass
@@ -72,7 +73,7 @@ class ToneBackend:
         return self.available
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
-        print(f"{self.type} is asked about {request.prompt!r}", file=sys.stderr, flush=True)
+        say(f"{self.type} is asked about {request.prompt!r}", file=sys.stderr)
         wait, self.first_question_sec = self.first_question_sec, 0.0
         time.sleep(wait)
         options = request.options_as(DiffusionOptions)

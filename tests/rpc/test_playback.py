@@ -233,3 +233,36 @@ def test_skip_answers_within_a_twentieth_of_a_second(daemon: DaemonProcess) -> N
         times.append(time.monotonic() - start)
         time.sleep(0.5)
     assert sorted(times)[2] <= 0.05, times
+
+
+GROWING = {"demo": {"pieces": 6, "seconds": {"decoding": 3.0}}}
+
+
+def test_early_play_begins_before_the_track_is_complete(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, backends=GROWING, environment=NULL) as daemon:
+        track = daemon.request("generate", prompt="rain", duration_sec=6, play="early")["track_id"]
+        started = daemon.notification("playback_started", track_id=track)
+        assert started["complete"] is False
+        assert started["duration_sec"] == 6.0
+        assert not daemon.notifications("generation_complete")
+        player = daemon.request("status")["player"]
+        assert (player["state"], player["track_id"], player["prompt"]) == ("playing", track, "rain")
+        daemon.notification("generation_complete", track_id=track)
+        ended = daemon.notification("playback_ended", track_id=track)
+        assert ended == {"track_id": track, "reason": "finished"}
+        assert len(daemon.notifications("playback_started")) == 1
+        assert daemon.request("play", track_id=track)["track_id"] == track
+        assert daemon.notification("playback_started", complete=True)["track_id"] == track
+
+
+def test_ready_play_waits_and_a_stop_takes_either_back(tmp_path: Path) -> None:
+    with DaemonProcess(tmp_path, backends=GROWING, environment=NULL) as daemon:
+        ready = daemon.request("generate", prompt="rain", duration_sec=6, play="ready")["track_id"]
+        daemon.notification("generation_complete", track_id=ready)
+        started = daemon.notification("playback_started", track_id=ready)
+        assert started["complete"] is True
+        other = daemon.request("generate", prompt="snow", duration_sec=6, play="early")["track_id"]
+        daemon.request("stop")
+        daemon.notification("generation_complete", track_id=other)
+        daemon.request("ping")
+        assert not daemon.notifications("playback_started", track_id=other)

@@ -78,6 +78,18 @@ def _play_flags(parser: argparse.ArgumentParser) -> None:
     add_play_flags(parser)
 
 
+def _batch(settings: Settings, arguments: argparse.Namespace) -> int:
+    from lofi_daemon.commands.batch import make_batch
+
+    return make_batch(settings, arguments)
+
+
+def _batch_flags(parser: argparse.ArgumentParser) -> None:
+    from lofi_daemon.commands.batch import add_batch_flags
+
+    add_batch_flags(parser)
+
+
 def _models(name: str, help_text: str) -> Command:
     """A command of commands/models.py, which is imported when the command is used."""
 
@@ -105,6 +117,7 @@ COMMANDS: dict[str, Command] = {
     "serve": Command("serve JSON-RPC on standard input and output", _no_flags, _serve),
     "radio": Command("make and play music without end", _radio_flags, _radio),
     "play": Command("play sound files", _play_flags, _play),
+    "batch": Command("make every song of a file, into a folder", _batch_flags, _batch),
     "download": _models("download", "download a model; what is whole already is kept"),
     "import": _models("import", "take a model's files from a folder"),
     "verify": _models("verify", "read a model's files and check that they are whole"),

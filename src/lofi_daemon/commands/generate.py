@@ -8,10 +8,8 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
@@ -24,10 +22,9 @@ from lofi_daemon.parameters import GenerationParameters, parse
 from lofi_daemon.player.events import PlaybackEnded, PlaybackEvent
 from lofi_daemon.sound.clip import AudioClip
 from lofi_daemon.terminal.flags import given_parameters
-from lofi_daemon.terminal.streams import can_draw, has_blocks
+from lofi_daemon.terminal.progress import progress_display
+from lofi_daemon.terminal.streams import has_blocks
 from lofi_daemon.text import say
-
-ShowProgress = Callable[[JobAdvanced], None]
 
 
 def generate(settings: Settings, options: argparse.Namespace) -> int:
@@ -59,11 +56,11 @@ async def _generate(
     jobs = house.jobs
     hearing = _Hearing(house) if play else None
     end: asyncio.Future[LastWord] = asyncio.get_running_loop().create_future()
-    with _progress_display() as show:
+    with progress_display() as show:
 
         def listen(event: JobEvent) -> None:
             if isinstance(event, JobAdvanced):
-                show(event)
+                show(event.percent / 100, _told(event))
             elif isinstance(event, LastWord) and not end.done():
                 end.set_result(event)
 
@@ -232,57 +229,8 @@ def _checked_file(flag: str, name: str | None, suffixes: tuple[str, ...]) -> Pat
     return file
 
 
-def _progress_display() -> AbstractContextManager[ShowProgress]:
-    """A bar on a terminal that can draw one; otherwise a line for every tenth."""
-    if can_draw(sys.stderr):
-        return _Bar()
-    return nullcontext(_plain_lines())
-
-
-def _plain_lines() -> ShowProgress:
-    told = -1
-
-    def show(progress: JobAdvanced) -> None:
-        nonlocal told
-        if progress.percent // 10 > told:
-            told = progress.percent // 10
-            say(f"{progress.percent:3d} % {_phase(progress)}", file=sys.stderr)
-
-    return show
-
-
-class _Bar:
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn
-        from rich.progress import Progress as RichProgress
-
-        self._bar = RichProgress(
-            BarColumn(),
-            TextColumn("{task.percentage:3.0f} %"),
-            TextColumn("{task.description}"),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task = self._bar.add_task("starting", total=100)
-
-    def __enter__(self) -> ShowProgress:
-        self._bar.start()
-        return self._show
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
-
-    def _show(self, progress: JobAdvanced) -> None:
-        left = f"{progress.eta_sec:.0f} s left"
-        self._bar.update(
-            self._task, completed=progress.percent, description=f"{_phase(progress)}, {left}"
-        )
+def _told(progress: JobAdvanced) -> str:
+    return f"{_phase(progress)}, {progress.eta_sec:.0f} s left"
 
 
 def _phase(progress: JobAdvanced) -> str:

@@ -27,6 +27,8 @@ from lofi_daemon.terminal.transport import key_means
 
 log = logging.getLogger(__name__)
 
+LOOK_AGAIN_SEC = 0.5
+
 
 class Listener:
     """What the screen shows of the music, and what the keys do. Lives in the event loop."""
@@ -37,6 +39,7 @@ class Listener:
         self._sound_of: str | None = None
         self._waveform: tuple[float, ...] = ()
         self._kept: bool | None = None
+        self._kept_when_whole: str | None = None
         self._length_sec = 0.0
         self._looking: asyncio.Task[None] | None = None
 
@@ -110,9 +113,14 @@ class Listener:
         self._notice = text
 
     async def keep(self) -> None:
-        """Keep what plays, or let it go again. Raises LofiError."""
+        """Keep what plays, or let it go again; a track that grows, when it is whole.
+
+        Raises LofiError.
+        """
         track_id = self.music.track_id
-        if track_id is not None and self._kept is not None and track_id == self._sound_of:
+        if self._kept is None:
+            self._kept_when_whole = track_id
+        elif track_id is not None and track_id == self._sound_of:
             kept = not self._kept
             await self.ask("tracks_keep", track_ids=[track_id], kept=kept)
             self._kept = kept
@@ -134,6 +142,16 @@ class Listener:
             self._waveform, self._length_sec = tuple(file.waveform), file.duration_sec or 0.0
 
     async def _find(self, track_id: str) -> None:
-        track = await asyncio.to_thread(self.serving.daemon.tracks.find, track_id)
-        if track is not None and track_id == self._sound_of:
+        """Until it is there: one that is heard while it is made is a track a while later."""
+        find = self.serving.daemon.tracks.find
+        while (track := await asyncio.to_thread(find, track_id)) is None:
+            await asyncio.sleep(LOOK_AGAIN_SEC)
+            if track_id not in (self._sound_of, self._kept_when_whole):
+                return
+        if track_id == self._kept_when_whole and not track.kept:
+            self._kept_when_whole = None
+            with contextlib.suppress(LofiError):
+                await self.ask("tracks_keep", track_ids=[track_id], kept=True)
+                track = track.model_copy(update={"kept": True})
+        if track_id == self._sound_of:
             self._waveform, self._kept = tuple(track.waveform), track.kept

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lofi_daemon.errors import ModelLoadFailed
+
 _MEMORY = Path("/proc/meminfo")
 _GROUP = Path("/proc/self/cgroup")
 _GROUPS = Path("/sys/fs/cgroup")
@@ -40,6 +42,18 @@ def available_memory() -> int | None:
     group = _left_in_groups()
     known = [each for each in (machine, group) if each is not None]
     return min(known) if known else None
+
+
+def check_memory(what: str, needed: int, available: int | None, remedy: str) -> None:
+    """Raises ModelLoadFailed, with both numbers of bytes, where `needed` is not available."""
+    if available is not None and available < needed:
+        raise ModelLoadFailed(
+            f"{what} needs {needed / 1e9:.1f} GB of memory; "
+            f"{available / 1e9:.1f} GB are available.",
+            hint=remedy,
+            needed_bytes=needed,
+            available_bytes=available,
+        )
 
 
 def total_memory() -> int | None:

@@ -15,12 +15,12 @@ from onnx import helper, numpy_helper
 from lofi_daemon.backends.ace_step.files import AceStepConfiguration, AceStepFiles
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.cli import run
-from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.models.making import CannotBeMade
 from lofi_daemon.models.quantize.fastest_format import measure_formats
 from lofi_daemon.models.quantize.graph import quantize_graph
 from lofi_daemon.models.quantize.matrices import QuantizePlan
 from lofi_daemon.models.quantize.model import QuantizeOptions, quantize_model
-from lofi_daemon.models.store import remove_original, verify
+from lofi_daemon.models.store import verify
 from lofi_daemon.onnx.processor import multiply_bytes_exactly
 from lofi_daemon.onnx.weight_formats import WeightFormat, pack
 
@@ -260,8 +260,7 @@ OPTIONS = QuantizeOptions(WeightFormat.INT8_BLOCKS, **SMALLEST)
 
 
 def _runs(folder: Path) -> Path:
-    files = AceStepFiles(folder, AceStepConfiguration())
-    return files._chosen_folder()
+    return AceStepFiles(folder, AceStepConfiguration()).running_folder()
 
 
 def test_a_variant_is_a_whole_set_that_outlives_the_original(folder: Path) -> None:
@@ -274,7 +273,7 @@ def test_a_variant_is_a_whole_set_that_outlives_the_original(folder: Path) -> No
     assert set(manifest["files"]) == names
     assert verify(made, CancelToken()) == []
     assert _runs(folder) == folder
-    assert remove_original(folder) > 0
+    assert AceStepFiles(folder, AceStepConfiguration()).remove_original() > 0
     assert _runs(folder) == made
     assert verify(made, CancelToken()) == []
     _run(made / "graph.onnx")
@@ -318,7 +317,7 @@ def test_a_damaged_variant_is_named_with_the_command_that_makes_it_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = quantize_model(folder, "int4", OPTIONS, lambda name, share: None, CancelToken())
-    remove_original(folder)
+    AceStepFiles(folder, AceStepConfiguration()).remove_original()
     monkeypatch.setenv("LOFI_ACE_STEP_MODEL_PATH", str(folder))
     assert run(["verify", "ace_step"]) == 0
     with (made / "graph.bin").open("r+b") as stream:
@@ -333,6 +332,6 @@ def test_what_is_refused_leaves_nothing(tmp_path: Path) -> None:
     _write_graph(tmp_path / "graph.onnx")
     before = sorted(tmp_path.iterdir())
     options = QuantizeOptions(eight_bits=WeightFormat.INT8_BLOCKS)
-    with pytest.raises(ModelLoadFailed, match="no graph large enough"):
+    with pytest.raises(CannotBeMade, match="no graph is large enough"):
         quantize_model(tmp_path, "int8", options, lambda what, share: None, CancelToken())
     assert sorted(tmp_path.iterdir()) == before

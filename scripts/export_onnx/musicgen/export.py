@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import warnings
 from pathlib import Path
@@ -11,9 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from lofi_daemon.backends.musicgen.bundle import CONFIG, Manifest, Precision, read_config
-from lofi_daemon.backends.musicgen.forms import size_name
-from lofi_daemon.backends.musicgen.native.convert import write_manifest
+from lofi_daemon.backends.musicgen.bundle import CONFIG, MANIFEST, Manifest, Precision, read_config
+from lofi_daemon.backends.musicgen.files import size_name
 from lofi_daemon.backends.musicgen.native.decoder_graph import (
     Weights,
     cache_names,
@@ -21,6 +21,8 @@ from lofi_daemon.backends.musicgen.native.decoder_graph import (
     write_decoder,
 )
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.models.documents import write_document
+from lofi_daemon.models.making import listed_files
 from lofi_daemon.onnx.external_weights import external_files, read_model, write_model
 
 from .modules import CodecDecoder, TextEncoder, TokenDecoder
@@ -90,7 +92,8 @@ def export_native(model: Any, tokenizer: Path, folder: Path, precision: Precisio
     write_cross_attention(folder / "cross_attention.onnx", config, text_width, weights)
     version = f"{size_name(config)}-native-{precision}"
     manifest = Manifest(form="native", precision=precision, model_version=version)
-    write_manifest(folder, manifest, CancelToken())
+    document = {**manifest.model_dump(), "files": listed_files(folder, CancelToken())}
+    write_document(folder / MANIFEST, json.dumps(document, indent=2) + "\n")
 
 
 def write_shared_files(model: Any, tokenizer: Path, folder: Path) -> None:

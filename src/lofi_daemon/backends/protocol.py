@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class Phase(str, Enum):
     """The stretches of one job, in the order in which they come."""
 
+    PREPARING = "preparing"
     LOADING = "loading"
     ENCODING = "encoding"
     DIFFUSING = "diffusing"
@@ -198,7 +199,7 @@ class Backend(Protocol):
         """Expected seconds of each phase for a resolved request, on a machine of reference speed.
 
         Only the proportions matter: jobs correct them by what they measure. LOADING is there only
-        while the model is not loaded.
+        while the model is not loaded, PREPARING where its files have to be made first.
         """
         ...
 

@@ -194,7 +194,7 @@ def quantize(settings: Settings, options: argparse.Namespace) -> int:
         made = files.prepare(wanted, show, token)
     _tell(made, "complete")
     if options.replace:
-        say(f"The original files are deleted: {store.remove_original(files.folder) / 1e9:.2f} GB")
+        say(f"The original files are deleted: {files.remove_original() / 1e9:.2f} GB")
     elif files.choose() != made:
         say(f"It is used where {files.variable('variant')}={precision} is set.")
     return 0

@@ -38,6 +38,9 @@ _GUESSED_LEAD = 9.0
 # The phases whose pieces are the job's steps.
 COUNTED = frozenset({Phase.DIFFUSING, Phase.DECODING_TOKENS})
 
+# What comes before the work itself, while the model is not in memory.
+BEFORE = (Phase.PREPARING, Phase.LOADING)
+
 _ORDER = {phase: index for index, phase in enumerate(Phase)}
 
 
@@ -80,7 +83,7 @@ class Estimator:
         self._clock = clock
         self._lock = threading.Lock()
         self._started = self._reported = clock()
-        first = Phase.LOADING if Phase.LOADING in forecast else Phase.ENCODING
+        first = next((each for each in BEFORE if each in forecast), Phase.ENCODING)
         self._phase = _RunningPhase(first, self._started)
         self._finished: dict[Phase, float] = {}
         self._percent = 0
@@ -171,7 +174,7 @@ class Estimator:
         """Seconds of the running phase as a whole."""
         forecast = self._forecast.get(phase.phase, Forecast(0.0, learnt=False))
         trust = _TRUST_LEARNT if forecast.learnt else _TRUST_GUESSED
-        if phase.phase is Phase.LOADING:
+        if phase.phase in BEFORE:
             trust = _TRUST_LOADING if forecast.learnt else _TRUST_LOADING_GUESSED
         if phase.fraction == 0.0:
             return _corrected(forecast, self._correction())
@@ -189,7 +192,7 @@ class Estimator:
         for phase, seconds, share in [*parts, (running.phase, running.reported, running.fraction)]:
             if phase in self._forecast:
                 forecast = self._forecast[phase].seconds * share
-                if phase is Phase.LOADING and forecast > 0.0 and not self._forecast[phase].learnt:
+                if phase in BEFORE and forecast > 0.0 and not self._forecast[phase].learnt:
                     seconds = forecast * (seconds / forecast) ** _LOADING_TELLS
                 measured += seconds
                 expected += forecast

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lofi_daemon.backends.protocol import Phase
-from lofi_daemon.jobs.estimate import Estimate
+from lofi_daemon.jobs.estimate import BEFORE, Estimate
 from lofi_daemon.jobs.events import JobAdvanced
 from lofi_daemon.jobs.job import Job
 
@@ -74,7 +74,7 @@ class Reporting:
 
 def patience_sec(estimate: Estimate, *, cancelled: bool) -> float:
     """How long the work may give no sign before it is taken for hung."""
-    is_loading = estimate.phase is Phase.LOADING
+    is_loading = estimate.phase in BEFORE
     if cancelled:
         least = _PATIENCE_CANCELLED_LOADING_SEC if is_loading else _PATIENCE_CANCELLED_SEC
         return max(least, _TIMES_EXPECTED_CANCELLED * estimate.piece_sec)

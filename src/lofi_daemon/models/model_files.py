@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -11,11 +13,16 @@ from pydantic.fields import FieldInfo
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import DeviceName, Settings, absolute, default_cache_folder
-from lofi_daemon.errors import ConfigurationError
-from lofi_daemon.models import store
+from lofi_daemon.errors import ConfigurationError, ModelLoadFailed
+from lofi_daemon.memory import available_memory, check_memory
+from lofi_daemon.models import making, store
 from lofi_daemon.models.file_set import FileSet, PrecisionName
+from lofi_daemon.models.making import CannotBeMade
 from lofi_daemon.models.published import Published, from_source, parse_source, read_published
 
+log = logging.getLogger(__name__)
+
+REMEDY = "Close other programs; what is made once needs less afterwards."
 HUB_SOURCE = r"^[\w.-]+/[\w.-]+(/[\w./-]+)?(@[\w./-]+)?$"
 
 OnProgress = Callable[[str, float], None]
@@ -167,28 +174,98 @@ class ModelFiles(Generic[ConfigurationT]):
         ModelNotFound where there is nothing to make it of."""
         raise NotImplementedError
 
+    def make(self, files: FileSet, on_progress: OnProgress, cancel: CancelToken) -> None:
+        """Make the set of what it is made of (see making.make_set).
+
+        Raises CannotBeMade, ModelLoadFailed, OSError, Cancelled.
+        """
+        raise NotImplementedError
+
+    def making_bytes(self, files: FileSet) -> int:
+        """Memory that making the set takes."""
+        return 0
+
+    def as_they_came(self) -> FileSet | None:
+        """What runs where nothing can be made; None: nothing does."""
+        return None
+
     def is_made(self, files: FileSet) -> bool:
-        """Whether the set can run as it lies."""
-        return files.made_of is None
+        """Whether the set can run as it lies: whole, and of the files that it is made of."""
+        return files.made_of is None or making.is_made(files.folder, files.made_of)
 
-    def prepare(self, files: FileSet, on_progress: OnProgress, cancel: CancelToken) -> FileSet:
-        """The set with its files on the disk, made if need be.
-
-        Raises ModelLoadFailed, OSError, Cancelled.
-        """
-        return files
-
-    def prepared(self, on_progress: OnProgress, cancel: CancelToken) -> FileSet | None:
-        """What runs, with its files on the disk; None where there is nothing.
-
-        Raises ModelLoadFailed, OSError, Cancelled.
-        """
-        files = self.choose()
-        return None if files is None else self.prepare(files, on_progress, cancel)
+    def needed_folder(self, files: FileSet) -> Path:
+        """The folder whose files must be whole: the set's own, or, where that has to be made, of
+        what it is made of."""
+        return files.made_of if files.made_of and not self.is_made(files) else files.folder
 
     def running_folder(self) -> Path:
-        """The folder whose files would be loaded, or that they would be made of."""
+        """The same of the chosen set; the model's folder where there is none."""
+        files = self.choose()
+        return self.folder if files is None else self.needed_folder(files)
+
+    def prepare(self, files: FileSet, on_progress: OnProgress, cancel: CancelToken) -> FileSet:
+        """The set with its files on the disk, whole: made, or made again, if need be.
+
+        Every file whose sum is known has it then. Raises ModelLoadFailed, naming the file, and
+        where memory does not suffice; OSError, Cancelled.
+        """
+        try:
+            return self._prepare(files, on_progress, cancel)
+        except CannotBeMade as reason:
+            raise ModelLoadFailed(
+                f"{files.precision} cannot be made of the files in {files.made_of}: {reason}.",
+                hint="The files run as they are; nothing needs to be done.",
+            ) from reason
+
+    def prepared(self, on_progress: OnProgress, cancel: CancelToken) -> FileSet | None:
+        """The chosen set, prepared; where it cannot be, what runs instead, with the reason in the
+        log. None where there is nothing.
+
+        That a set cannot be made of these files is remembered. Raises what `prepare` raises.
+        """
         files = self.choose()
         if files is None:
-            return self.folder
-        return files.folder if self.is_made(files) else files.made_of or files.folder
+            return None
+        try:
+            return self._prepare(files, on_progress, cancel)
+        except (CannotBeMade, OSError) as problem:
+            instead = self.as_they_came()
+            if instead is None or files.made_of is None:
+                raise
+            reason = str(problem)
+            if isinstance(problem, OSError):
+                reason = f"{files.folder} cannot be written: {problem}"
+            log.warning("%s is run as it is: %s.", files.made_of, reason)
+            if isinstance(problem, CannotBeMade):
+                self._remember(files.folder, files.made_of, reason)
+            return instead
+
+    def remove_original(self) -> int:
+        """Delete what sets are made of, the sets staying; how many bytes that frees.
+
+        Raises ModelLoadFailed, OSError.
+        """
+        return store.remove_files(self.folder, self.original_names())
+
+    def original_names(self) -> Iterator[str]:
+        """Names of files below the model's folder that are not of its sets, beside those in it."""
+        record = store.read_record(self.folder)
+        yield from () if record is None else record.files
+
+    def _prepare(self, files: FileSet, on_progress: OnProgress, cancel: CancelToken) -> FileSet:
+        if files.made_of is None:
+            store.raise_if_damaged(files.folder, self.repair(files), cancel)
+            return files
+        if self.is_made(files) and not store.verify(files.folder, cancel, only_changed=True):
+            return files
+        store.raise_if_damaged(files.made_of, self.repair(), cancel)
+        what = f"Making {files.version} of {files.made_of}"
+        check_memory(what, self.making_bytes(files), available_memory(), REMEDY)
+        self.make(files, on_progress, cancel)
+        return replace(files, version=making.read_version(files.folder))
+
+    def _remember(self, target: Path, made_of: Path, reason: str) -> None:
+        try:
+            making.refuse(target, made_of, reason)
+        except OSError as error:
+            log.warning("This is found out again at the next load: %s", error)

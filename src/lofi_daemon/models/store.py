@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -250,17 +251,22 @@ def is_complete(folder: Path) -> bool:
     return bool(names) and all((folder / name).is_file() for name in names)
 
 
-def remove_original(folder: Path) -> int:
-    """Delete a model's own files, the sets inside its folder staying; how many bytes that frees."""
+def remove_files(folder: Path, names: Iterable[str]) -> int:
+    """Delete the files right in a model's folder and the named ones below it; what that frees.
+
+    Folders below it stay, but those that are empty then. Raises OSError.
+    """
     freed = 0
-    record = read_record(folder)
-    inside_it = [folder / name for name in record.files] if record is not None else []
-    inside_it = [path for path in inside_it if folder.resolve() in path.resolve().parents]
-    for path in {*folder.iterdir(), *inside_it}:
+    named = {path for name in names if (path := folder / name).is_file()}
+    within = {path for path in named if folder.resolve() in path.resolve().parents}
+    for path in {*folder.iterdir(), *within}:
         if path.is_file():
             if path.stat().st_nlink == 1:
                 freed += path.stat().st_size
             path.unlink()
+    for parent in {path.parent for path in within} - {folder}:
+        with suppress(OSError):  # something else lies there
+            parent.rmdir()
     return freed
 
 

@@ -14,23 +14,44 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lofi_daemon.backends.ace_step_15.graphs.writer import Precision
 
 from lofi_daemon.backends.ace_step_15.bundle import GRAPHS, SILENCE, read_manifest
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint, read_single_tensor
+from lofi_daemon.backends.ace_step_15.files import (
+    MODEL,
+    AceStep15Configuration,
+    AceStep15Files,
+)
 from lofi_daemon.backends.ace_step_15.make import SetOptions, make_set
-from lofi_daemon.backends.ace_step_15.sets import MODEL, find_set, make
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.models import store
-from lofi_daemon.onnx.graph_writer import Precision
+from lofi_daemon.models.file_set import FileSet
+from lofi_daemon.models.model_files import OnProgress
 from tests.parity.ace_step_15.checkpoints import write_diffusers, write_original
 
 FP32 = SetOptions(precision=Precision.FP32)
-REPAIR = "Download it again."
 
 
 def nothing(file: str, share: float) -> None:
     pass
+
+
+def files_in(folder: Path, variant: str | None = None) -> AceStep15Files:
+    configuration = AceStep15Configuration.model_validate({"variant": variant})
+    return AceStep15Files(folder, configuration, threads=1)
+
+
+def make(folder: Path, precision: str, cancel: CancelToken | None = None) -> Path:
+    """The set of that precision, prepared; its folder."""
+    return prepared(files_in(folder, precision), nothing, cancel)
+
+
+def prepared(files: AceStep15Files, on_progress: OnProgress, cancel: CancelToken | None) -> Path:
+    made = files.prepared(on_progress, cancel or CancelToken())
+    assert made is not None
+    return made.folder
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -49,7 +70,7 @@ def test_both_layouts_give_the_same_files(model_folder: Path, tmp_path: Path) ->
 
 
 def test_the_set_says_what_it_is_and_can_be_verified(model_folder: Path) -> None:
-    folder = make(model_folder, "int8", 1, nothing, CancelToken())
+    folder = make(model_folder, "int8")
     manifest = read_manifest(folder)
     assert manifest.model_version == "1.5-turbo-int8"
     assert not manifest.silence_known
@@ -93,12 +114,12 @@ def test_a_broken_checkpoint_is_told_by_its_file(model_folder: Path, cut: int) -
     weights = model_folder / MODEL / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:cut])
     with pytest.raises(ModelLoadFailed, match=r"model\.safetensors"):
-        make(model_folder, "fp32", 1, nothing, CancelToken())
-    assert find_set(model_folder, "fp32", REPAIR).made is False  # type: ignore[union-attr]
+        make(model_folder, "fp32")
+    assert not (model_folder / "fp32").exists()
 
 
 def test_cancelled_between_two_weights_it_goes_on_there(model_folder: Path) -> None:
-    whole = contents(make(model_folder, "fp32", 1, nothing, CancelToken()))
+    whole = contents(make(model_folder, "fp32"))
     shutil.rmtree(model_folder / "fp32")
     cancel = CancelToken()
 
@@ -107,11 +128,11 @@ def test_cancelled_between_two_weights_it_goes_on_there(model_folder: Path) -> N
             cancel.cancel()
 
     with pytest.raises(Cancelled):
-        make(model_folder, "fp32", 1, stop, cancel)
+        prepared(files_in(model_folder, "fp32"), stop, cancel)
     unfinished = model_folder / ".fp32"
     kept = {path.name: path.stat().st_mtime_ns for path in unfinished.glob("*.onnx")}
     assert kept
-    make(model_folder, "fp32", 1, nothing, CancelToken())
+    make(model_folder, "fp32")
     assert contents(model_folder / "fp32") == whole
     for name, written in kept.items():
         assert (model_folder / "fp32" / name).stat().st_mtime_ns == written
@@ -120,14 +141,15 @@ def test_cancelled_between_two_weights_it_goes_on_there(model_folder: Path) -> N
 MAKING = """
 import sys
 from pathlib import Path
-from lofi_daemon.backends.ace_step_15.sets import make
+from lofi_daemon.backends.ace_step_15.files import AceStep15Configuration, AceStep15Files
 from lofi_daemon.cancellation import CancelToken
-make(Path(sys.argv[1]), "fp32", 1, lambda file, share: print(share, flush=True), CancelToken())
+files = AceStep15Files(Path(sys.argv[1]), AceStep15Configuration(variant="fp32"), threads=1)
+files.prepared(lambda file, share: print(share, flush=True), CancelToken())
 """
 
 
 def test_killed_at_ten_instants_it_is_made_all_the_same(model_folder: Path) -> None:
-    whole = contents(make(model_folder, "fp32", 1, nothing, CancelToken()))
+    whole = contents(make(model_folder, "fp32"))
     shutil.rmtree(model_folder / "fp32")
     at = random.Random(3)
     killed = 0
@@ -144,10 +166,12 @@ def test_killed_at_ten_instants_it_is_made_all_the_same(model_folder: Path) -> N
         process.stdout.close()
         if process.returncode == -signal.SIGKILL:
             killed += 1
-        found = find_set(model_folder, "fp32", REPAIR)
+        files = files_in(model_folder, "fp32")
+        found = files.choose()
         assert found is not None
-        assert found.made == (model_folder / "fp32").is_dir()
-        if found.made:
+        made = files.is_made(found)
+        assert made == (model_folder / "fp32").is_dir()
+        if made:
             if killed >= 10:
                 break
             shutil.rmtree(model_folder / "fp32")
@@ -156,27 +180,43 @@ def test_killed_at_ten_instants_it_is_made_all_the_same(model_folder: Path) -> N
 
 
 def test_another_checkpoint_is_another_set(model_folder: Path) -> None:
-    make(model_folder, "fp32", 1, nothing, CancelToken())
+    make(model_folder, "fp32")
     before = (model_folder / "fp32" / SILENCE).stat().st_mtime_ns
-    make(model_folder, "fp32", 1, nothing, CancelToken())
+    make(model_folder, "fp32")
     assert (model_folder / "fp32" / SILENCE).stat().st_mtime_ns == before
     config = model_folder / MODEL / "config.json"
     config.write_text(config.read_text() + "\n")
-    make(model_folder, "fp32", 1, nothing, CancelToken())
+    make(model_folder, "fp32")
     assert (model_folder / "fp32" / SILENCE).stat().st_mtime_ns != before
 
 
 def test_which_set_runs(model_folder: Path, tmp_path: Path) -> None:
-    assert find_set(tmp_path / "nothing", None, REPAIR) is None
-    planned = find_set(model_folder, None, REPAIR)
-    assert planned is not None
-    assert (planned.precision, planned.made, planned.error) == ("int8", False, None)
-    made = make(model_folder, "fp16", 1, nothing, CancelToken())
+    assert files_in(tmp_path / "nothing").choose() is None
+    files = files_in(model_folder)
+    planned = files.choose()
+    assert planned == FileSet(model_folder / "int8", "int8", "1.5-turbo-int8", model_folder)
+    assert not files.is_made(planned)
+    made = make(model_folder, "fp16")
     shutil.rmtree(model_folder / MODEL)
-    found = find_set(model_folder, None, REPAIR)
+    found = files.choose()
+    assert found == FileSet(made, "fp16", "1.5-turbo-fp16")
+    assert files.is_made(found)
+
+
+def test_a_set_outlives_the_largest_of_what_it_was_made_of(model_folder: Path) -> None:
+    made = make(model_folder, "fp32")
+    (model_folder / MODEL / "model.safetensors").unlink()
+    files = files_in(model_folder, "fp32")
+    found = files.choose()
     assert found is not None
-    assert (found.folder, found.made) == (made, True)
-    (made / SILENCE).unlink()
-    broken = find_set(model_folder, None, REPAIR)
-    assert broken is not None
-    assert SILENCE in str(broken.error)
+    assert files.is_made(found)
+    assert prepared(files, nothing, None) == made
+
+
+def test_what_does_not_fit_into_memory_is_not_begun(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lofi_daemon.models.model_files.available_memory", lambda: 300_000_000)
+    with pytest.raises(ModelLoadFailed, match=r"Making 1\.5-turbo-fp32 .* needs 0\.5 GB.* 0\.3 GB"):
+        make(model_folder, "fp32")
+    assert not list(model_folder.glob(".fp32"))

@@ -171,12 +171,12 @@ def test_cancelling_while_the_native_form_is_made_leaves_nothing(published: Path
     cancel = CancelToken()
 
     def watch(progress: PhaseProgress) -> None:
-        assert progress.phase is Phase.LOADING
+        assert progress.phase is Phase.PREPARING
         cancel.cancel()
 
     with pytest.raises(Cancelled):
         backend(published).load(cancel, watch)
-    assert not list(published.glob("native-*"))
+    assert not [*published.glob("native-*"), *published.glob(".native-*")]
 
 
 def make_unrecognisable(folder: Path) -> None:
@@ -198,7 +198,10 @@ def test_a_graph_that_is_not_recognised_runs_as_it_is(
     assert "is run as it is: the weight computed is computed" in caplog.text
     assert made.availability().model_version == "2x64-published"
     assert sound(made).shape == (1, 160000)
-    assert [path.name for path in published.glob("native-*")] == ["native-fp32.refused"]
+    (refused,) = published.glob("native-*")
+    assert [path.name for path in refused.iterdir()] == ["manifest.json"]
+    document = json.loads((refused / "manifest.json").read_text())
+    assert document["refused"]["reason"] == "the weight computed is computed"
     assert backend(published).availability().model_version == "2x64-published"
     caplog.clear()
     loaded(published)
@@ -223,9 +226,10 @@ def test_a_refusal_ends_with_files_of_the_same_size(published: Path) -> None:
     assert backend(published).availability().model_version == "2x64-native-fp32"
 
 
-@pytest.mark.parametrize("earlier", ["the weight computed is computed\n", '{"reason": "that"}'])
-def test_a_refusal_of_an_earlier_version_is_tried_again(published: Path, earlier: str) -> None:
-    (published / "native-fp32.refused").write_text(earlier)
+@pytest.mark.parametrize("broken", ["no JSON\n", '{"refused": {"reason": "that"}}'])
+def test_a_refusal_that_says_too_little_is_tried_again(published: Path, broken: str) -> None:
+    (published / "native-fp32").mkdir()
+    (published / "native-fp32" / "manifest.json").write_text(broken)
     assert backend(published).availability().model_version == "2x64-native-fp32"
 
 
@@ -234,7 +238,7 @@ def test_a_refusal_ends_with_the_version_that_refused(
 ) -> None:
     make_unrecognisable(published)
     loaded(published)
-    monkeypatch.setattr("lofi_daemon.backends.musicgen.refusal.__version__", "99")
+    monkeypatch.setattr("lofi_daemon.models.making.__version__", "99")
     assert backend(published).availability().model_version == "2x64-native-fp32"
 
 

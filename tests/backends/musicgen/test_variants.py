@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from lofi_daemon.backends.musicgen import forms
 from lofi_daemon.backends.musicgen.backend import MusicGenBackend, musicgen_backend
 from lofi_daemon.backends.musicgen.files import VariantName
 from lofi_daemon.backends.protocol import GenerationRequest, Phase
@@ -92,7 +91,7 @@ def test_an_export_in_one_precision_is_not_another(tmp_path: Path) -> None:
     assert error is not None
     assert "holds MusicGen in fp32 only" in error
     with pytest.raises(ModelLoadFailed, match=r"has no decoder_model\.onnx"):
-        forms.planned_form(folder, "int4")
+        backend(folder, None).info.files.smaller_set("int4")
 
 
 def test_caches_grow_with_the_track_up_to_a_window(published: Path) -> None:

@@ -10,7 +10,6 @@ from lofi_daemon.backends.ace_step_15.bundle import FILES, Manifest
 from lofi_daemon.backends.ace_step_15.files import AceStep15Files
 from lofi_daemon.backends.ace_step_15.needs import needs
 from lofi_daemon.backends.ace_step_15.options import AceStep15Options
-from lofi_daemon.backends.ace_step_15.sets import find_set
 from lofi_daemon.backends.checks import check_duration
 from lofi_daemon.backends.kit.lifecycle import FolderBackend
 from lofi_daemon.backends.protocol import (
@@ -22,12 +21,10 @@ from lofi_daemon.backends.protocol import (
     Understood,
 )
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelNotFound
 from lofi_daemon.models.file_set import FileSet
 
 if TYPE_CHECKING:
     from lofi_daemon.backends.ace_step_15.pipeline import AceStep15Pipeline
-    from lofi_daemon.backends.ace_step_15.sets import FileSet as FoundSet
     from lofi_daemon.config import Settings
 
 # Making a set takes this long against loading one, and comes before it.
@@ -52,19 +49,14 @@ class AceStep15Backend(FolderBackend["AceStep15Pipeline", AceStep15Files]):
     def _names(self, files: FileSet) -> Iterable[str]:
         return FILES
 
-    def _error(self, files: FileSet) -> str | None:
-        if files.made_of is None:
-            return super()._error(files)
-        return self._find().error
-
     def _needs(self, folder: Path, request: GenerationRequest) -> Mapping[Phase, Need]:
         return needs(folder, request.duration_sec)
 
     def _loading_sec(self, files: FileSet) -> float:
-        return self._manifest().relative_cost.loading
+        return self._files.manifest(files).relative_cost.loading
 
     def _making_sec(self, files: FileSet) -> float:
-        return 0.0 if files.made_of is None else MAKING_SEC
+        return MAKING_SEC
 
     def _open(
         self, files: FileSet, *, keep: bool, cancel: CancelToken, on_progress: ProgressCallback
@@ -81,14 +73,7 @@ class AceStep15Backend(FolderBackend["AceStep15Pipeline", AceStep15Files]):
         )
 
     def _manifest(self) -> Manifest:
-        return self._find().manifest
-
-    def _find(self) -> FoundSet:
-        files = self._files
-        found = find_set(files.folder, files.configuration.variant, files.repair())
-        if found is None:
-            raise ModelNotFound(f"{self._info.name} is not in {files.folder}.", hint=files.repair())
-        return found
+        return self._files.manifest(self._running())
 
 
 def ace_step_15_backend(settings: Settings) -> AceStep15Backend:

@@ -111,6 +111,12 @@ class SafetensorsFile:
         shapes = (self.shape(name) for name in self.names if name.startswith(prefix))
         return sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes)
 
+    @property
+    def largest(self) -> int:
+        """How many values the largest tensor holds."""
+        shapes = (self.shape(name) for name in self.names)
+        return max((int(np.prod(shape, dtype=np.int64)) for shape in shapes), default=0)
+
     def read(self, name: str) -> NDArray[np.float32]:
         """The tensor as float32."""
         entry = self._entry(name)
@@ -256,6 +262,12 @@ class Checkpoint:
             + self._text_file.values("")
             + self._vae_file.values("decoder.")
         )
+
+    @property
+    def largest_tensor(self) -> int:
+        """How many values it holds."""
+        files = (self._transformer_file, self._encoder_file, self._text_file, self._vae_file)
+        return max(file.largest for file in files)
 
     def tensor(self, name: str) -> NDArray[np.float32]:
         """A tensor of the diffusion model by the original's name."""

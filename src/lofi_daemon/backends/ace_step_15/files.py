@@ -1,17 +1,32 @@
-"""Where the files of ACE-Step 1.5 come from and lie, and which set of them runs."""
+"""Where the files of ACE-Step 1.5 come from and lie, and which set of them runs.
+
+The checkpoint lies in the model's folder as it came from the Hub; each set that is made of it is a
+complete folder inside, and runs without it. Light on imports until something has to be made.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, cast
 
 from pydantic import Field
 
-from lofi_daemon.backends.ace_step_15 import sets
+from lofi_daemon.backends.ace_step_15.bundle import MANIFEST, Manifest, read_manifest
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.errors import ModelNotFound
+from lofi_daemon.models import making, store
+from lofi_daemon.models.documents import read_any
 from lofi_daemon.models.file_set import FileSet, PrecisionName
 from lofi_daemon.models.model_files import ModelConfiguration, ModelFiles, OnProgress
+
+PRECISIONS: tuple[PrecisionName, ...] = ("int8", "int4", "fp16", "fp32")
+MODEL = "acestep-v15-turbo"
+# One file of each layout that tells it; everything else is checked when it is read.
+SIGNS = (f"{MODEL}/config.json", "transformer/config.json")
+# Copies of the largest tensor, in fp32, that are in memory while it is packed, and the rest.
+MAKING_COPIES = 3
+MAKING_BYTES = 500_000_000
 
 
 class AceStep15Configuration(ModelConfiguration):
@@ -25,7 +40,7 @@ class AceStep15Configuration(ModelConfiguration):
 
 
 class AceStep15Files(ModelFiles[AceStep15Configuration]):
-    """The checkpoint as it is downloaded, and the sets that are made of it in folders inside."""
+    """The checkpoint as it is downloaded, and the sets that are made of it."""
 
     type = "ace_step_15"
     title = "ACE-Step 1.5"
@@ -35,22 +50,74 @@ class AceStep15Files(ModelFiles[AceStep15Configuration]):
     smaller = ("int8", "int4")
 
     def choose(self) -> FileSet | None:
-        found = sets.find_set(self.folder, self.configuration.variant, self.repair())
-        if found is None:
-            return None
-        made_of = None if found.made else self.folder
-        return FileSet(found.folder, found.precision, found.manifest.model_version, made_of)
+        there: list[PrecisionName] = [
+            each for each in PRECISIONS if store.exists(self.folder / each / MANIFEST)
+        ]
+        if self.configuration.variant is not None:
+            return self._set(self.configuration.variant)
+        if self._has_checkpoint() or not there:
+            return self._set("int8")
+        return self._set(there[0])
 
     def smaller_set(self, precision: PrecisionName) -> FileSet:
-        found = sets.find_set(self.folder, precision, self.repair())
-        if found is None:
-            raise ModelLoadFailed(f"There is no {self.title} in {self.folder}.", hint=self.repair())
-        return FileSet(found.folder, precision, found.manifest.model_version, self.folder)
+        if not self._has_checkpoint():
+            raise ModelNotFound(
+                f"{self.folder} does not hold the checkpoint that {precision} is made of.",
+                hint=self.repair(),
+            )
+        return self._planned(precision)
 
-    def prepare(self, files: FileSet, on_progress: OnProgress, cancel: CancelToken) -> FileSet:
-        if files.made_of is None:
-            return files
-        folder = sets.make(
-            self.folder, cast("PrecisionName", files.precision), self.threads, on_progress, cancel
+    def make(self, files: FileSet, on_progress: OnProgress, cancel: CancelToken) -> None:
+        from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint
+        from lofi_daemon.backends.ace_step_15.make import make_set, options_for
+
+        checkpoint = Checkpoint.find(self.folder, MODEL)
+        options = options_for(files.folder, files.precision, self.threads)
+        make_set(checkpoint, files.folder, options, on_progress, cancel)
+
+    def making_bytes(self, files: FileSet) -> int:
+        from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint
+
+        largest = Checkpoint.find(self.folder, MODEL).largest_tensor
+        return MAKING_COPIES * 4 * largest + MAKING_BYTES
+
+    def manifest(self, files: FileSet) -> Manifest:
+        """What the set says of itself, or will say when it is made. Raises ModelLoadFailed."""
+        if self.is_made(files):
+            return read_manifest(files.folder)
+        return Manifest(model_version=files.version, precision=files.precision)
+
+    def original_names(self) -> Iterator[str]:
+        yield from super().original_names()
+        for precision in PRECISIONS:
+            made = making.read_made_of(self.folder / precision)
+            yield from () if made is None else made.source
+
+    def _set(self, precision: PrecisionName) -> FileSet | None:
+        if self._has_checkpoint():
+            planned = self._planned(precision)
+            if not self.is_made(planned):
+                return planned
+            version = read_manifest(planned.folder).model_version
+            return FileSet(planned.folder, precision, version, self.folder)
+        folder = self.folder / precision
+        if not store.exists(folder / MANIFEST):
+            return None
+        return FileSet(folder, precision, read_manifest(folder).model_version)
+
+    def _planned(self, precision: PrecisionName) -> FileSet:
+        return FileSet(
+            self.folder / precision, precision, f"1.5-{self._kind()}-{precision}", self.folder
         )
-        return FileSet(folder, files.precision, files.version)
+
+    def _kind(self) -> str:
+        """turbo, base or sft, as the checkpoint's configuration says; the larger ones with xl-."""
+        sign = next(each for each in SIGNS if (self.folder / each).is_file())
+        config = read_any(self.folder / sign)
+        kind = config.get("model_version") or ("turbo" if config.get("is_turbo") else "base")
+        width = config.get("hidden_size")
+        encoder = cast("int | None", config.get("encoder_hidden_size")) or width
+        return f"{'' if encoder == width else 'xl-'}{kind:.32}"
+
+    def _has_checkpoint(self) -> bool:
+        return any((self.folder / sign).is_file() for sign in SIGNS)

@@ -1,17 +1,15 @@
 """A set of files that runs, made of a checkpoint: graphs, and weights tensor by tensor.
 
-It grows in a hidden folder beside its place and moves there when all of it is whole. Interrupted
-at any instant, the next attempt goes on after the last weight that was written.
+Interrupted at any instant, the next attempt goes on after the last weight that was written.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ from lofi_daemon.backends.ace_step_15.bundle import (
     CONDITION_ENCODER,
     DECODER,
     GRAPHS,
-    MANIFEST,
     NULL_CONDITION,
     SILENCE,
     TEXT_ENCODER,
@@ -34,7 +31,6 @@ from lofi_daemon.backends.ace_step_15.bundle import (
     TURBO_DEFAULTS,
     AudioFacts,
     Manifest,
-    read_manifest,
 )
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint, is_known_silence
 from lofi_daemon.backends.ace_step_15.graphs.autoencoder import (
@@ -52,8 +48,8 @@ from lofi_daemon.backends.ace_step_15.graphs.text_encoder import (
 from lofi_daemon.backends.ace_step_15.graphs.transformer import write_transformer
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelLoadFailed
-from lofi_daemon.models.checksums import Checksums
-from lofi_daemon.models.documents import write_document
+from lofi_daemon.models import making
+from lofi_daemon.models.quantize.fastest_format import fastest_format
 from lofi_daemon.onnx.graph_writer import GraphWriter, Precision
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 from lofi_daemon.onnx.weight_formats import WeightFormat
@@ -61,7 +57,6 @@ from lofi_daemon.onnx.weight_formats import WeightFormat
 logger = logging.getLogger(__name__)
 
 TIMBRE_ENCODER = "timbre_encoder"
-_BEGUN = ".begun"
 _WRITE: Mapping[str, Callable[[GraphWriter, Checkpoint, Precision], None]] = {
     TOKEN_EMBEDDINGS: write_token_embeddings,
     TEXT_ENCODER: lambda graph, checkpoint, precision: write_text_encoder(
@@ -88,14 +83,16 @@ class SetOptions:
     session: SessionSettings = field(default_factory=SessionSettings)
 
 
-def is_made(folder: Path, checkpoint: Checkpoint | None) -> bool:
-    """Whether the set's manifest is there, and (where there still is one) of this checkpoint.
-
-    Raises ModelLoadFailed when the manifest is broken.
-    """
-    if not (folder / MANIFEST).is_file():
-        return False
-    return checkpoint is None or read_manifest(folder).source == _sizes(checkpoint)
+def options_for(target: Path, precision: str, threads: int | None) -> SetOptions:
+    """How the set in `target` is made: the format of 8 bits is the one that an interrupted attempt
+    began with, else the one that is fastest here."""
+    options = SetOptions(Precision(precision), session=SessionSettings(threads=threads))
+    if options.precision not in (Precision.INT8, Precision.INT4):
+        return options
+    before = making.begun(target) or {}
+    if before.get("precision") == precision:
+        return replace(options, eight_bits=WeightFormat(before["eight_bits"]))
+    return replace(options, eight_bits=fastest_format(threads))
 
 
 def make_set(
@@ -104,47 +101,38 @@ def make_set(
     options: SetOptions,
     on_progress: OnProgress,
     cancel: CancelToken,
-) -> Manifest:
+) -> None:
     """Make the set of `checkpoint` in `target`, which is whole or not there.
 
     Raises ModelLoadFailed where the checkpoint is not what it should be, OSError, Cancelled.
     """
-    unfinished = target.with_name(f".{target.name}")
-    begun = json.dumps({"source": _sizes(checkpoint), "options": _said(options)}, sort_keys=True)
-    if _text(unfinished / _BEGUN) != begun:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        write_document(unfinished / _BEGUN, begun)
-    silence = checkpoint.silence()
-    if silence.shape[1] != checkpoint.autoencoder.latent_channels:
-        raise ModelLoadFailed(
-            f"The silence of {checkpoint.model} has {silence.shape[1]} channels instead of "
-            f"{checkpoint.autoencoder.latent_channels}."
-        )
-    known = is_known_silence(silence)
-    if not known:
-        logger.warning(
-            "The latents of silence in %s are not the published ones; they are used as they are.",
-            checkpoint.model,
-        )
-    work = _Work(checkpoint, unfinished, options, on_progress, cancel)
-    _save(unfinished / SILENCE, silence)
-    _save(unfinished / TIMBRE, work.timbre(silence))
-    if not checkpoint.is_turbo:
-        _save(unfinished / NULL_CONDITION, checkpoint.tensor("null_condition_emb"))
-    for graph in GRAPHS:
-        work.write(graph)
-    shutil.copyfile(checkpoint.tokenizer / TOKENIZER, unfinished / TOKENIZER)
-    (unfinished / _BEGUN).unlink()
-    manifest = _manifest(checkpoint, unfinished, options, known, cancel)
-    document = json.dumps(manifest.model_dump(), indent=2)
-    write_document(unfinished / MANIFEST, document + "\n")
-    shutil.rmtree(target, ignore_errors=True)
-    unfinished.replace(target)
-    checksums = Checksums()
-    for name, facts in manifest.files.items():
-        checksums.remember(target / name, facts.sha256)
-    return manifest
+
+    def write(unfinished: Path) -> dict[str, Any]:
+        silence = checkpoint.silence()
+        if silence.shape[1] != checkpoint.autoencoder.latent_channels:
+            raise ModelLoadFailed(
+                f"The silence of {checkpoint.model} has {silence.shape[1]} channels instead of "
+                f"{checkpoint.autoencoder.latent_channels}."
+            )
+        known = is_known_silence(silence)
+        if not known:
+            logger.warning(
+                "The latents of silence in %s are not the published ones; they are used as they "
+                "are.",
+                checkpoint.model,
+            )
+        work = _Work(checkpoint, unfinished, options, on_progress, cancel)
+        _save(unfinished / SILENCE, silence)
+        _save(unfinished / TIMBRE, work.timbre(silence))
+        if not checkpoint.is_turbo:
+            _save(unfinished / NULL_CONDITION, checkpoint.tensor("null_condition_emb"))
+        for graph in GRAPHS:
+            work.write(graph)
+        shutil.copyfile(checkpoint.tokenizer / TOKENIZER, unfinished / TOKENIZER)
+        return _manifest(checkpoint, options, known).model_dump(exclude={"files"})
+
+    identity = {"source": _sizes(checkpoint), **_said(options)}
+    making.make_set(target, identity, write, cancel)
 
 
 class _Work:
@@ -205,42 +193,27 @@ class _Work:
             write(writer)
 
 
-def _manifest(
-    checkpoint: Checkpoint, folder: Path, options: SetOptions, known: bool, cancel: CancelToken
-) -> Manifest:
+def _manifest(checkpoint: Checkpoint, options: SetOptions, known: bool) -> Manifest:
     sizes = checkpoint.autoencoder
     reach = reach_frames(sizes)
     precision = options.precision.value
     name = "xl-" if checkpoint.has_timbre_token else ""
-    version = f"1.5-{name}{checkpoint.kind}-{precision}"
-    checksums = Checksums()
-    names = sorted(path.name for path in folder.iterdir() if path.is_file())
-    return Manifest.model_validate(
-        {
-            "model_version": version,
-            "precision": precision,
-            "eight_bits": options.eight_bits.value,
-            "kind": checkpoint.kind,
-            "is_turbo": checkpoint.is_turbo,
-            "audio": AudioFacts(
-                channels=sizes.latent_channels,
-                sample_rate=sizes.sample_rate,
-                samples_per_frame=sizes.samples_per_frame,
-                reach_frames=reach,
-                window_frames=CORE_FRAMES + 2 * reach,
-            ).model_dump(),
-            "defaults": (TURBO_DEFAULTS if checkpoint.is_turbo else BASE_DEFAULTS).model_dump(),
-            "source": _sizes(checkpoint),
-            "silence_known": known,
-            "files": {
-                name: {
-                    "bytes": (folder / name).stat().st_size,
-                    "sha256": checksums.of(folder / name, cancel),
-                }
-                for name in names
-                if name != MANIFEST
-            },
-        }
+    return Manifest(
+        model_version=f"1.5-{name}{checkpoint.kind}-{precision}",
+        precision=precision,
+        eight_bits=options.eight_bits.value,
+        kind=checkpoint.kind,
+        is_turbo=checkpoint.is_turbo,
+        audio=AudioFacts(
+            channels=sizes.latent_channels,
+            sample_rate=sizes.sample_rate,
+            samples_per_frame=sizes.samples_per_frame,
+            reach_frames=reach,
+            window_frames=CORE_FRAMES + 2 * reach,
+        ),
+        defaults=TURBO_DEFAULTS if checkpoint.is_turbo else BASE_DEFAULTS,
+        source=_sizes(checkpoint),
+        silence_known=known,
     )
 
 
@@ -263,7 +236,3 @@ def _save(path: Path, values: NDArray[np.float32]) -> None:
     with temporary.open("wb") as stream:
         np.save(stream, values)
     temporary.replace(path)
-
-
-def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None

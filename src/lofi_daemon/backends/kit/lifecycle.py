@@ -24,9 +24,8 @@ from lofi_daemon.backends.protocol import (
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed, ModelNotFound
-from lofi_daemon.models import store
 from lofi_daemon.models.file_set import FileSet
-from lofi_daemon.models.model_files import ModelFiles
+from lofi_daemon.models.model_files import ModelFiles, OnProgress
 
 if TYPE_CHECKING:
     from lofi_daemon.sound.clip import AudioClip
@@ -70,8 +69,6 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
         self._chosen: Path | None = None
         self._state: FolderState = ()
         self._prepared: FileSet | None = None
-        # The share of loading that making files took before it.
-        self._made_share = 0.0
 
     @abstractmethod
     def _open(
@@ -83,6 +80,10 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
     def _names(self, files: FileSet) -> Iterable[str]:
         """The files without which this set, as it lies, cannot run. Raises ModelLoadFailed."""
 
+    def _names_to_make(self, files: FileSet) -> Iterable[str]:
+        """The files without which this set cannot be made, beside those that are recorded."""
+        return ()
+
     @abstractmethod
     def _needs(self, folder: Path, request: GenerationRequest) -> Mapping[Phase, Need]:
         """Of the files in this folder. Raises ModelLoadFailed."""
@@ -92,7 +93,7 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
         """At reference speed. Raises ModelLoadFailed."""
 
     def _making_sec(self, files: FileSet) -> float:
-        """What making the set takes, at reference speed."""
+        """What making the set takes where it is not made yet, at reference speed."""
         return 0.0
 
     @property
@@ -127,23 +128,13 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
 
     def _error(self, files: FileSet) -> str | None:
         """What is wrong with the files that this set is, or is made of. Raises ModelLoadFailed."""
-        folder = files.folder if files.made_of is None else files.made_of
-        lying = replace(files, folder=folder, made_of=None)
-        repair = self._files.repair(files if files.made_of is None else None)
-        return files_error(folder, self._names(lying), repair)
+        made = self._files.is_made(files)
+        names = self._names(files) if made else self._names_to_make(files)
+        return files_error(self._files.needed_folder(files), names, self._repair(files))
 
-    def _check(self, files: FileSet, cancel: CancelToken) -> None:
-        """That the files which this set is, or will be made of, are what they should be.
-
-        Those of a set that is made already are left until it is loaded.
-        Raises ModelLoadFailed naming the file, Cancelled.
-        """
-        repair = self._files.repair(files if files.made_of is None else None)
-        error = self._error(files)
-        if error is not None:
-            raise ModelLoadFailed(error, hint=repair)
-        if files.made_of is None or not self._files.is_made(files):
-            store.raise_if_damaged(files.made_of or files.folder, repair, cancel)
+    def _repair(self, files: FileSet) -> str:
+        """What to do about its files: those that it has to be made of are downloaded."""
+        return self._files.repair(files if self._files.is_made(files) else None)
 
     def _current(self) -> FileSet | None:
         """The set in memory, or, where other files have taken its place, the one that would run."""
@@ -164,12 +155,15 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
         return files
 
     def _loading(self) -> dict[Phase, float]:
-        """The forecast of loading, empty while the model is loaded."""
+        """The forecast of what comes before the work, empty while the model is loaded."""
         if self._pipeline is not None:
             return {}
         files = self._running()
-        seconds = self._loading_sec(files) + self._making_sec(files)
-        return {Phase.LOADING: seconds + (IMPORTING_SEC if _imports_first() else 0.0)}
+        importing = IMPORTING_SEC if _imports_first() else 0.0
+        loading = {Phase.LOADING: self._loading_sec(files) + importing}
+        if self._files.is_made(files):
+            return loading
+        return {Phase.PREPARING: self._making_sec(files), **loading}
 
     def needs(self, request: GenerationRequest) -> Mapping[Phase, Need]:
         return self._needs(self._files.running_folder(), request)
@@ -179,26 +173,18 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
         if files is self._loaded:
             self._prepared = files
             return
-        if files.made_of is not None:
-            self._check(files, cancel)
-        making = self._making_sec(files)
-        share = making / (making + self._loading_sec(files))
-
-        def on_making(file: str, done: float) -> None:
-            progress = PhaseProgress(Phase.LOADING, round(100 * done), 100, share * done)
-            on_progress(progress)
-            cancel.raise_if_cancelled()
-
+        error = self._error(files)
+        if error is not None:
+            raise ModelLoadFailed(error, hint=self._repair(files))
         self._chosen = files.folder
         try:
-            self._prepared = self._files.prepared(on_making, cancel)
+            self._prepared = self._files.prepared(_preparing(on_progress, cancel), cancel)
         except OSError as failure:
             raise ModelLoadFailed(
                 f"{failure.filename or files.folder} cannot be written: "
                 f"{failure.strerror or failure}.",
                 hint="Free some space and ask again; it goes on where it stopped.",
             ) from failure
-        self._made_share = share
 
     def load(
         self,
@@ -214,14 +200,12 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
             return
         self.unload()  # other files took the place of those that are in memory
         imported = IMPORTING_SEC if _imports_first() else 0.0
-        made, self._made_share = self._made_share, 0.0
-        before = made + (1.0 - made) * imported / (imported + self._loading_sec(files))
+        before = imported / (imported + self._loading_sec(files))
 
         def report(progress: PhaseProgress) -> None:
             fraction = before + (1.0 - before) * progress.fraction
             on_progress(replace(progress, fraction=fraction))
 
-        self._check(replace(files, made_of=None), cancel)
         report(PhaseProgress(Phase.LOADING, 0, 1, 0.0))
         state = folder_state(files.folder)
         keep = residency is Residency.KEPT
@@ -251,6 +235,16 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
 
     def unload(self) -> None:
         self._pipeline, self._residency, self._loaded, self._state = None, None, None, ()
+
+
+def _preparing(on_progress: ProgressCallback, cancel: CancelToken) -> OnProgress:
+    """Tells the making of a set of files as a phase of a job."""
+
+    def on_share(file: str, share: float) -> None:
+        on_progress(PhaseProgress(Phase.PREPARING, round(100 * share), 100, share))
+        cancel.raise_if_cancelled()
+
+    return on_share
 
 
 def _imports_first() -> bool:

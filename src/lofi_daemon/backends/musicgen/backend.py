@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 from lofi_daemon.backends.checks import check_duration
 from lofi_daemon.backends.kit.lifecycle import FolderBackend
-from lofi_daemon.backends.musicgen.bundle import needed_files, read_config, read_manifest
+from lofi_daemon.backends.musicgen.bundle import (
+    PUBLISHED_FILES,
+    needed_files,
+    read_config,
+    read_manifest,
+)
 from lofi_daemon.backends.musicgen.continuation import expected_cost, frames_for, stretches
 from lofi_daemon.backends.musicgen.files import MusicGenFiles
 from lofi_daemon.backends.musicgen.needs import BYTES_PER_WEIGHT, needs
@@ -58,6 +63,9 @@ class MusicGenBackend(FolderBackend["MusicGenPipeline", MusicGenFiles]):
     def _names(self, files: FileSet) -> Iterable[str]:
         return needed_files(read_manifest(files.folder))
 
+    def _names_to_make(self, files: FileSet) -> Iterable[str]:
+        return PUBLISHED_FILES
+
     def _needs(self, folder: Path, request: GenerationRequest) -> Mapping[Phase, Need]:
         return needs(folder, request.duration_sec)
 
@@ -65,9 +73,8 @@ class MusicGenBackend(FolderBackend["MusicGenPipeline", MusicGenFiles]):
         return LOADING_STEPS * _step_sec(files)
 
     def _making_sec(self, files: FileSet) -> float:
-        if files.made_of is None or self._files.is_made(files):
-            return 0.0
-        return CONVERTING_SEC * read_config(files.made_of).decoder.weights_per_step
+        folder = self._files.needed_folder(files)
+        return CONVERTING_SEC * read_config(folder).decoder.weights_per_step
 
     def _open(
         self, files: FileSet, *, keep: bool, cancel: CancelToken, on_progress: ProgressCallback

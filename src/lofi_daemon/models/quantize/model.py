@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelLoadFailed, ModelNotFound
-from lofi_daemon.models.checksums import Checksums
+from lofi_daemon.errors import ModelNotFound
 from lofi_daemon.models.documents import MANIFEST, read_any, write_document
-from lofi_daemon.models.quantize.fastest_format import measure_formats
+from lofi_daemon.models.making import CannotBeMade, begun, make_set, sizes_of
+from lofi_daemon.models.quantize.fastest_format import fastest_format
 from lofi_daemon.models.quantize.graph import matrix_share, quantize_graph
 from lofi_daemon.models.quantize.matrices import (
     MIN_ELEMENTS,
@@ -36,7 +36,6 @@ MIN_BYTES = 100_000_000
 # And those of which so little are matrices that their rounding would buy nothing: the convolutions
 # of the DCAE and the vocoder.
 MIN_SHARE = 0.25
-_BEGUN = ".begun"
 # What the files say of themselves that come without a manifest.
 PUBLISHED: Mapping[str, Any] = {"interface": 1, "form": "published", "model_version": "published"}
 
@@ -79,16 +78,15 @@ def quantize_model(
 
     With 4 bits, the text and context encoders, what is sensitive (see matrices.py) and the layers
     outside the repeated blocks keep 8: everything passes through them.
-    Raises ModelNotFound, ModelLoadFailed, OSError, Cancelled.
+    Raises ModelNotFound, CannotBeMade, ModelLoadFailed, OSError, Cancelled.
     """
     if not is_complete(folder):
         raise ModelNotFound(
             f"{folder} does not hold the original files, which are needed to make {variant} files.",
             hint="Download the model first.",
         )
-    target, unfinished = folder / variant, folder / f".{variant}"
-    unfinished.mkdir(parents=True, exist_ok=True)
-    eight_bits = _eight_bits(unfinished, options)
+    target = folder / variant
+    eight_bits = _eight_bits(target, options)
     plan = QuantizePlan(
         eight_bits,
         eight_bits,
@@ -102,35 +100,40 @@ def quantize_model(
         if graph.bytes >= options.min_bytes and graph.matrix_share >= MIN_SHARE
     ]
     if not large:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise ModelLoadFailed(
-            f"{folder} has no graph large enough to be worth {variant}.",
-            hint="Use the files as they are.",
-        )
+        raise CannotBeMade(f"no graph is large enough to be worth {variant}")
     replaced = {path.name for graph in large for path in (graph.path, *graph.weights)}
     largest = max(graph.bytes for graph in graphs)
-    total, done = sum(graph.bytes for graph in large), 0
-    for graph in large:
-        target_graph = unfinished / graph.path.name
-        if not target_graph.is_file():
+    total = sum(graph.bytes for graph in large)
+    kept = [
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.name[0] != "." and path.name not in {*replaced, MANIFEST, RECORD}
+    ]
 
-            def on_weight(written: int, of: int, graph: _Graph = graph, before: int = done) -> None:
-                on_progress(graph.path.name, (before + graph.bytes * written / of) / total)
+    def write(unfinished: Path) -> dict[str, Any]:
+        done = 0
+        for graph in large:
+            target_graph = unfinished / graph.path.name
+            if not target_graph.is_file():
 
-            in_four_bits = variant == "int4" and graph.bytes == largest
-            its_plan = replace(plan, repeated=WeightFormat.INT4_BLOCKS) if in_four_bits else plan
-            table = quantize_graph(graph.path, target_graph, its_plan, on_weight, cancel)
-            if table:
-                write_document(unfinished / SENSITIVITY, json.dumps(table, indent=1) + "\n")
-        done += graph.bytes
-    for path in folder.iterdir():
-        is_new = path.name in {*replaced, MANIFEST, RECORD}
-        if path.is_file() and not is_new and path.name[0] != ".":
+                def on_weight(
+                    written: int, of: int, graph: _Graph = graph, before: int = done
+                ) -> None:
+                    on_progress(graph.path.name, (before + graph.bytes * written / of) / total)
+
+                in_four_bits = variant == "int4" and graph.bytes == largest
+                fewest = WeightFormat.INT4_BLOCKS if in_four_bits else plan.repeated
+                its_plan = replace(plan, repeated=fewest)
+                table = quantize_graph(graph.path, target_graph, its_plan, on_weight, cancel)
+                if table:
+                    write_document(unfinished / SENSITIVITY, json.dumps(table, indent=1) + "\n")
+            done += graph.bytes
+        for path in kept:
             _link(path, unfinished / path.name)
-    (unfinished / _BEGUN).unlink()
-    _write_manifest(folder, unfinished, variant, eight_bits.value, cancel)
-    shutil.rmtree(target, ignore_errors=True)
-    unfinished.replace(target)
+        return _manifest(folder, variant, eight_bits.value)
+
+    identity = {"eight_bits": eight_bits.value, "source": _sizes(folder)}
+    make_set(target, identity, write, cancel)
     return target
 
 
@@ -141,41 +144,29 @@ def _look(path: Path, plan: QuantizePlan) -> _Graph:
     return _Graph(path, weights, size, matrix_share(model.graph, plan))
 
 
-def _eight_bits(unfinished: Path, options: QuantizeOptions) -> WeightFormat:
+def _eight_bits(target: Path, options: QuantizeOptions) -> WeightFormat:
     """The format that an interrupted run began with, else the one asked for or measured."""
-    begun = unfinished / _BEGUN
-    if begun.is_file():
-        return WeightFormat(begun.read_text(encoding="utf-8"))
-    if options.eight_bits is not None:
-        chosen = options.eight_bits
-    else:
-        seconds = measure_formats(options.threads)
-        chosen = min(seconds, key=seconds.__getitem__)
-    write_document(begun, chosen.value)
-    return chosen
+    before = begun(target) or {}
+    if "eight_bits" in before:
+        return WeightFormat(before["eight_bits"])
+    return options.eight_bits or fastest_format(options.threads)
 
 
-def _write_manifest(
-    origin: Path, target: Path, variant: str, eight_bits: str, cancel: CancelToken
-) -> None:
-    """The original's manifest with what has changed: precision, version, files and their sums."""
+def _manifest(origin: Path, variant: str, eight_bits: str) -> dict[str, Any]:
+    """The original's manifest with what has changed: precision, version, what it is made of."""
     manifest = read_any(origin / MANIFEST) if exists(origin / MANIFEST) else dict(PUBLISHED)
-    checksums = Checksums()
-    names = sorted(path.name for path in target.iterdir() if path.is_file())
     manifest["precision"] = variant
     manifest["model_version"] = f"{manifest['model_version']}-{variant}"
     manifest["quantization"] = {"eight_bits": eight_bits}
     if eight_bits != "int8-blocks":
         manifest["model_version"] += f"-{eight_bits.removeprefix('int8-')}"
-    manifest["files"] = {
-        name: {
-            "bytes": (target / name).stat().st_size,
-            "sha256": checksums.of(target / name, cancel),
-        }
-        for name in names
-        if name != MANIFEST
-    }
-    write_document(target / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    manifest["source"] = _sizes(origin)
+    return manifest
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    names = (path.name for path in folder.glob("*.onnx"))
+    return sizes_of(folder, names)
 
 
 def _link(path: Path, link: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from lofi_daemon.backends.options import declared
-from lofi_daemon.backends.protocol import Availability, Backend, GenerationRequest, Phase
+from lofi_daemon.backends.protocol import Availability, Backend, GenerationRequest
 from lofi_daemon.backends.registry import Choice
 from lofi_daemon.errors import InvalidParams, LofiError
+from lofi_daemon.jobs.estimate import BEFORE
 from lofi_daemon.models.download_processes import Downloaded, DownloadEvent, Progressed
 from lofi_daemon.parameters import Parameters
 from lofi_daemon.rpc.daemon import Daemon
@@ -111,9 +112,7 @@ def _backend_status(daemon: Daemon, choice: Choice) -> BackendStatus:
         status = "error"
     elif not available.installed:
         status = "not_installed"
-    elif (
-        current is not None and current[0].backend is backend and current[1].phase is Phase.LOADING
-    ):
+    elif current is not None and current[0].backend is backend and current[1].phase in BEFORE:
         status = "loading"
     else:
         status = "ready"

@@ -7,7 +7,6 @@ is fp16, and fp32 where the source is fp32. It is used only if it computes what 
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,6 @@ from onnx import TensorProto
 
 from lofi_daemon.backends.musicgen.bundle import (
     CONFIG,
-    MANIFEST,
     DecoderConfig,
     Manifest,
     MusicGenConfig,
@@ -36,8 +34,7 @@ from lofi_daemon.backends.musicgen.native.published_weights import (
 )
 from lofi_daemon.backends.musicgen.sampling import Logits
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.models.checksums import hash_file
-from lofi_daemon.models.documents import FileFacts
+from lofi_daemon.models.making import CannotBeMade, make_set
 from lofi_daemon.onnx.external_weights import read_model, write_model
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 
@@ -46,10 +43,6 @@ TOLERANCE: dict[Precision, float] = {"fp32": 2e-3, "int8": 0.2, "int4": 1.0}
 PROBE_SEED = 7
 PROBE_TEXT_TOKENS = 5
 PROBE_COLUMNS = 3
-
-
-class NotConvertible(Exception):
-    """The graphs are built otherwise, or the result does not compute what they compute."""
 
 
 def convert(
@@ -63,35 +56,23 @@ def convert(
     """Make the native form of the published files of `folder` in `target`.
 
     planned: what its manifest will say, the files aside. `target` is whole or not there.
-    Raises NotConvertible, Cancelled, OSError.
+    Raises CannotBeMade where the graphs are built otherwise, or the result does not compute what
+    they compute; Cancelled, OSError.
     """
     config = read_config(folder)
-    unfinished = target.with_name(f"{target.name}.part")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    try:
+
+    def write(unfinished: Path) -> dict[str, Any]:
         _write(folder, unfinished, config, planned.precision, on_fraction, cancel)
         error = _logit_error(folder, unfinished, config.decoder, settings, cancel)
         if not error < TOLERANCE[planned.precision]:
-            raise NotConvertible(f"the native form's logits differ by {error:.2g} of their spread")
-        write_manifest(unfinished, planned, cancel)
-        shutil.rmtree(target, ignore_errors=True)
-        unfinished.rename(target)
+            raise CannotBeMade(f"the native form's logits differ by {error:.2g} of their spread")
+        return planned.model_dump(exclude={"files"})
+
+    identity = planned.model_dump(exclude={"files"})
+    try:
+        make_set(target, identity, write, cancel, resumes=False)
     except UnrecognisedGraph as reason:
-        raise NotConvertible(str(reason)) from reason
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def write_manifest(folder: Path, manifest: Manifest, cancel: CancelToken) -> None:
-    """manifest.json with the sizes and sums of the files that lie beside it. Raises Cancelled."""
-    files = {
-        path.name: FileFacts(bytes=path.stat().st_size, sha256=hash_file(path, cancel))
-        for path in sorted(folder.iterdir())
-        if path.name != MANIFEST
-    }
-    facts = manifest.model_copy(update={"files": files})
-    (folder / MANIFEST).write_text(json.dumps(facts.model_dump(), indent=2) + "\n")
+        raise CannotBeMade(str(reason)) from reason
 
 
 def widen(source: Path, target: Path) -> None:

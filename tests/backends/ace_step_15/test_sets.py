@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lofi_daemon.backends.ace_step_15.graphs.writer import Precision
 
 from lofi_daemon.backends.ace_step_15.bundle import GRAPHS, SILENCE, read_manifest
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint, read_single_tensor
@@ -29,6 +28,7 @@ from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.models import store
 from lofi_daemon.models.file_set import FileSet
 from lofi_daemon.models.model_files import OnProgress
+from lofi_daemon.onnx.graph_writer import Precision
 from tests.parity.ace_step_15.checkpoints import write_diffusers, write_original
 
 FP32 = SetOptions(precision=Precision.FP32)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,24 +22,22 @@ from lofi_daemon.errors import ModelDownloadFailed
 from lofi_daemon.files.documents import read_text
 from lofi_daemon.files.names import inside
 from lofi_daemon.models.checksums import Checksums
-from lofi_daemon.models.documents import MANIFEST, write_document
+from lofi_daemon.models.documents import write_document
+from lofi_daemon.models.listing import list_files
 from lofi_daemon.models.published import ModelFile, Published, Source
 from lofi_daemon.models.store import (
     DOWNLOAD_FOLDER,
     FileFacts,
     InstalledRecord,
     exists,
-    expected_files,
     put_in_place,
     read_record,
 )
 from lofi_daemon.models.transfer import (
     DEFAULT_RETRIES,
-    NotAtSource,
     RemoteFile,
     Retries,
     cannot_write,
-    describe_remote,
     fetch,
 )
 
@@ -48,7 +45,6 @@ from lofi_daemon.models.transfer import (
 SPARE_SHARE = 0.02
 TELL_EVERY_SEC = 0.2
 LOCK = ".download.lock"
-MAX_MANIFEST_BYTES = 8 << 20
 _BEGUN = "begun"
 
 
@@ -105,13 +101,8 @@ def plan_download(
 
 def _plan(published: Published, folder: Path, cancel: CancelToken, retries: Retries) -> Plan:
     commit = _commit_begun(folder, published.source)
-    expected = published.files
-    if published.elsewhere:
-        expected = _listed_files(published, folder, commit, cancel, retries)
     files: list[tuple[ModelFile, RemoteFile]] = []
-    for file in expected:
-        cancel.raise_if_cancelled()
-        remote = describe_remote(published.source, file.source_path, commit, retries)
+    for file, remote in list_files(published, commit, cancel, retries):
         commit = remote.commit
         _compare(file, remote)
         files.append((file, remote))
@@ -229,42 +220,6 @@ class _Tally:
                 files_total=self._files_total,
             )
         )
-
-
-def _listed_files(
-    published: Published,
-    folder: Path,
-    commit: str | None,
-    cancel: CancelToken,
-    retries: Retries,
-) -> tuple[ModelFile, ...]:
-    """The files that the source's own manifest.json lists, itself among them."""
-    document = ModelFile(name=MANIFEST, component="manifest")
-    try:
-        remote = describe_remote(published.source, document.name, commit, retries)
-    except NotAtSource:
-        return published.files
-    if remote.bytes > MAX_MANIFEST_BYTES:
-        raise ModelDownloadFailed(
-            f"{remote.path} at {remote.source} has {megabytes(remote.bytes)}: it is no manifest.",
-            hint="Use another repository.",
-        )
-    with tempfile.TemporaryDirectory() as temporary:
-        copy = Path(temporary) / document.name
-        fetch(remote, copy, lambda present: None, cancel, retries)
-        listed = expected_files(copy.parent)
-    if not listed:
-        raise ModelDownloadFailed(
-            f"{remote.path} at {remote.source} lists no files.", hint="Use another repository."
-        )
-    return (
-        *(
-            ModelFile(name=name, component=Path(name).stem, bytes=facts.bytes, sha256=facts.sha256)
-            for name, facts in listed.items()
-            if name != MANIFEST
-        ),
-        document,
-    )
 
 
 def _compare(file: ModelFile, remote: RemoteFile) -> None:

@@ -2,8 +2,7 @@
 
 Both layouts are read: the original's (one `model.safetensors` for transformer, encoders and
 tokenizer) and that of diffusers (a folder a component). Tensors are asked for by the original's
-names. Files are read at the places their headers name, never mapped or unpickled, so that reading
-takes the memory of one tensor.
+names.
 """
 
 from __future__ import annotations
@@ -19,11 +18,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lofi_daemon.backends.ace_step_15.weights import (
+    DTYPES,
+    INDEX,
+    Weights,
+    largest_of,
+    open_weights,
+    values_of,
+    widened,
+)
 from lofi_daemon.errors import ModelLoadFailed
 
-_DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 _STORAGES = {"FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16"}
-_MAX_HEADER_BYTES = 100_000_000
 SILENCE_FRAMES = 15_000
 # The autoencoder's own silence, to two places, where the published one was looked at.
 STEADY_SILENCE = {13: 1.60, 14: -2.67, 19: -5.09, 29: -1.71, 48: -1.26, 56: -2.92}
@@ -79,72 +85,6 @@ class AutoencoderSizes:
         return int(np.prod(self.ratios))
 
 
-class SafetensorsFile:
-    """One .safetensors file, read tensor by tensor. Raises ModelLoadFailed naming the file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            with path.open("rb") as stream:
-                size = int.from_bytes(stream.read(8), "little")
-                if size > _MAX_HEADER_BYTES:
-                    raise ValueError("its header is too long")
-                header: dict[str, Any] = json.loads(stream.read(size))
-            header.pop("__metadata__", None)
-            end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
-            if path.stat().st_size < 8 + size + end:
-                raise ValueError("it ends inside a tensor")
-        except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
-            raise ModelLoadFailed(f"Model file {path} cannot be read: {error}.") from error
-        self._start = 8 + size
-        self._header = header
-
-    @property
-    def names(self) -> frozenset[str]:
-        return frozenset(self._header)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._entry(name)["shape"])
-
-    def values(self, prefix: str) -> int:
-        """How many values the tensors hold whose names begin so."""
-        shapes = (self.shape(name) for name in self.names if name.startswith(prefix))
-        return sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes)
-
-    @property
-    def largest(self) -> int:
-        """How many values the largest tensor holds."""
-        shapes = (self.shape(name) for name in self.names)
-        return max((int(np.prod(shape, dtype=np.int64)) for shape in shapes), default=0)
-
-    def read(self, name: str) -> NDArray[np.float32]:
-        """The tensor as float32."""
-        entry = self._entry(name)
-        try:
-            dtype = _DTYPES[entry["dtype"]]
-            begin, end = entry["data_offsets"]
-            shape = tuple(int(axis) for axis in entry["shape"])
-            count = int(np.prod(shape, dtype=np.int64))
-            if count * np.dtype(dtype).itemsize != end - begin or begin < 0:
-                raise ValueError("its place does not fit its shape")
-            values = np.fromfile(self.path, dtype=dtype, count=count, offset=self._start + begin)
-            if values.size != count:
-                raise ValueError("the file ends inside it")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelLoadFailed(
-                f"Model file {self.path} is broken at the tensor {name}: {error}."
-            ) from error
-        return widened(values).reshape(shape)
-
-    def _entry(self, name: str) -> Mapping[str, Any]:
-        if name not in self._header:
-            raise ModelLoadFailed(
-                f"Model file {self.path} has no tensor {name}.",
-                hint="It belongs to another model; download it again.",
-            )
-        return self._header[name]
-
-
 class Checkpoint:
     """The folders of one model. Raises ModelLoadFailed where one cannot be read.
 
@@ -176,7 +116,7 @@ class Checkpoint:
     @property
     def files(self) -> list[Path]:
         """Every file that a set is made of."""
-        names = ("config.json", "*.safetensors", "*.pt")
+        names = ("config.json", "*.safetensors", f"*{INDEX}", "*.pt")
         if self._is_diffusers:
             folders = [self.model / "transformer", self.model / "condition_encoder"]
         else:
@@ -257,17 +197,17 @@ class Checkpoint:
         """About how many values a set is made of: transformer, encoders and half the autoencoder
         once."""
         return (
-            self._transformer_file.values("decoder." if not self._is_diffusers else "")
-            + self._encoder_file.values("encoder." if not self._is_diffusers else "")
-            + self._text_file.values("")
-            + self._vae_file.values("decoder.")
+            values_of(self._transformer_file, "decoder." if not self._is_diffusers else "")
+            + values_of(self._encoder_file, "encoder." if not self._is_diffusers else "")
+            + values_of(self._text_file, "")
+            + values_of(self._vae_file, "decoder.")
         )
 
     @property
     def largest_tensor(self) -> int:
         """How many values it holds."""
         files = (self._transformer_file, self._encoder_file, self._text_file, self._vae_file)
-        return max(file.largest for file in files)
+        return max(largest_of(file) for file in files)
 
     def tensor(self, name: str) -> NDArray[np.float32]:
         """A tensor of the diffusion model by the original's name."""
@@ -305,27 +245,27 @@ class Checkpoint:
         return _config(self.model / "transformer" if self._is_diffusers else self.model)
 
     @cached_property
-    def _text_file(self) -> SafetensorsFile:
-        return SafetensorsFile(self.text_encoder / "model.safetensors")
+    def _text_file(self) -> Weights:
+        return open_weights(self.text_encoder / "model.safetensors")
 
     @cached_property
-    def _vae_file(self) -> SafetensorsFile:
-        return SafetensorsFile(self.vae / "diffusion_pytorch_model.safetensors")
+    def _vae_file(self) -> Weights:
+        return open_weights(self.vae / "diffusion_pytorch_model.safetensors")
 
     @cached_property
-    def _transformer_file(self) -> SafetensorsFile:
-        return SafetensorsFile(self._weights_of("transformer"))
+    def _transformer_file(self) -> Weights:
+        return open_weights(self._weights_of("transformer"))
 
     @cached_property
-    def _encoder_file(self) -> SafetensorsFile:
-        return SafetensorsFile(self._weights_of("condition_encoder"))
+    def _encoder_file(self) -> Weights:
+        return open_weights(self._weights_of("condition_encoder"))
 
     def _weights_of(self, component: str) -> Path:
         if self._is_diffusers:
             return self.model / component / "diffusion_pytorch_model.safetensors"
         return self.model / "model.safetensors"
 
-    def _place(self, name: str) -> tuple[SafetensorsFile, str]:
+    def _place(self, name: str) -> tuple[Weights, str]:
         if not self._is_diffusers:
             return self._transformer_file, name
         part, _, rest = name.partition(".")
@@ -361,7 +301,7 @@ def read_single_tensor(path: Path) -> NDArray[np.float32]:
             if len(kinds) != 1:
                 raise ValueError("its type is not one that a model here has")
             raw = archive.read(storages[0])
-        return widened(np.frombuffer(raw, dtype=_DTYPES[_STORAGES[kinds[0]]]))
+        return widened(np.frombuffer(raw, dtype=DTYPES[_STORAGES[kinds[0]]]))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ModelLoadFailed(f"Model file {path} cannot be read: {error}.") from error
 
@@ -373,15 +313,6 @@ def is_known_silence(silence: NDArray[np.float32]) -> bool:
         abs(float(steady[channel]) - value) < SILENCE_TOLERANCE
         for channel, value in STEADY_SILENCE.items()
     )
-
-
-def widened(values: NDArray[Any]) -> NDArray[np.float32]:
-    """float32 of float32, float16, or the upper halves of float32 that bfloat16 is."""
-    if values.dtype == np.uint16:
-        wide = values.astype(np.uint32)
-        wide <<= 16
-        return wide.view(np.float32)
-    return values.astype(np.float32, copy=False)
 
 
 def _stack(config: Mapping[str, Any], prefix: str) -> Stack:

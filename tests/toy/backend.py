@@ -22,6 +22,7 @@ from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import Settings
 from lofi_daemon.models.file_set import FileSet
 from lofi_daemon.sound.clip import AudioClip
+from lofi_daemon.sound.stream import Listener
 from tests.toy.files import NOTES, ToyFiles, read_notes
 from tests.toy.options import ToyOptions
 
@@ -35,7 +36,12 @@ class ToyPipeline:
         self._notes = read_notes(files)
 
     def generate(
-        self, request: GenerationRequest, *, on_progress: ProgressCallback, cancel: CancelToken
+        self,
+        request: GenerationRequest,
+        *,
+        on_progress: ProgressCallback,
+        cancel: CancelToken,
+        listener: Listener | None = None,
     ) -> AudioClip:
         options = request.options_as(ToyOptions)
         on_progress(PhaseProgress(Phase.DECODING, 0, 1, 0.0))

@@ -8,9 +8,11 @@
 ---@field backend? string Which model makes the track: ace_step_15, ace_step, musicgen or demo. Default: the configured one, else the best one installed.
 ---@field seed? integer|string Same seed, same track: 0 to 2^64 - 1. Default: random.
 ---@field priority? "normal"|"high" normal or high: high goes before every normal track that waits.
----@field inference_steps? integer Diffusion steps, 1 to 200: more is slower and better. ace_step_15, ace_step and demo only.
----@field scheduler? "euler"|"heun"|"pingpong"|"adams" Solver of the diffusion: euler, heun (twice the work a step) or pingpong. ace_step_15, ace_step and demo only.
+---@field inference_steps? integer Diffusion steps (model calls, for adams), 1 to 200: more is slower and better. ace_step_15, ace_step and demo only.
 ---@field guidance_scale? number How closely to follow the prompt, 1.0 to 30.0. ace_step_15, ace_step and demo only.
+---@field variation? number How far to go from the seed's track to another one, 0.0 to 1.0. ace_step_15, ace_step and demo only.
+---@field variation_seed? integer Where a variation goes to: 0 to 2^64 - 1. Default: the next seed. ace_step_15, ace_step and demo only.
+---@field scheduler? "euler"|"heun"|"pingpong"|"adams" Solver of the diffusion: euler, heun (twice the work a step) or pingpong. ace_step_15, ace_step and demo only.
 ---@field bpm? integer Beats a minute, 30 to 300. Default: what the prompt says. ace_step_15 only.
 ---@field key? string The key, as "A minor" or "F# major". Default: what the prompt says. ace_step_15 only.
 ---@field time_signature? "2"|"3"|"4"|"6" Beats a bar: 2, 3, 4 or 6. Default: what the prompt says. ace_step_15 only.
@@ -18,8 +20,6 @@
 ---@field language? string The language of the lyrics as a code, such as en or ja. ace_step_15 only.
 ---@field shift? number How much of the steps is spent at high noise, 1.0 to 5.0. ace_step_15 only.
 ---@field dcw? boolean Correct each step in the wavelet domain. Default: on for turbo models. ace_step_15 only.
----@field variation? number How far to go from the seed's track to another one, 0.0 to 1.0. ace_step_15 only.
----@field variation_seed? integer Where a variation goes to: 0 to 2^64 - 1. Default: the next seed. ace_step_15 only.
 ---@field quality? "fast"|"normal"|"reference" fast, normal or reference (as the original, slowest): the steps and the solver, where they are not given themselves. ace_step and demo only.
 ---@field cfg_type? "apg"|"cfg"|"cfg_star" Form of the guidance: apg, cfg or cfg_star. ace_step and demo only.
 ---@field erg? boolean Entropy-rectifying guidance. Default: on where the model files can do it. ace_step and demo only.
@@ -57,7 +57,25 @@ return {
     name = "inference_steps",
     key = "steps",
     types = { "number" },
-    help = "Diffusion steps, 1 to 200: more is slower and better. ace_step_15, ace_step and demo only.",
+    help = "Diffusion steps (model calls, for adams), 1 to 200: more is slower and better. ace_step_15, ace_step and demo only.",
+  },
+  {
+    name = "guidance_scale",
+    key = "guidance",
+    types = { "number" },
+    help = "How closely to follow the prompt, 1.0 to 30.0. ace_step_15, ace_step and demo only.",
+  },
+  {
+    name = "variation",
+    key = "variation",
+    types = { "number" },
+    help = "How far to go from the seed's track to another one, 0.0 to 1.0. ace_step_15, ace_step and demo only.",
+  },
+  {
+    name = "variation_seed",
+    key = "variation_seed",
+    types = { "number" },
+    help = "Where a variation goes to: 0 to 2^64 - 1. Default: the next seed. ace_step_15, ace_step and demo only.",
   },
   {
     name = "scheduler",
@@ -65,12 +83,6 @@ return {
     types = { "string" },
     choices = { "euler", "heun", "pingpong", "adams" },
     help = "Solver of the diffusion: euler, heun (twice the work a step) or pingpong. ace_step_15, ace_step and demo only.",
-  },
-  {
-    name = "guidance_scale",
-    key = "guidance",
-    types = { "number" },
-    help = "How closely to follow the prompt, 1.0 to 30.0. ace_step_15, ace_step and demo only.",
   },
   {
     name = "bpm",
@@ -115,18 +127,6 @@ return {
     types = { "boolean" },
     choices = { "true", "false" },
     help = "Correct each step in the wavelet domain. Default: on for turbo models. ace_step_15 only.",
-  },
-  {
-    name = "variation",
-    key = "variation",
-    types = { "number" },
-    help = "How far to go from the seed's track to another one, 0.0 to 1.0. ace_step_15 only.",
-  },
-  {
-    name = "variation_seed",
-    key = "variation_seed",
-    types = { "number" },
-    help = "Where a variation goes to: 0 to 2^64 - 1. Default: the next seed. ace_step_15 only.",
   },
   {
     name = "quality",

@@ -15,9 +15,10 @@ SUBCOMMANDS = [
     *("download", "install", "log", "restart", "help"),
 ]
 PARAMETERS = [
-    *("duration=", "backend=", "seed=", "priority=", "steps=", "scheduler=", "guidance="),
+    *("duration=", "backend=", "seed=", "priority=", "steps=", "guidance="),
+    *("variation=", "variation_seed=", "scheduler="),
     *("bpm=", "key=", "time_signature=", "lyrics=", "language=", "shift=", "dcw="),
-    *("variation=", "variation_seed=", "quality=", "cfg=", "erg="),
+    *("quality=", "cfg=", "erg="),
 ]
 
 

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from lofi_daemon.backends.ace_step_15.prompt import LANGUAGES
 from lofi_daemon.backends.ace_step_15.reading import MAX_BPM, MIN_BPM
-from lofi_daemon.errors import (
-    InvalidGuidanceScale,
-    InvalidInferenceSteps,
-    InvalidScheduler,
-    LofiError,
-)
-from lofi_daemon.parameters import MAX_SEED, Options
+from lofi_daemon.backends.kit.diffusion_options import FlowOptions
 
 MAX_LYRICS = 4095
 TimeSignature = Literal["2", "3", "4", "6"]
@@ -26,32 +19,12 @@ SchedulerName = Literal["euler", "heun", "pingpong"]
 _KEY = re.compile("[A-G][#b♯♭]? (major|minor)")
 
 
-class AceStep15Options(Options):
+class AceStep15Options(FlowOptions):
     """None means: what the prompt's words, the model's files or the configuration say."""
 
-    errors: ClassVar[Mapping[str, type[LofiError]]] = {
-        "inference_steps": InvalidInferenceSteps,
-        "scheduler": InvalidScheduler,
-        "guidance_scale": InvalidGuidanceScale,
-    }
-
-    inference_steps: int | None = Field(
-        default=None,
-        ge=1,
-        le=200,
-        description="Diffusion steps, 1 to 200: more is slower and better.",
-        json_schema_extra={"flag": "steps"},
-    )
     scheduler: SchedulerName | None = Field(
         default=None,
         description="Solver of the diffusion: euler, heun (twice the work a step) or pingpong.",
-    )
-    guidance_scale: float | None = Field(
-        default=None,
-        ge=1.0,
-        le=30.0,
-        description="How closely to follow the prompt, 1.0 to 30.0.",
-        json_schema_extra={"flag": "guidance"},
     )
     bpm: int | None = Field(
         default=None,
@@ -90,18 +63,6 @@ class AceStep15Options(Options):
         default=None,
         description="Correct each step in the wavelet domain. Default: on for turbo models.",
     )
-    variation: float | None = Field(
-        default=None,
-        ge=0.0,
-        le=1.0,
-        description="How far to go from the seed's track to another one, 0.0 to 1.0.",
-    )
-    variation_seed: int | None = Field(
-        default=None,
-        ge=0,
-        le=MAX_SEED,
-        description="Where a variation goes to: 0 to 2^64 - 1. Default: the next seed.",
-    )
 
     @field_validator("key")
     @classmethod
@@ -130,7 +91,3 @@ class AceStep15Options(Options):
         if any(not (each.isprintable() or each in "\n\t") for each in lyrics):
             raise PydanticCustomError("lyrics", "lyrics are printable characters and newlines")
         return lyrics
-
-    @property
-    def expected_steps(self) -> int:
-        return self.inference_steps or 0

@@ -11,7 +11,6 @@ from lofi_daemon.backends.ace_step_15.reading import read_facts
 from lofi_daemon.backends.ace_step_15.solvers import SOLVERS
 from lofi_daemon.backends.protocol import GenerationRequest, Phase
 from lofi_daemon.errors import InvalidInferenceSteps, InvalidParams
-from lofi_daemon.parameters import MAX_SEED
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,6 @@ def piece_of(request: GenerationRequest, manifest: Manifest) -> Piece:
     _check(options, manifest)
     read = read_facts(request.prompt)
     scale, dcw = options.guidance_scale, options.dcw
-    variation_seed = options.variation_seed
-    if variation_seed is None:
-        variation_seed = 0 if request.seed == MAX_SEED else request.seed + 1
     return Piece(
         prompt=request.prompt,
         duration_sec=request.duration_sec,
@@ -70,14 +66,15 @@ def piece_of(request: GenerationRequest, manifest: Manifest) -> Piece:
         dcw=defaults.dcw if dcw is None else dcw,
         guidance_scale=defaults.guidance_scale if scale is None else scale,
         variation=options.variation or 0.0,
-        variation_seed=variation_seed,
+        variation_seed=options.varied_to(request.seed),
     )
 
 
 def resolve(request: GenerationRequest, manifest: Manifest) -> GenerationRequest:
     """The request with its options filled in. Raises what `piece_of` raises."""
     piece = piece_of(request, manifest)
-    options = request.options_as(AceStep15Options).model_copy(
+    given = request.options_as(AceStep15Options)
+    options = given.model_copy(
         update={
             "inference_steps": piece.inference_steps,
             "scheduler": piece.scheduler,
@@ -87,8 +84,7 @@ def resolve(request: GenerationRequest, manifest: Manifest) -> GenerationRequest
             "time_signature": piece.facts.time_signature,
             "shift": piece.shift,
             "dcw": piece.dcw,
-            "variation": piece.variation or None,
-            "variation_seed": piece.variation_seed if piece.variation else None,
+            **given.resolved_variation(request.seed),
         }
     )
     return replace(request, options=options)

@@ -13,15 +13,18 @@ from lofi_daemon.errors import (
     InvalidScheduler,
     LofiError,
 )
-from lofi_daemon.parameters import Options
+from lofi_daemon.parameters import MAX_SEED, Options
 
 CfgType = Literal["apg", "cfg", "cfg_star"]
 SchedulerName = Literal["euler", "heun", "pingpong", "adams"]
 Quality = Literal["fast", "normal", "reference"]
 
 
-class DiffusionOptions(Options):
-    """None means: what the model's files or the configuration say."""
+class FlowOptions(Options):
+    """What every model takes that goes from noise to music in steps.
+
+    None means: what the model's files or the configuration say.
+    """
 
     errors: ClassVar[Mapping[str, type[LofiError]]] = {
         "inference_steps": InvalidInferenceSteps,
@@ -29,11 +32,6 @@ class DiffusionOptions(Options):
         "guidance_scale": InvalidGuidanceScale,
     }
 
-    quality: Quality | None = Field(
-        default=None,
-        description="fast, normal or reference (as the original, slowest): the steps and the "
-        "solver, where they are not given themselves.",
-    )
     inference_steps: int | None = Field(
         default=None,
         ge=1,
@@ -42,17 +40,55 @@ class DiffusionOptions(Options):
         "better.",
         json_schema_extra={"flag": "steps"},
     )
-    scheduler: SchedulerName | None = Field(
-        default=None,
-        description="Solver of the diffusion: euler, heun (twice the work a step), pingpong, or "
-        "adams, which needs the fewest model calls.",
-    )
     guidance_scale: float | None = Field(
         default=None,
         ge=1.0,
         le=30.0,
         description="How closely to follow the prompt, 1.0 to 30.0.",
         json_schema_extra={"flag": "guidance"},
+    )
+    variation: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=1.0,
+        description="How far to go from the seed's track to another one, 0.0 to 1.0.",
+    )
+    variation_seed: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_SEED,
+        description="Where a variation goes to: 0 to 2^64 - 1. Default: the next seed.",
+    )
+
+    @property
+    def expected_steps(self) -> int:
+        return self.inference_steps or 0
+
+    def varied_to(self, seed: int) -> int:
+        """The seed that the track of `seed` is varied to."""
+        if self.variation_seed is not None:
+            return self.variation_seed
+        return 0 if seed == MAX_SEED else seed + 1
+
+    def resolved_variation(self, seed: int) -> dict[str, object]:
+        """Both options as they are filled in: none of them where nothing is varied."""
+        if not self.variation:
+            return {"variation": None, "variation_seed": None}
+        return {"variation": self.variation, "variation_seed": self.varied_to(seed)}
+
+
+class DiffusionOptions(FlowOptions):
+    """What ACE-Step's first version and the bundled model take."""
+
+    quality: Quality | None = Field(
+        default=None,
+        description="fast, normal or reference (as the original, slowest): the steps and the "
+        "solver, where they are not given themselves.",
+    )
+    scheduler: SchedulerName | None = Field(
+        default=None,
+        description="Solver of the diffusion: euler, heun (twice the work a step), pingpong, or "
+        "adams, which needs the fewest model calls.",
     )
     cfg_type: CfgType | None = Field(
         default=None,
@@ -63,7 +99,3 @@ class DiffusionOptions(Options):
         default=None,
         description="Entropy-rectifying guidance. Default: on where the model files can do it.",
     )
-
-    @property
-    def expected_steps(self) -> int:
-        return self.inference_steps or 0

@@ -6,6 +6,7 @@ import gc
 import json
 import shutil
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +122,30 @@ def test_unloading_gives_the_memory_back_at_once(backend: BundleBackend) -> None
         assert decoder() is None
     finally:
         gc.enable()
+
+
+def sound(backend: BundleBackend, **options: float) -> np.ndarray:
+    asked = replace(OPEN, options=DiffusionOptions(inference_steps=1, **options))
+    backend.load(CancelToken(), lambda progress: None)
+    clip = backend.generate(
+        backend.resolve(asked), on_progress=lambda progress: None, cancel=CancelToken()
+    )
+    return clip.samples
+
+
+def test_a_variation_goes_from_one_track_to_another(backend: BundleBackend) -> None:
+    own = sound(backend)
+    np.testing.assert_array_equal(sound(backend, variation=0.0, variation_seed=9), own)
+    little, much = (np.abs(sound(backend, variation=each) - own).mean() for each in (0.05, 0.8))
+    assert 0.0 < little < much
+    to_others = [sound(backend, variation=0.8, variation_seed=seed) for seed in (2, 9)]
+    np.testing.assert_array_equal(sound(backend, variation=0.8), to_others[0])
+    assert np.abs(to_others[0] - to_others[1]).max() > 0.0
+
+
+def test_only_a_variation_is_written_into_the_request(backend: BundleBackend) -> None:
+    assert "variation_seed" not in backend.resolve(OPEN).options.given
+    asked = replace(OPEN, options=DiffusionOptions(variation=0.0, variation_seed=9))
+    assert "variation_seed" not in backend.resolve(asked).options.given
+    asked = replace(OPEN, options=DiffusionOptions(variation=0.2))
+    assert backend.resolve(asked).options.given["variation_seed"] == OPEN.seed + 1

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.kit.finish import facts_of_sound, finished
 from lofi_daemon.backends.kit.mel_diffusion.bundle import (
     CONTEXT_ENCODER,
@@ -152,7 +153,10 @@ class AceStepPipeline:
         diffusion = diffusion_of(request, self.manifest)
         if initial_latents is None:
             shape = latents_shape(frames_for(request.duration_sec))
-            initial_latents = starting_noise(request.seed, shape)
+            options = request.options_as(DiffusionOptions)
+            initial_latents = starting_noise(
+                request.seed, shape, options.variation or 0.0, options.varied_to(request.seed)
+            )
         contexts = self.encode(request, on_progress, cancel, erg=diffusion.erg)
         latents = self.diffuse(
             diffusion, request.seed, contexts, initial_latents, on_progress, cancel

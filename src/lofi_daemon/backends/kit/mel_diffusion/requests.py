@@ -68,7 +68,8 @@ def resolve(
 ) -> GenerationRequest:
     """The request with its options filled in. Raises what `diffusion_of` raises."""
     diffusion = diffusion_of(request, manifest, defaults)
-    options = request.options_as(DiffusionOptions).model_copy(
+    given = request.options_as(DiffusionOptions)
+    options = given.model_copy(
         update={
             "quality": None,
             "inference_steps": diffusion.steps,
@@ -76,6 +77,7 @@ def resolve(
             "guidance_scale": diffusion.guidance.scale,
             "cfg_type": diffusion.guidance.cfg_type,
             "erg": diffusion.erg,
+            **given.resolved_variation(request.seed),
         }
     )
     return replace(request, options=options)

@@ -152,7 +152,7 @@ def test_it_can_be_switched_off(tmp_path: Path, bus: str, playerctl: PlayerCtl) 
         editor.request("play", track_id=track)
         editor.notification("playback_started")
         assert "No players found" in playerctl("status")
-        assert editor.log() == ""
+        assert "Media keys" not in editor.log()
 
 
 @pytest.mark.parametrize("address", ["", "unix:path=/nowhere/bus", "nonsense"])
@@ -169,7 +169,8 @@ def test_without_a_bus_the_music_plays_and_the_log_has_one_line(
             time.sleep(0.05)
         assert editor.request("pause")["state"] == "paused"
         assert editor.request("play")["track_id"] == track
-        assert len(editor.log().splitlines()) == 1
+        assert editor.log().count("Media keys") == 1
+        assert "Traceback" not in editor.log()
 
 
 def test_a_bus_that_does_not_answer_delays_nothing(tmp_path: Path, bus: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lofi_daemon.backends.registry import Registry
-from lofi_daemon.batch.library import Library
+from lofi_daemon.batch.library import library_at
 from lofi_daemon.batch.results import Results
 from lofi_daemon.batch.run import HOPELESS_AFTER, Batch, Plan, Standing
 from lofi_daemon.cancellation import Cancelled, CancelToken
@@ -37,7 +37,7 @@ def output(tmp_path: Path) -> Path:
 def carry_out(
     registry: Registry, file: Path, output: Path, cancel: CancelToken | None = None
 ) -> Outcome:
-    library, token = Library(output), cancel or CancelToken()
+    library, token = library_at(str(output)), cancel or CancelToken()
     batch = Batch(registry, file, library)
     plan = batch.plan(token)
     library.prepare()
@@ -147,7 +147,7 @@ def test_a_batch_stops_at_once_and_goes_on_later(
     registry: Registry, write_songs: WriteSongs, output: Path
 ) -> None:
     file = write_songs(*({"prompt": f"{number}", "duration_sec": 5.0} for number in range(4)))
-    token, library = CancelToken(), Library(output)
+    token, library = CancelToken(), library_at(str(output))
     batch = Batch(registry, file, library)
     library.prepare()
 
@@ -183,6 +183,6 @@ def test_what_a_killed_process_left_is_swept(output: Path) -> None:
     left.write_bytes(b"half")
     mine = place / "notes.txt"
     mine.write_text("mine")
-    Library(output).prepare()
+    library_at(str(output)).prepare()
     assert not left.exists()
     assert mine.exists()

@@ -7,15 +7,42 @@ hundred-thousandth track costs what the first did.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from lofi_daemon.errors import CacheWriteFailed, ConfigurationError
 from lofi_daemon.files.temporary import TemporaryFile, is_abandoned, sync_folder, temporary_file
 from lofi_daemon.tracks.sidecar import Track, read_sidecar, sidecar_text
 
 Encode = Callable[[TemporaryFile], Track]
+
+
+class AnyLibrary(Protocol):
+    """Where the tracks of a batch go: a folder, or a place in an object store."""
+
+    def prepare(self) -> None: ...
+
+    def find(self, track_id: str) -> Track | None: ...
+
+    def put(self, track_id: str, encode: Encode) -> Track: ...
+
+    def notes(self) -> AbstractContextManager[Path]: ...
+
+
+def library_at(output: str) -> AnyLibrary:
+    """The library of a folder or a URI. Raises ConfigurationError."""
+    if "://" in output:
+        from lofi_daemon.batch.object_store import ObjectLibrary
+
+        return ObjectLibrary(output)
+    return Library(Path(output))
+
+
+def name_of(track: Track) -> str:
+    """The track's sound, relative to the library."""
+    return f"{track.track_id[:2]}/{track.file}"
 
 
 class Library:
@@ -39,16 +66,13 @@ class Library:
                 hint="Name a folder that can be written.",
             ) from error
 
-    def path(self, track: Track) -> Path:
-        return self._place(track.track_id) / track.file
-
     def find(self, track_id: str) -> Track | None:
         """The track, where it is there whole."""
         track = read_sidecar(self._place(track_id) / f"{track_id}.json")
         if track is None or track.track_id != track_id:
             return None
         try:
-            whole = self.path(track).stat().st_size == track.bytes
+            whole = (self.folder / name_of(track)).stat().st_size == track.bytes
         except OSError:
             return None
         return track if whole else None
@@ -76,6 +100,11 @@ class Library:
                 "command goes on with what is missing.",
             ) from error
         return track
+
+    @contextmanager
+    def notes(self) -> Generator[Path, None, None]:
+        """The folder for what the batch says of itself."""
+        yield self.folder
 
     def _place(self, track_id: str) -> Path:
         return self.folder / track_id[:2]

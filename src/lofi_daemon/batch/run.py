@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lofi_daemon.backends.protocol import Backend, PhaseProgress
 from lofi_daemon.backends.registry import Choice, Registry
-from lofi_daemon.batch.library import Library
+from lofi_daemon.batch.library import AnyLibrary, name_of
 from lofi_daemon.batch.results import Result, Results
 from lofi_daemon.batch.songs import Refused, Song, SongParameters, read_songs
 from lofi_daemon.cancellation import Cancelled, CancelToken
@@ -68,7 +68,8 @@ class Standing:
 class Batch:
     """A file of songs and the library that it fills."""
 
-    def __init__(self, registry: Registry, file: Path, library: Library) -> None:
+    def __init__(self, registry: Registry, file: Path | None, library: AnyLibrary) -> None:
+        """file: None for songs that come from elsewhere."""
         self._registry = registry
         self._file = file
         self._library = library
@@ -103,26 +104,51 @@ class Batch:
         """
         began, done = time.monotonic(), 0
         codes: set[str | None] = set()
+        for song, resolved in self.missing(plan, results, cancel):
+            elapsed = time.monotonic() - began
+            on_song(Standing(done, plan.to_make, elapsed, song.parameters.prompt))
+            result, error = self._made(song, resolved, cancel)
+            results.add(result, song.text)
+            done += 1
+            codes.add(result.code)
+            if error is not None and done == HOPELESS_AFTER and len(codes) == 1:
+                raise error
+        on_song(Standing(done, plan.to_make, time.monotonic() - began, ""))
+
+    def missing(
+        self, plan: Plan, results: Results, cancel: CancelToken
+    ) -> Iterator[tuple[Song, Resolved]]:
+        """The songs to make, a model at a time; what is refused or there is noted in the results.
+
+        Each is looked for when its turn comes. Raises Cancelled.
+        """
         for entry in self._entries(cancel):
             if isinstance(entry, Refused):
                 results.add(_refused(entry), entry.text)
-        for backend in plan.backends:  # a model at a time, whatever the order of the lines
+        for backend in plan.backends:
             for song, resolved in self._songs_of(backend, cancel):
                 track = self._library.find(resolved.recipe.track_id)
-                if track is not None:
-                    results.add(self._there(song, track), song.text)
-                    continue
-                elapsed = time.monotonic() - began
-                on_song(Standing(done, plan.to_make, elapsed, song.parameters.prompt))
-                result, error = self._made(song, resolved, cancel)
-                results.add(result, song.text)
-                done += 1
-                codes.add(result.code)
-                if error is not None and done == HOPELESS_AFTER and len(codes) == 1:
-                    raise error
-        on_song(Standing(done, plan.to_make, time.monotonic() - began, ""))
+                if track is None:
+                    yield song, resolved
+                else:
+                    results.add(_there(song, track), song.text)
+
+    def carried_out(self, song: Song, cancel: CancelToken) -> Result:
+        """One song, made or found; whatever is wrong with it is its result.
+
+        Raises Cancelled, CacheWriteFailed.
+        """
+        try:
+            resolved = self._resolved(song.parameters)
+        except LofiError as error:
+            return _refused(Refused(song.line, song.id, error, song.text))
+        track = self._library.find(resolved.recipe.track_id)
+        if track is not None:
+            return _there(song, track)
+        return self._made(song, resolved, cancel)[0]
 
     def _entries(self, cancel: CancelToken) -> Iterator[Refused | tuple[Song, Resolved]]:
+        assert self._file is not None, "songs that come from elsewhere are carried out one by one"
         for entry in read_songs(self._file, self._model):
             cancel.raise_if_cancelled()
             if isinstance(entry, Refused):
@@ -144,20 +170,6 @@ class Batch:
         if name not in self._choices:
             self._choices[name] = self._registry.choose(name)
         return resolve_for(self._choices[name], parameters)
-
-    def _there(self, song: Song, track: Track) -> Result:
-        return Result(
-            song.line,
-            song.id,
-            song.number,
-            "there",
-            track_id=track.track_id,
-            file=self._file_of(track),
-            seed=track.seed,
-        )
-
-    def _file_of(self, track: Track) -> str:
-        return self._library.path(track).relative_to(self._library.folder).as_posix()
 
     def _made(
         self, song: Song, resolved: Resolved, cancel: CancelToken
@@ -182,7 +194,7 @@ class Batch:
             log.exception("Line %d failed", song.line)
             error = InternalError(f"{type(defect).__name__}: {defect}")
         else:
-            made = self._there(song, track)
+            made = _there(song, track)
             seconds = round(time.monotonic() - began, 3)
             return replace(made, status="made", seconds=seconds), None
         finally:
@@ -213,6 +225,18 @@ class Batch:
             return track.model_copy(update={"generation_time_sec": seconds})
 
         return self._library.put(resolved.recipe.track_id, encode)
+
+
+def _there(song: Song, track: Track) -> Result:
+    return Result(
+        song.line,
+        song.id,
+        song.number,
+        "there",
+        track_id=track.track_id,
+        file=name_of(track),
+        seed=track.seed,
+    )
 
 
 def _refused(line: Refused) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -93,6 +94,8 @@ def test_the_desktop_is_told_of_what_others_change(
             text=True,
             env={"DBUS_SESSION_BUS_ADDRESS": bus, "PATH": os.environ["PATH"]},
         )
+        patience = threading.Timer(PATIENCE_SEC, watching.kill)
+        patience.start()
         try:
             assert watching.stdout is not None
             assert watching.stdout.readline() == "Playing one 0.5\n"
@@ -108,6 +111,7 @@ def test_the_desktop_is_told_of_what_others_change(
                 seen = watching.stdout.readline()
                 assert seen, "playerctl ended"
         finally:
+            patience.cancel()
             watching.kill()
             watching.communicate()
         editor.request("player_set", position_sec=40.0)

@@ -138,7 +138,8 @@ def test_text_encoder(pipelines: Pipelines, tokens: int) -> None:
     assert_same(encoder.text_states(ids, NEVER), expected.numpy())
 
 
-@pytest.mark.parametrize("frames", [1, 37, 301])
+# At 276 and 283 one frame of overlap too few makes a window less: its border would be heard.
+@pytest.mark.parametrize("frames", [1, 37, 276, 283, 301])
 def test_autoencoder(pipelines: Pipelines, frames: int) -> None:
     config = REFERENCE.config("vae")
     known = {name: value for name, value in config.items() if not name.startswith("_")}

@@ -20,7 +20,7 @@ from lofi_daemon.batch.songs import Refused, Song, SongParameters, read_songs
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.errors import CacheWriteFailed, InternalError, LofiError, ModelInferenceFailed
 from lofi_daemon.files.temporary import TemporaryFile
-from lofi_daemon.jobs.memory import make_room
+from lofi_daemon.jobs.making import load_for
 from lofi_daemon.jobs.requests import Resolved, resolve_for
 from lofi_daemon.memory import give_back_freed_memory
 from lofi_daemon.parameters import TrackParameters
@@ -206,9 +206,7 @@ class Batch:
         from lofi_daemon.tracks.writing import encode_track, measurements
 
         backend, recipe = resolved.backend, resolved.recipe
-        self._registry.unload_others(backend)
-        backend.prepare(cancel, _unheard)
-        backend.load(cancel, _unheard, make_room(backend, recipe.request))
+        load_for(self._registry, backend, recipe, cancel, _unheard)
         clip = backend.generate(recipe.request, on_progress=_unheard, cancel=cancel)
 
         def encode(file: TemporaryFile) -> Track:

@@ -14,11 +14,11 @@ from lofi_daemon import cancellation
 from lofi_daemon.backends.protocol import Phase, PhaseProgress, ProgressCallback
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import TrackFormat
-from lofi_daemon.errors import InternalError, LofiError, ModelInferenceFailed, ModelLoadFailed
+from lofi_daemon.errors import InternalError, LofiError, ModelInferenceFailed
 from lofi_daemon.jobs.early import HeardCopy
 from lofi_daemon.jobs.events import JobCancelled, JobCompleted, JobFailed, LastWord
 from lofi_daemon.jobs.job import Job, State
-from lofi_daemon.jobs.memory import make_room
+from lofi_daemon.jobs.making import load_for
 from lofi_daemon.jobs.timings import Timings
 from lofi_daemon.memory import give_back_freed_memory
 from lofi_daemon.tracks import Track, TrackCache
@@ -126,15 +126,7 @@ class Worker:
         report = self._reporter(job)
         _move(job, State.RUNNING)
         token.raise_if_cancelled()
-        self._registry.unload_others(backend)
-        backend.prepare(token, report)
-        backend.load(token, report, make_room(backend, job.request))
-        if backend.availability().model_version != job.model_version:
-            # The track's name and its sidecar say which model made it.
-            raise ModelLoadFailed(
-                f"The files of {backend.info.name} changed while the track waited.",
-                hint="Ask for it again: the new files make it.",
-            )
+        load_for(self._registry, backend, job.recipe, token, report)
         report(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
         job.heard = self._heard_copy(job) if job.early else None
         try:

@@ -21,6 +21,7 @@ from lofi_daemon.jobs.events import (
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.player.playback import Playback
 from lofi_daemon.sound.growth import Growth
+from lofi_daemon.tracks import TrackCache
 from lofi_daemon.tracks.growing import GrowingTrack
 from lofi_daemon.tracks.sidecar import Track, now
 
@@ -46,6 +47,12 @@ class Pretended:
     def grows(self, track: GrowingTrack) -> None:
         self.done.append(("grows", track.track_id))
 
+    def growing(self, track_id: str) -> bool | None:
+        return True if ("grows", track_id) in self.done else None
+
+    def keep(self, track_ids: list[str], kept: bool) -> None:
+        self.done.append(("keep", *track_ids, kept))
+
     def settled(self, track: Track) -> None:
         self.done.append(("settled", track.track_id))
 
@@ -62,6 +69,7 @@ def tell(
     here: bool = True,
     failure: AudioDeviceError | None = None,
     forget: bool = False,
+    keep: tuple[bool, ...] = (),
 ) -> list[tuple[Any, ...]]:
     pretended = Pretended()
     pretended.failure = failure
@@ -70,7 +78,7 @@ def tell(
         pretended.done.append(("play elsewhere", track_id))
 
     async def story() -> None:
-        early = EarlySound(cast("Jobs", pretended), cast("Playback", pretended))
+        early = EarlySound(*cast("tuple[Jobs, Playback, TrackCache]", (pretended,) * 3))
         if not here:
             early.share(elsewhere, lambda: False)
         if want is not None:
@@ -80,6 +88,10 @@ def tell(
             await asyncio.sleep(0)
             if forget:
                 early.forget()
+            for kept in keep if isinstance(event, JobAudible) else ():
+                assert early.keep(ONE, kept)
+            assert not early.keep("2" * 16, True), "one that cannot be heard yet"
+        await asyncio.sleep(0.05)
 
     asyncio.run(story())
     return pretended.done
@@ -109,6 +121,23 @@ def test_early_plays_what_grows_and_not_again_when_it_is_whole(
 
 def test_early_plays_at_the_end_what_could_not_be_heard_before(completed: JobCompleted) -> None:
     assert tell(completed, want="early") == [("settled", ONE), ("play", ONE)]
+
+
+def test_early_that_fails_is_tried_again_at_the_end(
+    audible: JobAudible, completed: JobCompleted
+) -> None:
+    problem = AudioDeviceError("There is no sound device.")
+    done = tell(audible, completed, want="early", failure=problem)
+    assert [each[0] for each in done] == ["grows", "settled", "cannot"]
+    assert done[2][2].message.startswith('"rain" is ready (')
+
+
+def test_what_is_kept_while_it_grows_is_kept_when_it_is_whole(
+    audible: JobAudible, completed: JobCompleted
+) -> None:
+    assert ("keep", ONE, True) in tell(audible, completed, keep=(True,))
+    assert ("keep", ONE, True) not in tell(audible, completed, keep=(True, False))
+    assert ("keep", ONE, True) not in tell(audible, JobCancelled(ONE, 1, 2), keep=(True,))
 
 
 def test_ready_waits_for_the_whole_track(audible: JobAudible, completed: JobCompleted) -> None:

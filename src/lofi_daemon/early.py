@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Literal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Literal
 
 from lofi_daemon.errors import LofiError
 from lofi_daemon.jobs.events import JobAdvanced, JobAudible, JobCancelled, JobCompleted, JobEvent
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.player.playback import Playback
 from lofi_daemon.text import shown
+from lofi_daemon.tracks import TrackCache
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +26,10 @@ class EarlySound:
     Lives in the event loop.
     """
 
-    def __init__(self, jobs: Jobs, playback: Playback) -> None:
+    def __init__(self, jobs: Jobs, playback: Playback, tracks: TrackCache) -> None:
         self._playback = playback
+        self._tracks = tracks
+        self._kept: set[str] = set()
         self._play: Callable[[str], Awaitable[object]] = playback.play_now
         self._plays_here: Callable[[], bool] = lambda: True
         self._wanted: dict[str, When] = {}
@@ -47,6 +50,16 @@ class EarlySound:
         if self._wanted.get(track_id) != "early":
             self._wanted[track_id] = when
 
+    def keep(self, track_id: str, kept: bool) -> bool:
+        """Keep a track that can be heard already as soon as it is whole; False for any other."""
+        if self._playback.growing(track_id) is None:
+            return False
+        if kept:
+            self._kept.add(track_id)
+        else:
+            self._kept.discard(track_id)
+        return True
+
     def forget(self) -> None:
         """Whatever is being made is not played."""
         self._wanted.clear()
@@ -59,36 +72,55 @@ class EarlySound:
             self._playback.grows(event.track)
             if wanted == "early" and self._plays_here():
                 del self._wanted[event.track_id]
-                playing = self._playback.play_now(event.track_id)
-                self._begin(playing, event.track_id, f"{_quoted(event.track.prompt)} is being made")
+                self._begin(self._early(event.track_id))
             return
         self._wanted.pop(event.track_id, None)
+        if not isinstance(event, JobCompleted):
+            self._kept.discard(event.track_id)
         if isinstance(event, JobCompleted):
             self._playback.settled(event.track)
+            if event.track_id in self._kept:
+                self._begin(self._keep(event.track_id))
             if wanted is not None:
                 ready = f"{_quoted(event.track.prompt)} is ready ({event.path})"
-                self._begin(self._play(event.track_id), event.track_id, ready)
+                self._begin(self._whole(event.track_id, ready))
         elif isinstance(event, JobCancelled):
             self._playback.forsaken(event.track_id, "cancelled")
         else:
             message = f"The track was not finished: {event.error.message}"
             self._playback.forsaken(event.track_id, "error", message)
 
-    def _begin(self, playing: Awaitable[object], track_id: str, state: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._guarded(playing, track_id, state))
+    def _begin(self, playing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._guarded(playing))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, playing: Awaitable[object], track_id: str, state: str) -> None:
-        """Nobody waits for this: what goes wrong is told as the end of the playing."""
+    async def _guarded(self, playing: Coroutine[Any, Any, None]) -> None:
         try:
             await playing
+        except Exception:  # the boundary: a defect stays with this track
+            log.exception("A track is not played, or not kept")
+
+    async def _keep(self, track_id: str) -> None:
+        self._kept.discard(track_id)
+        await asyncio.to_thread(self._tracks.keep, [track_id], True)
+
+    async def _early(self, track_id: str) -> None:
+        """Where it cannot be played now, it is tried again, and told, when it is whole."""
+        try:
+            await self._playback.play_now(track_id)
+        except LofiError as error:
+            log.info("Track %s is not heard while it is made: %s", track_id, error)
+            self.want(track_id, "ready")
+
+    async def _whole(self, track_id: str, state: str) -> None:
+        """Nobody waits for this: what goes wrong is told as the end of the playing."""
+        try:
+            await self._play(track_id)
         except LofiError as error:
             message = f"{state} but cannot be played: {error.message}"
             told = type(error)(message, hint=error.hint, **error.data)
             self._playback.cannot_be_played(track_id, told)
-        except Exception:  # the boundary: a defect stays with this track
-            log.exception("Track %s is not played", track_id)
 
 
 def _quoted(prompt: str) -> str:

@@ -39,7 +39,7 @@ def open_house(
     tracks = TrackCache(settings.tracks_folder, settings.cache_max_bytes)
     jobs = Jobs(settings, registry, tracks, in_background=in_background)
     playback = Playback(tracks, device=settings.audio_device)
-    early = EarlySound(jobs, playback)
+    early = EarlySound(jobs, playback, tracks)
     station = Station(jobs, playback, tracks, registry)
     tracks.protect(playback.protected)
     tracks.protect(station.protected)

@@ -36,7 +36,8 @@ def _on_small_disk(script: str, hub_server: HubServer, folder: Path) -> None:
     """Run a script in `folder`, where `disk` is a tmpfs of 3 MB."""
     require_mounts()
     (folder / "disk").mkdir()
-    download = f"{sys.executable} -m lofi_daemon.models ace_step disk/model"
+    published = ROOT / "src/lofi_daemon/backends/ace_step/published.json"
+    download = f"{sys.executable} -m lofi_daemon.models {published} disk/model"
     subprocess.run(
         [
             *(*NAMESPACE, "bash", "-c"),

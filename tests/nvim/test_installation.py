@@ -104,7 +104,8 @@ def plays_after_one_question(editor: Editor, plugin: Path) -> None:
     editor.until(lambda: editor.lua("return require('lofi').is_playing()"), PATIENCE)
     assert len(editor.lua("return questions")) == 1
     assert (plugin / ".venv/bin/lofi-daemon").exists()
-    assert list((editor.home / "cache/lofi.nvim/tracks").glob("*.wav"))
+    tracks = editor.home / "cache/lofi.nvim/tracks"
+    editor.until(lambda: list(tracks.glob("*.wav")), PATIENCE)
     editor.command("Lofi help")
     assert editor.nvim.eval("&filetype") == "help"
     assert editor.nvim.eval("expand('%:p')") == str(plugin / "doc/lofi.txt")

@@ -142,6 +142,7 @@ def test_a_stop_takes_autoplay_back(editor: Editor) -> None:
 
 def test_it_is_said_what_happened(editor: Editor) -> None:
     editor.fake()
+    editor.listen("playback_start")
     for command, said in [
         ("pause", "nothing plays"),
         ("resume", "nothing plays"),
@@ -157,6 +158,8 @@ def test_it_is_said_what_happened(editor: Editor) -> None:
         before = editor.notices().count(said)
         editor.command(f"Lofi {command}")
         editor.until(lambda s=said, n=before: editor.notices().count(s) > n)
+        if command == "radio study":
+            editor.until_heard("playback_start")
 
 
 def test_it_is_said_what_was_read_from_a_prompt(editor: Editor) -> None:

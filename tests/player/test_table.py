@@ -216,10 +216,10 @@ def test_going_back_takes_a_step_off_the_history() -> None:
     steps: list[Step] = []
     for entry in (1, 2, 3):
         steps += [Put(turn(entry)), Started(entry, 0.0, 9.0)]
-    assert through(*steps).history == ("/1.wav", "/2.wav")
+    assert through(*steps).history == ("file:///1.wav", "file:///2.wav")
     back = Turn(9, Path("/2.wav"), 1.0, origin="previous")
     table = through(*steps, Put(back), Started(9, 0.0, 9.0))
-    assert table.history == ("/1.wav",)
+    assert table.history == ("file:///1.wav",)
     first = Turn(10, Path("/1.wav"), 1.0, origin="previous")
     assert through(*steps, Put(first), Started(10, 0.0, 9.0)).history == ()
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import soundfile
 
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from tests.daemon_process import DaemonProcess, is_final
 from tests.rpc.conftest import StartDaemon, slow
 
@@ -352,12 +353,7 @@ def test_get_backends(start_daemon: StartDaemon) -> None:
     ]
     options = {option["name"]: option for option in backends[2].pop("options")}
     assert list(options) == [
-        "quality",
-        "inference_steps",
-        "scheduler",
-        "guidance_scale",
-        "cfg_type",
-        "erg",
+        *DiffusionOptions.model_fields,
     ]
     steps, scheduler = options["inference_steps"], options["scheduler"]
     assert (steps["minimum"], steps["maximum"], steps["default"]) == (1, 200, 10)

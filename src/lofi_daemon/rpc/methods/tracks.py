@@ -64,8 +64,11 @@ async def tracks_list(daemon: Daemon, params: TracksListParameters) -> TracksLis
 
 
 async def tracks_keep(daemon: Daemon, params: TracksKeepParameters) -> TracksKeepResult:
-    changed = await asyncio.to_thread(daemon.tracks.keep, params.track_ids, params.kept)
-    return TracksKeepResult(track_ids=[track.track_id for track in changed], kept=params.kept)
+    growing = [each for each in params.track_ids if daemon.early.keep(each, params.kept)]
+    whole = [each for each in params.track_ids if each not in growing]
+    changed = await asyncio.to_thread(daemon.tracks.keep, whole, params.kept)
+    kept = [*growing, *(track.track_id for track in changed)]
+    return TracksKeepResult(track_ids=kept, kept=params.kept)
 
 
 async def tracks_delete(daemon: Daemon, params: TrackIdsParameters) -> TracksDeleteResult:

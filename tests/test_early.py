@@ -35,12 +35,14 @@ class Pretended:
         self.done: list[tuple[Any, ...]] = []
         self.listener: Callable[[JobEvent], None] = lambda event: None
         self.failure: AudioDeviceError | None = None
+        self.failing_sec = 0.0
 
     def subscribe(self, listener: Callable[[JobEvent], None]) -> None:
         self.listener = listener
 
     async def play_now(self, track_id: str) -> None:
         if self.failure is not None:
+            await asyncio.sleep(self.failing_sec)
             raise self.failure
         self.done.append(("play", track_id))
 
@@ -70,9 +72,11 @@ def tell(
     failure: AudioDeviceError | None = None,
     forget: bool = False,
     keep: tuple[bool, ...] = (),
+    failing_sec: float = 0.0,
 ) -> list[tuple[Any, ...]]:
     pretended = Pretended()
     pretended.failure = failure
+    pretended.failing_sec = failing_sec
 
     async def elsewhere(track_id: str) -> None:
         pretended.done.append(("play elsewhere", track_id))
@@ -91,7 +95,7 @@ def tell(
             for kept in keep if isinstance(event, JobAudible) else ():
                 assert early.keep(ONE, kept)
             assert not early.keep("2" * 16, True), "one that cannot be heard yet"
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
 
     asyncio.run(story())
     return pretended.done
@@ -123,11 +127,13 @@ def test_early_plays_at_the_end_what_could_not_be_heard_before(completed: JobCom
     assert tell(completed, want="early") == [("settled", ONE), ("play", ONE)]
 
 
+@pytest.mark.parametrize("failing_sec", [0.0, 0.01])
 def test_early_that_fails_is_tried_again_at_the_end(
-    audible: JobAudible, completed: JobCompleted
+    audible: JobAudible, completed: JobCompleted, failing_sec: float
 ) -> None:
+    """The device may refuse before the track is whole, or after."""
     problem = AudioDeviceError("There is no sound device.")
-    done = tell(audible, completed, want="early", failure=problem)
+    done = tell(audible, completed, want="early", failure=problem, failing_sec=failing_sec)
     assert [each[0] for each in done] == ["grows", "settled", "cannot"]
     assert done[2][2].message.startswith('"rain" is ready (')
 

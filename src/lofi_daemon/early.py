@@ -30,6 +30,8 @@ class EarlySound:
         self._playback = playback
         self._tracks = tracks
         self._kept: set[str] = set()
+        # Being begun early; with what is to be said of it, once it is whole meanwhile.
+        self._beginning: dict[str, str | None] = {}
         self._play: Callable[[str], Awaitable[object]] = playback.play_now
         self._plays_here: Callable[[], bool] = lambda: True
         self._wanted: dict[str, When] = {}
@@ -72,6 +74,7 @@ class EarlySound:
             self._playback.grows(event.track)
             if wanted == "early" and self._plays_here():
                 del self._wanted[event.track_id]
+                self._beginning[event.track_id] = None
                 self._begin(self._early(event.track_id))
             return
         self._wanted.pop(event.track_id, None)
@@ -81,8 +84,10 @@ class EarlySound:
             self._playback.settled(event.track)
             if event.track_id in self._kept:
                 self._begin(self._keep(event.track_id))
-            if wanted is not None:
-                ready = f"{_quoted(event.track.prompt)} is ready ({event.path})"
+            ready = f"{_quoted(event.track.prompt)} is ready ({event.path})"
+            if event.track_id in self._beginning:
+                self._beginning[event.track_id] = ready
+            elif wanted is not None:
                 self._begin(self._whole(event.track_id, ready))
         elif isinstance(event, JobCancelled):
             self._playback.forsaken(event.track_id, "cancelled")
@@ -111,7 +116,13 @@ class EarlySound:
             await self._playback.play_now(track_id)
         except LofiError as error:
             log.info("Track %s is not heard while it is made: %s", track_id, error)
-            self.want(track_id, "ready")
+            ready = self._beginning[track_id]
+            if ready is not None:
+                await self._whole(track_id, ready)
+            else:
+                self.want(track_id, "ready")
+        finally:
+            del self._beginning[track_id]
 
     async def _whole(self, track_id: str, state: str) -> None:
         """Nobody waits for this: what goes wrong is told as the end of the playing."""

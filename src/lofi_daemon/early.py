@@ -78,11 +78,11 @@ class EarlySound:
                 self._begin(self._early(event.track_id))
             return
         self._wanted.pop(event.track_id, None)
-        if not isinstance(event, JobCompleted):
-            self._kept.discard(event.track_id)
+        kept = event.track_id in self._kept
+        self._kept.discard(event.track_id)
         if isinstance(event, JobCompleted):
             self._playback.settled(event.track)
-            if event.track_id in self._kept:
+            if kept:
                 self._begin(self._keep(event.track_id))
             ready = f"{_quoted(event.track.prompt)} is ready ({event.path})"
             if event.track_id in self._beginning:
@@ -107,7 +107,6 @@ class EarlySound:
             log.exception("A track is not played, or not kept")
 
     async def _keep(self, track_id: str) -> None:
-        self._kept.discard(track_id)
         await asyncio.to_thread(self._tracks.keep, [track_id], True)
 
     async def _early(self, track_id: str) -> None:

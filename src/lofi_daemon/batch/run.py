@@ -18,9 +18,9 @@ from lofi_daemon.batch.library import AnyLibrary, name_of
 from lofi_daemon.batch.results import Result, Results
 from lofi_daemon.batch.songs import Refused, Song, SongParameters, read_songs
 from lofi_daemon.cancellation import Cancelled, CancelToken
-from lofi_daemon.errors import CacheWriteFailed, InternalError, LofiError, ModelInferenceFailed
+from lofi_daemon.errors import CacheWriteFailed, InternalError, LofiError
 from lofi_daemon.files.temporary import TemporaryFile
-from lofi_daemon.jobs.making import load_for
+from lofi_daemon.jobs.making import load_for, out_of_memory
 from lofi_daemon.jobs.requests import Resolved, resolve_for
 from lofi_daemon.memory import give_back_freed_memory
 from lofi_daemon.parameters import TrackParameters
@@ -186,10 +186,7 @@ class Batch:
         except LofiError as failure:
             error = failure
         except MemoryError:
-            error = ModelInferenceFailed(
-                f"There is not enough memory to make this track with {resolved.backend.info.name}.",
-                hint="Close other programs, or ask for shorter tracks.",
-            )
+            error = out_of_memory(resolved.backend)
         except Exception as defect:
             log.exception("Line %d failed", song.line)
             error = InternalError(f"{type(defect).__name__}: {defect}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lofi_daemon.backends.protocol import Backend, ProgressCallback
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.errors import ModelLoadFailed
+from lofi_daemon.errors import LofiError, ModelInferenceFailed, ModelLoadFailed
 from lofi_daemon.jobs.memory import make_room
 from lofi_daemon.tracks import Recipe
 
@@ -31,3 +31,11 @@ def load_for(
             f"The files of {backend.info.name} changed while the track waited.",
             hint="Ask for it again: the new files make it.",
         )
+
+
+def out_of_memory(backend: Backend) -> LofiError:
+    """What to tell where making a track ended for want of memory."""
+    return ModelInferenceFailed(
+        f"There is not enough memory to make this track with {backend.info.name}.",
+        hint="Close other programs, or ask for a shorter track.",
+    )

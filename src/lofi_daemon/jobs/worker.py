@@ -14,11 +14,11 @@ from lofi_daemon import cancellation
 from lofi_daemon.backends.protocol import Phase, PhaseProgress, ProgressCallback
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import TrackFormat
-from lofi_daemon.errors import InternalError, LofiError, ModelInferenceFailed
+from lofi_daemon.errors import InternalError, LofiError
 from lofi_daemon.jobs.early import HeardCopy
 from lofi_daemon.jobs.events import JobCancelled, JobCompleted, JobFailed, LastWord
 from lofi_daemon.jobs.job import Job, State
-from lofi_daemon.jobs.making import load_for
+from lofi_daemon.jobs.making import load_for, out_of_memory
 from lofi_daemon.jobs.timings import Timings
 from lofi_daemon.memory import give_back_freed_memory
 from lofi_daemon.tracks import Track, TrackCache
@@ -102,13 +102,7 @@ class Worker:
         except LofiError as error:
             return JobFailed(job.track_id, error)
         except MemoryError:
-            return JobFailed(
-                job.track_id,
-                ModelInferenceFailed(
-                    f"There is not enough memory to make this track with {job.backend.info.name}.",
-                    hint="Close other programs, or ask for a shorter track.",
-                ),
-            )
+            return JobFailed(job.track_id, out_of_memory(job.backend))
         # A panic of a library that is written in Rust is no Exception; it must not end the thread.
         except BaseException as error:
             log.exception("Track %s failed", job.track_id)

@@ -36,8 +36,6 @@ test: $(VENV)/.test ## Run every test but the long ones (ten minutes)
 
 soak: $(VENV)/.test ## Run the long tests that `make test` leaves out (hours)
 	$(PYTHON) tests/system.py install
-	$(BIN)/python -m pip install --quiet --editable '.[cluster]'
-	$(BIN)/python -m pytest tests/batch/test_cluster.py
 	$(BIN)/python -m pytest -m soak
 
 lint: $(VENV)/.test $(STYLUA) $(ACTIONLINT) ## Check style and types (Lua's too: needs node and luacheck)

@@ -10,11 +10,9 @@ import time
 from pathlib import Path
 
 import psutil
-import pytest
 
 from tests.batch.conftest import WriteSongs
 
-pytest.importorskip("ray", reason="Ray (lofi-daemon[cluster])")
 COMMAND = [sys.executable, "-P", "-m", "lofi_daemon", "batch"]
 
 

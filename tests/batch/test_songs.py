@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.batch.songs import Refused, Song, SongParameters, read_songs
@@ -89,9 +91,6 @@ def test_a_file_that_cannot_be_read(registry: Registry, tmp_path: Path) -> None:
 
 
 def test_parquet_says_the_same(registry: Registry, write_songs: WriteSongs, tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow (lofi-daemon[cluster])")
-    from pyarrow import parquet
-
     rows = [{"prompt": "a", "seed": None, "id": "x"}, {"prompt": "b", "seed": 9, "id": None}]
     parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "songs.parquet")
     lines = [{name: value for name, value in row.items() if value is not None} for row in rows]

@@ -32,7 +32,6 @@ Result = dict[str, Any]
 
 FRAMES_A_SECOND = 25
 CHANNELS, WIDTH, BLOCKS = 64, 2048, 24
-TURBO_CALLS = 8
 V1_BLOCKS, V1_FRAMES_A_SECOND = 24, 44_100 / 4096
 # Model calls of the first version: 27 Euler steps, of which the middle half is guided, and adams.
 V1_RUNS = {"v1, 27 steps": 41, "v1, adams 25": 25}

@@ -17,7 +17,6 @@ JUDGED_VALUES = tuple(
     for key in PLAIN_WORDS
     if key[0] in ("keys", "lead", "kit", "bass", "rain", "vinyl") and not key[1].startswith("no ")
 )
-STYLES = ("plain", "synonym", "sentence")
 
 
 @dataclass(frozen=True)

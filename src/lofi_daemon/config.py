@@ -134,8 +134,8 @@ def absolute(folder: Path) -> Path:
         raise ValueError("the current folder is gone; give the whole path") from None
 
 
-def load_settings(environment: Mapping[str, str], **flags: Any) -> Settings:
-    """Settings from environment variables, overridden by flags that are not None.
+def load_settings(environment: Mapping[str, str]) -> Settings:
+    """Settings from environment variables.
 
     An empty variable counts as not set. Raises ConfigurationError naming the variable.
     """
@@ -149,7 +149,6 @@ def load_settings(environment: Mapping[str, str], **flags: Any) -> Settings:
         for name, value in given.items()
         if name.startswith("LOFI_") and name not in variables
     }
-    values.update({name: value for name, value in flags.items() if value is not None})
     try:
         return Settings(**values)
     except ValidationError as error:

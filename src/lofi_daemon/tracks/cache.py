@@ -30,7 +30,9 @@ from lofi_daemon.files.temporary import (
     sync_folder,
     temporary_file,
 )
+from lofi_daemon.tracks.eviction import to_evict
 from lofi_daemon.tracks.sidecar import Track, changed_sidecar, moment_after, read_sidecar
+from lofi_daemon.tracks.sidecars import Sidecars
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +62,6 @@ class CacheSize:
 
 
 @dataclass(frozen=True)
-class _Known:
-    """A sidecar that was read, and the state of its file then; None where it is no track's."""
-
-    state: tuple[int, int]
-    track: Track | None
-
-
-@dataclass(frozen=True)
 class _Elsewhere:
     """Where a track lies that the folder did not take, and why it did not."""
 
@@ -82,9 +76,8 @@ class TrackCache:
         self.folder = folder
         self.max_bytes = max_bytes
         self._open: set[Path] = set()
-        self._known: dict[str, _Known] = {}
+        self._sidecars = Sidecars(folder)
         self._elsewhere: dict[str, _Elsewhere] = {}
-        self._problem: str | None = None
         self._needed: list[Callable[[], AbstractSet[str]]] = []
 
     # Looking
@@ -92,7 +85,7 @@ class TrackCache:
     @property
     def problem(self) -> str | None:
         """Why the folder could not be read when it was last looked at; None where it could."""
-        return self._problem
+        return self._sidecars.problem
 
     def path(self, track: Track) -> Path:
         """Absolute path of the audio file."""
@@ -126,8 +119,8 @@ class TrackCache:
         Raises CacheWriteFailed where nothing is known because the folder cannot be read.
         """
         tracks = self.tracks()
-        if not tracks and self._problem is not None:
-            raise CacheWriteFailed(self._problem, path=str(self.folder))
+        if not tracks and self.problem is not None:
+            raise CacheWriteFailed(self.problem, path=str(self.folder))
         wanted = query.casefold()
         matching = [track for track in tracks if wanted in track.prompt.casefold()]
         end = None if limit is None else offset + limit
@@ -257,47 +250,15 @@ class TrackCache:
 
     def _in_folder(self) -> list[Track]:
         """The whole tracks of the folder itself, in no order."""
-        found: dict[str, _Known] = {}
-        problem: str | None = None
-        try:
-            with os.scandir(self.folder) as entries:
-                for entry in entries:
-                    if entry.name.endswith(".json") and (known := self._read(entry)) is not None:
-                        found[entry.name] = known
-        except FileNotFoundError:
-            pass  # the folder is made when the first track is
-        except OSError as error:
-            problem = f"The track folder {self.folder} cannot be read: {error.strerror}."
-        if problem is not None and problem != self._problem:
-            log.warning("%s", problem)
-        self._known, self._problem = found, problem
-        tracks = [known.track for known in found.values() if known.track is not None]
         return [
             track
-            for track in tracks
+            for track in self._sidecars.read()
             if track.track_id not in self._elsewhere and self._is_whole(track)
         ]
 
     def _of_elsewhere(self) -> list[Track]:
         found = [self.find(track_id) for track_id in list(self._elsewhere)]
         return [track for track in found if track is not None]
-
-    def _read(self, entry: os.DirEntry[str]) -> _Known | None:
-        """A sidecar as it is now: from memory where it did not change."""
-        try:
-            status = entry.stat()
-        except OSError:  # gone in this moment
-            return None
-        # Two changes may fall into one tick of the file system's clock, but not into one file:
-        # every change makes a new one.
-        state = (status.st_mtime_ns, status.st_ino)
-        known = self._known.get(entry.name)
-        if known is not None and known.state == state:
-            return known
-        track = read_sidecar(Path(entry.path))
-        if track is None and _TRACK_FILE.match(entry.name) and Path(entry.path).exists():
-            log.warning("%s is not what a track's sidecar should be; it is left alone.", entry.path)
-        return _Known(state, track)
 
     def _sidecar_path(self, track_id: str) -> Path:
         return self._folder_of(track_id) / f"{track_id}.json"
@@ -343,25 +304,12 @@ class TrackCache:
         return changed
 
     def _make_room(self, tracks: list[Track], *, coming: Track | None = None) -> list[str]:
-        """Evict until all is within the limit, `coming` too, in the place of its older self.
-
-        Only with the folder's lock.
-        """
-        needed = 0
-        if coming is not None:
-            tracks = [track for track in tracks if track.track_id != coming.track_id]
-            needed = coming.bytes
-        excess = sum(track.bytes for track in tracks) + needed - self.max_bytes
-        evicted: list[str] = []
+        """Evict what must go, `coming` counted. Only with the folder's lock."""
         protected = frozenset[str]().union(*(needed() for needed in self._needed))
-        for track in sorted(tracks, key=lambda track: track.last_used_at):
-            if excess <= 0:
-                break
-            if not track.kept and track.track_id not in protected:
-                self._remove(track)
-                excess -= track.bytes
-                evicted.append(track.track_id)
-        return evicted
+        going = to_evict(tracks, self.max_bytes, protected, coming)
+        for track in going:
+            self._remove(track)
+        return [track.track_id for track in going]
 
     def _remove(self, track: Track) -> None:
         self._sidecar_path(track.track_id).unlink(missing_ok=True)

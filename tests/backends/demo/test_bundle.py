@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -32,6 +34,7 @@ from lofi_daemon.sound.clip import AudioClip
 
 SECONDS = 8.0
 STEPS = 6
+FIGURES = Path(__file__).with_name("figures.npy")
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +173,35 @@ def test_the_backend_writes_the_score_that_its_bundle_asks_for() -> None:
 def test_an_unknown_word_is_harmless(pipeline: AceStepPipeline) -> None:
     strange = track(pipeline, "qzxv \U0001f3b5 словo 音楽", 5)
     assert np.abs(strange.samples).max() > 0.2
+
+
+def test_the_track_is_the_one_that_this_version_of_the_model_has_always_made(
+    clip: AudioClip,
+) -> None:
+    """A change of a hundredth in any band of any half-second is another track.
+
+    A track is named by its request and the model's version, so one that sounds otherwise needs a
+    new `model_version`; then `python -m tests.backends.demo.test_bundle` writes the figures anew.
+    """
+    known = np.load(FIGURES)
+    np.testing.assert_allclose(figures(clip), known, rtol=0.01, atol=0.01 * float(known.max()) / 30)
+
+
+def figures(clip: AudioClip) -> NDArray[np.float32]:
+    """Magnitude of each half-second, channel and third of an octave: float32 [2, halves, 30]."""
+    blocks = clip.samples.reshape(2, -1, clip.sample_rate // 2)
+    spectrum = np.abs(np.fft.rfft(blocks * np.hanning(blocks.shape[2])))
+    hertz = np.fft.rfftfreq(blocks.shape[2], 1 / clip.sample_rate)
+    borders = np.searchsorted(hertz, 20.0 * 2.0 ** (np.arange(31) / 3))
+    return np.stack(
+        [
+            np.sqrt((spectrum[..., low:high] ** 2).sum(axis=2))
+            for low, high in itertools.pairwise(borders)
+        ],
+        axis=2,
+    ).astype(np.float32)
+
+
+if __name__ == "__main__":
+    made = AceStepPipeline(BUNDLE, compose=compose_score)
+    np.save(FIGURES, figures(track(made, "rhodes with drums, 80 bpm", 3)))

@@ -73,6 +73,7 @@ def tell(
     forget: bool = False,
     keep: tuple[bool, ...] = (),
     failing_sec: float = 0.0,
+    want_late: bool = False,
 ) -> list[tuple[Any, ...]]:
     pretended = Pretended()
     pretended.failure = failure
@@ -92,6 +93,9 @@ def tell(
             await asyncio.sleep(0)
             if forget:
                 early.forget()
+            if want_late and isinstance(event, JobAudible):
+                early.want(ONE, "early")
+                await asyncio.sleep(0)
             for kept in keep if isinstance(event, JobAudible) else ():
                 assert early.keep(ONE, kept)
             assert not early.keep("2" * 16, True), "one that cannot be heard yet"
@@ -155,6 +159,23 @@ def test_nothing_is_played_that_nobody_wants(audible: JobAudible, completed: Job
     assert tell(audible, completed) == [("grows", ONE), ("settled", ONE)]
     forgotten = tell(JobCancelled("0", 1, 2), audible, completed, want="early", forget=True)
     assert ("play", ONE) not in forgotten
+
+
+def test_what_is_forgotten_while_it_begins_is_not_tried_again(
+    audible: JobAudible, completed: JobCompleted
+) -> None:
+    """The device refuses after the listener wanted silence."""
+    problem = AudioDeviceError("There is no sound device.")
+    for events in ((audible, completed), (audible,)):
+        done = tell(*events, want="early", failure=problem, failing_sec=0.01, forget=True)
+        assert not any(each[0] in ("play", "cannot") for each in done)
+
+
+def test_early_plays_at_once_what_can_be_heard_already(
+    audible: JobAudible, completed: JobCompleted
+) -> None:
+    done = tell(audible, completed, want_late=True)
+    assert done == [("grows", ONE), ("play", ONE), ("settled", ONE)]
 
 
 def test_where_another_daemon_plays_the_track_is_played_when_it_is_whole(

@@ -30,7 +30,7 @@ class EarlySound:
         self._playback = playback
         self._tracks = tracks
         self._kept: set[str] = set()
-        # Being begun early; with what is to be said of it, once it is whole meanwhile.
+        # Being begun early and not forgotten; with what is to be said of it, once it is whole.
         self._beginning: dict[str, str | None] = {}
         self._play: Callable[[str], Awaitable[object]] = playback.play_now
         self._plays_here: Callable[[], bool] = lambda: True
@@ -48,8 +48,10 @@ class EarlySound:
         self._play, self._plays_here = play, plays_here
 
     def want(self, track_id: str, when: When) -> None:
-        """Play this track when it can be heard."""
-        if self._wanted.get(track_id) != "early":
+        """Play this track when it can be heard, which may be now."""
+        if when == "early" and self._playback.growing(track_id) is not None and self._plays_here():
+            self._begin_early(track_id)
+        elif self._wanted.get(track_id) != "early":
             self._wanted[track_id] = when
 
     def keep(self, track_id: str, kept: bool) -> bool:
@@ -63,8 +65,9 @@ class EarlySound:
         return True
 
     def forget(self) -> None:
-        """Whatever is being made is not played."""
+        """Whatever is being made is not played, and what is being begun is not tried again."""
         self._wanted.clear()
+        self._beginning.clear()
 
     def _on_job_event(self, event: JobEvent) -> None:
         if isinstance(event, JobAdvanced):
@@ -73,9 +76,7 @@ class EarlySound:
         if isinstance(event, JobAudible):
             self._playback.grows(event.track)
             if wanted == "early" and self._plays_here():
-                del self._wanted[event.track_id]
-                self._beginning[event.track_id] = None
-                self._begin(self._early(event.track_id))
+                self._begin_early(event.track_id)
             return
         self._wanted.pop(event.track_id, None)
         kept = event.track_id in self._kept
@@ -94,6 +95,11 @@ class EarlySound:
         else:
             message = f"The track was not finished: {event.error.message}"
             self._playback.forsaken(event.track_id, "error", message)
+
+    def _begin_early(self, track_id: str) -> None:
+        self._wanted.pop(track_id, None)
+        self._beginning[track_id] = None
+        self._begin(self._early(track_id))
 
     def _begin(self, playing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(self._guarded(playing))
@@ -115,13 +121,15 @@ class EarlySound:
             await self._playback.play_now(track_id)
         except LofiError as error:
             log.info("Track %s is not heard while it is made: %s", track_id, error)
+            if track_id not in self._beginning:
+                return
             ready = self._beginning[track_id]
             if ready is not None:
                 await self._whole(track_id, ready)
             else:
                 self.want(track_id, "ready")
         finally:
-            del self._beginning[track_id]
+            self._beginning.pop(track_id, None)
 
     async def _whole(self, track_id: str, state: str) -> None:
         """Nobody waits for this: what goes wrong is told as the end of the playing."""

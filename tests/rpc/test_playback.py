@@ -43,6 +43,21 @@ def test_a_track_is_played_and_told(daemon: DaemonProcess) -> None:
     assert daemon.request("tracks_list")["tracks"][0]["last_played_at"] is not None
 
 
+@pytest.mark.parametrize("between_sec", [0.0, 0.02, 0.1])
+def test_a_stop_takes_back_what_does_not_sound_yet(
+    daemon: DaemonProcess, between_sec: float
+) -> None:
+    """The first play starts the player, which takes a while."""
+    (track,) = made(daemon, "rain", duration_sec=30.0)
+    playing = daemon.call("play", track_id=track)
+    time.sleep(between_sec)
+    stopping = daemon.call("stop")
+    daemon.answer(playing)
+    assert daemon.answer(stopping)["result"]["state"] == "stopped"
+    time.sleep(0.5)
+    assert daemon.request("status")["player"]["state"] == "stopped"
+
+
 def test_without_an_id_the_newest_track_is_played(daemon: DaemonProcess) -> None:
     tracks = made(daemon, "old", "new")
     assert daemon.request("play")["track_id"] == tracks[1]

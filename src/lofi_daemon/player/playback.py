@@ -61,6 +61,7 @@ class Playback:
         self._entries = itertools.count(1)
         self._growing: dict[str, GrowingTrack] = {}
         self._next_may_be_another = False
+        self._stops = 0
         self._deciding = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -125,7 +126,10 @@ class Playback:
             await self._play_what_is_next()
 
     async def _play_what_is_next(self) -> None:
+        stops = self._stops
         while (choice := await self._choose(silent=True)) is not None:
+            if self._stops != stops:
+                return
             try:
                 await self.play_now(*choice)
                 return
@@ -134,8 +138,12 @@ class Playback:
         await self.play_now(await self._newest())
 
     async def play_now(self, track_id: str, origin: Origin = "asked") -> None:
+        """Play this track; who stops the music before it sounds has taken that back."""
+        stops = self._stops
         turn = await self._turn(track_id, origin)
         async with self._deciding:
+            if self._stops != stops:
+                return
             try:
                 await self.turntable.play(turn)
             except AudioPlaybackError:
@@ -167,6 +175,7 @@ class Playback:
         await self.turntable.resume()
 
     async def stop(self) -> None:
+        self._stops += 1
         self.sleep.set(None)
         self.turntable.step(Want(False))
         await self.turntable.stop()

@@ -144,8 +144,9 @@ class Turntable:
         self.step(Resume())
 
     async def stop(self) -> None:
+        """Also what was told to play and does not sound yet."""
         playing = self.table.playing
-        if self.running and playing is not None:
+        if self.running or self.table.coming is not None:
             await self._pipe.request("stop")
         if self.table.playing == playing:  # no player is left to say it
             self.step(Stopped())

@@ -68,11 +68,6 @@ def test_an_empty_variable_is_not_set() -> None:
     assert load_settings({"LOFI_THREADS": "", "LOFI_BACKEND": " "}).threads is None
 
 
-def test_flags_go_before_variables() -> None:
-    assert load_settings({"LOFI_THREADS": "2"}, threads=1).threads == 1
-    assert load_settings({"LOFI_THREADS": "2"}, threads=None).threads == 2
-
-
 BAD = [
     ("LOFI_BACKEND", "muzak"),
     ("LOFI_CACHE_MAX_MB", "-1"),

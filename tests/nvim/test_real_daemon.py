@@ -208,9 +208,10 @@ def test_a_killed_daemon_is_reported_and_started_again(
     editor: Editor, real: Callable[..., Editor]
 ) -> None:
     real(editor)
-    editor.listen("playback_start", "playback_end", "daemon_exit")
+    editor.listen("playback_start", "playback_end", "daemon_exit", "generation_complete")
     editor.command("Lofi rainy night")
     editor.until_heard("playback_start", PATIENCE)
+    editor.until_heard("generation_complete", PATIENCE)  # it may be heard before it is whole
     family = psutil.Process(editor.daemon_pid()).children(recursive=True)
     os.kill(editor.daemon_pid(), signal.SIGKILL)
     assert editor.until_heard("daemon_exit")["signal"] == signal.SIGKILL

@@ -26,6 +26,8 @@ from lofi_daemon.errors import (
 MAX_PROMPT_LENGTH = 512
 DEFAULT_DURATION_SEC = 30.0
 MAX_SEED = 2**64 - 1
+# More mistakes than these are not told of.
+MAX_NAMED = 8
 
 
 def _not_blank(prompt: str) -> str:
@@ -151,12 +153,19 @@ def parse(model: type[ParametersT], parameters: Mapping[str, Any]) -> Parameters
     the error that belongs to the first field whose value is out of range.
     """
     try:
-        return model.model_validate(dict(parameters))
+        return model.model_validate(_few_unknown(model, parameters))
     except ValidationError as error:
         exact = _integral(error.errors(include_url=False))
         if exact:
             return parse(model, {**parameters, **exact})
         raise _as_lofi_error(error.errors(include_url=False), model.errors) from None
+
+
+def _few_unknown(model: type[Parameters], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters without most of very many unknown ones: each costs time, few are named."""
+    fields = model.model_fields
+    left_out = frozenset([name for name in parameters if name not in fields][MAX_NAMED:])
+    return {name: value for name, value in parameters.items() if name not in left_out}
 
 
 def _integral(problems: Sequence[ErrorDetails]) -> dict[str, int]:
@@ -177,8 +186,8 @@ def _as_lofi_error(
     unsuitable = [problem for problem in problems if not _is_value_problem(problem)]
     if unsuitable:
         return InvalidParams(
-            "; ".join(_describe(problem) for problem in unsuitable[:8]),
-            parameters=sorted({_name(problem) for problem in unsuitable})[:8],
+            "; ".join(_describe(problem) for problem in unsuitable[:MAX_NAMED]),
+            parameters=sorted({_name(problem) for problem in unsuitable})[:MAX_NAMED],
         )
     problem = problems[0]
     error_class = errors.get(str(problem["loc"][0]) if problem["loc"] else "", InvalidParams)

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from lofi_daemon.backends.registry import Registry
+from lofi_daemon.config import Settings
 from lofi_daemon.errors import InvalidParams
+from lofi_daemon.parameters import GenerationParameters, SoundParameters
 from lofi_daemon.rpc.dispatch import Dispatcher, Method
 from lofi_daemon.rpc.messages import Message, NoParameters
+from lofi_daemon.rpc.methods.radio import RadioStartParameters
 from lofi_daemon.rpc.notifications import Notifier
+from lofi_daemon.rpc.serving import Serving
 from tests.rpc.conftest import StartDaemon, slow
 from tests.rpc.test_lifecycle import LEAVE_SEC
+from tests.tone_backend import ToneBackend
 
 NAN = float("nan")
 
@@ -102,6 +109,31 @@ def test_a_notification_that_cannot_be_encoded_is_none() -> None:
     assert not notifier.notify("figure", Figure(value=NAN))
     assert notifier.notify("figure", Figure(value=1.0))
     assert len(sent) == 1
+
+
+def test_every_form_is_built_before_the_first_question_to_a_model_is_answered(
+    tmp_path: Path,
+) -> None:
+    """pydantic would build several of them in the turn of the loop that begins a radio."""
+    settings = Settings(tracks_folder=tmp_path, mpris=False)
+    registry = Registry(settings, {"demo": lambda _: ToneBackend()})
+
+    async def live() -> list[bytes]:
+        sent: list[bytes] = []
+        answered = asyncio.Event()
+
+        def send(line: bytes, *, replaces: str | None = None) -> None:
+            sent.append(line)
+
+        serving = Serving(settings, registry, SimpleNamespace(send=send))
+        serving.dispatcher.handle(json.dumps(call(1, "get_backends")).encode(), answered.set)
+        await asyncio.wait_for(answered.wait(), 20.0)
+        return sent
+
+    [answer] = asyncio.run(live())
+    assert json.loads(answer)["result"]["default_backend"] == "demo"
+    for form in (GenerationParameters, RadioStartParameters, SoundParameters):
+        assert registry.taking_options(form).__pydantic_complete__, form
 
 
 def test_400_lines_around_shutdown(start_daemon: StartDaemon) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from lofi_daemon.aside import aside
@@ -34,12 +35,15 @@ class Daemon(House):
         """Whether asking the models holds nobody up."""
         return self._rehearsal is not None and self._rehearsal.done()
 
-    async def rehearse(self) -> None:
-        """What asking the models loads first is loaded beside the loop, once."""
+    async def rehearse(self, first: Callable[[], Awaitable[None]]) -> None:
+        """Once: do `first`, then load beside the loop what asking the models loads first."""
         if self._rehearsal is None:
-            work = aside(self.registry.rehearse, REHEARSAL_SEC)
-            self._rehearsal = asyncio.ensure_future(work)
+            self._rehearsal = asyncio.ensure_future(self._rehearse(first))
         await asyncio.shield(self._rehearsal)
+
+    async def _rehearse(self, first: Callable[[], Awaitable[None]]) -> bool:
+        await first()
+        return await aside(self.registry.rehearse, REHEARSAL_SEC)
 
     @property
     def leads(self) -> bool:

@@ -204,9 +204,19 @@ class Dispatcher:
 
     async def _here(self, method: Method, params: Parameters) -> BaseModel:
         if method.models and not self._daemon.rehearsed:
-            await self._daemon.rehearse()
+            await self._daemon.rehearse(self._build_forms)
         result = method.handler(self._daemon, params)
         return await result if inspect.isawaitable(result) else result
+
+    async def _build_forms(self) -> None:
+        """Have pydantic build what is asked and answered with, a form a turn of the loop.
+
+        It would build each when it is first used, several in one turn.
+        """
+        forms = [form for each in self._methods.values() for form in (each.params, each.result)]
+        for form in (*forms, self._daemon.registry.taking_options(SoundParameters)):
+            if form.model_rebuild() is not None:
+                await asyncio.sleep(0)
 
     async def _answer_later(self, request: Request, result: Awaitable[BaseModel]) -> bytes | None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from lofi_daemon.parameters import Parameters
 from lofi_daemon.player.events import (
@@ -32,7 +32,7 @@ class PlayParameters(Parameters):
 class PlayFilesParameters(Parameters):
     """Sound files in the place of the playlist; what cannot be played is passed over."""
 
-    files: list[FileAddress] = Field(
+    files: Annotated[list[FileAddress], FailFast()] = Field(
         min_length=1, max_length=10_000, description="file: addresses, which serve as track ids."
     )
 

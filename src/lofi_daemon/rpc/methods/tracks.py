@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from lofi_daemon.errors import InvalidParams
 from lofi_daemon.parameters import Parameters
@@ -21,7 +22,9 @@ class TracksListParameters(Parameters):
 
 
 class TrackIdsParameters(Parameters):
-    track_ids: list[str] = Field(max_length=10_000, description="Which, up to 10 000 of them.")
+    track_ids: Annotated[list[str], FailFast()] = Field(
+        max_length=10_000, description="Which, up to 10 000 of them."
+    )
 
 
 class TracksKeepParameters(TrackIdsParameters):

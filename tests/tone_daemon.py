@@ -24,18 +24,14 @@ def factory(name: str, said: dict[str, Any]) -> Any:
     def make(settings: object) -> Any:
         from tests.tone_backend import ToneBackend
 
-        available = said.get("available", {"installed": True, "model_version": "1"})
-        return ToneBackend(
-            type=name,
-            seconds={Phase(phase): seconds for phase, seconds in said.get("seconds", {}).items()},
-            deaf=frozenset(Phase(phase) for phase in said.get("deaf", [])),
-            busy=said.get("busy", False),
-            available=Availability(**available),
-            max_duration_sec=said.get("max_duration_sec", 240.0),
-            full_model=said.get("full_model", False),
-            stuck=said.get("stuck", False),
-            first_question_sec=said.get("first_question_sec", 0.0),
-        )
+        fields: dict[str, Any] = {
+            "available": Availability(
+                **said.get("available", {"installed": True, "model_version": "1"})
+            ),
+            "seconds": {Phase(phase): sec for phase, sec in said.get("seconds", {}).items()},
+            "deaf": frozenset(Phase(phase) for phase in said.get("deaf", [])),
+        }
+        return ToneBackend(type=name, **{**said, **fields})
 
     return make
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from lofi_daemon.early import EarlySound
-from lofi_daemon.errors import AudioDeviceError, ModelInferenceFailed
+from lofi_daemon.errors import AudioDeviceError, MethodNotFound, ModelInferenceFailed
 from lofi_daemon.jobs.events import (
     JobAudible,
     JobCancelled,
@@ -36,6 +36,7 @@ class Pretended:
         self.listener: Callable[[JobEvent], None] = lambda event: None
         self.failure: AudioDeviceError | None = None
         self.failing_sec = 0.0
+        self.grown: dict[str, GrowingTrack] = {}
 
     def subscribe(self, listener: Callable[[JobEvent], None]) -> None:
         self.listener = listener
@@ -47,10 +48,11 @@ class Pretended:
         self.done.append(("play", track_id))
 
     def grows(self, track: GrowingTrack) -> None:
+        self.grown[track.track_id] = track
         self.done.append(("grows", track.track_id))
 
-    def growing(self, track_id: str) -> bool | None:
-        return True if ("grows", track_id) in self.done else None
+    def growing(self, track_id: str) -> GrowingTrack | None:
+        return self.grown.get(track_id)
 
     def keep(self, track_ids: list[str], kept: bool) -> None:
         self.done.append(("keep", *track_ids, kept))
@@ -74,6 +76,7 @@ def tell(
     keep: tuple[bool, ...] = (),
     failing_sec: float = 0.0,
     want_late: bool = False,
+    refused: bool = False,
 ) -> list[tuple[Any, ...]]:
     pretended = Pretended()
     pretended.failure = failure
@@ -82,10 +85,15 @@ def tell(
     async def elsewhere(track_id: str) -> None:
         pretended.done.append(("play elsewhere", track_id))
 
+    async def early_elsewhere(track: GrowingTrack) -> None:
+        if refused:
+            raise MethodNotFound("There is no shared method 'play_growing'.")
+        pretended.done.append(("play early elsewhere", track.track_id))
+
     async def story() -> None:
         early = EarlySound(*cast("tuple[Jobs, Playback, TrackCache]", (pretended,) * 3))
         if not here:
-            early.share(elsewhere, lambda: False)
+            early.share(elsewhere, early_elsewhere)
         if want is not None:
             early.want(ONE, cast("Any", want))
         for event in events:
@@ -178,10 +186,12 @@ def test_early_plays_at_once_what_can_be_heard_already(
     assert done == [("grows", ONE), ("play", ONE), ("settled", ONE)]
 
 
-def test_where_another_daemon_plays_the_track_is_played_when_it_is_whole(
+def test_another_daemon_that_plays_is_asked_to_play_it_early_or_else_when_it_is_whole(
     audible: JobAudible, completed: JobCompleted
 ) -> None:
     done = tell(audible, completed, want="early", here=False)
+    assert done == [("grows", ONE), ("play early elsewhere", ONE), ("settled", ONE)]
+    done = tell(audible, completed, want="early", here=False, refused=True)
     assert done == [("grows", ONE), ("settled", ONE), ("play elsewhere", ONE)]
 
 

@@ -8,13 +8,18 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Literal
 
 from lofi_daemon.errors import LofiError
+from lofi_daemon.files.temporary import is_abandoned
 from lofi_daemon.jobs.events import JobAdvanced, JobAudible, JobCancelled, JobCompleted, JobEvent
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.player.playback import Playback
 from lofi_daemon.text import shown
 from lofi_daemon.tracks import TrackCache
+from lofi_daemon.tracks.growing import GrowingTrack
 
 log = logging.getLogger(__name__)
+
+# How soon it is noticed that a track is whole, or given up, that another daemon makes.
+LOOK_SEC = 0.1
 
 When = Literal["early", "ready"]
 """early: as soon as the rest will be there before it is heard; ready: when the track is whole."""
@@ -33,24 +38,27 @@ class EarlySound:
         # Being begun early and not forgotten; with what is to be said of it, once it is whole.
         self._beginning: dict[str, str | None] = {}
         self._play: Callable[[str], Awaitable[object]] = playback.play_now
-        self._plays_here: Callable[[], bool] = lambda: True
+        self._play_early: Callable[[GrowingTrack], Awaitable[object]] = self._play_here
         self._wanted: dict[str, When] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         jobs.subscribe(self._on_job_event)
 
     def share(
-        self, play: Callable[[str], Awaitable[object]], plays_here: Callable[[], bool]
+        self,
+        play: Callable[[str], Awaitable[object]],
+        play_early: Callable[[GrowingTrack], Awaitable[object]],
     ) -> None:
-        """The music may play elsewhere: `play` plays a finished track, wherever that is.
+        """The music may play elsewhere: these play a track, finished or growing, where that is.
 
-        A track that grows is played here or not at all.
+        Both raise LofiError.
         """
-        self._play, self._plays_here = play, plays_here
+        self._play, self._play_early = play, play_early
 
     def want(self, track_id: str, when: When) -> None:
         """Play this track when it can be heard, which may be now."""
-        if when == "early" and self._playback.growing(track_id) is not None and self._plays_here():
-            self._begin_early(track_id)
+        growing = self._playback.growing(track_id)
+        if when == "early" and growing is not None:
+            self._begin_early(growing)
         elif self._wanted.get(track_id) != "early":
             self._wanted[track_id] = when
 
@@ -69,14 +77,20 @@ class EarlySound:
         self._wanted.clear()
         self._beginning.clear()
 
+    async def play_for_another(self, track: GrowingTrack) -> None:
+        """Play a track that another daemon on this cache is making. Raises LofiError."""
+        self._playback.grows(track)
+        self._begin(self._watch(track))
+        await self._play_here(track)
+
     def _on_job_event(self, event: JobEvent) -> None:
         if isinstance(event, JobAdvanced):
             return
         wanted = self._wanted.get(event.track_id)
         if isinstance(event, JobAudible):
             self._playback.grows(event.track)
-            if wanted == "early" and self._plays_here():
-                self._begin_early(event.track_id)
+            if wanted == "early":
+                self._begin_early(event.track)
             return
         self._wanted.pop(event.track_id, None)
         kept = event.track_id in self._kept
@@ -96,10 +110,10 @@ class EarlySound:
             message = f"The track was not finished: {event.error.message}"
             self._playback.forsaken(event.track_id, "error", message)
 
-    def _begin_early(self, track_id: str) -> None:
-        self._wanted.pop(track_id, None)
-        self._beginning[track_id] = None
-        self._begin(self._early(track_id))
+    def _begin_early(self, track: GrowingTrack) -> None:
+        self._wanted.pop(track.track_id, None)
+        self._beginning[track.track_id] = None
+        self._begin(self._early(track))
 
     def _begin(self, playing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(self._guarded(playing))
@@ -115,10 +129,28 @@ class EarlySound:
     async def _keep(self, track_id: str) -> None:
         await asyncio.to_thread(self._tracks.keep, [track_id], True)
 
-    async def _early(self, track_id: str) -> None:
+    async def _play_here(self, track: GrowingTrack) -> None:
+        await self._playback.play_now(track.track_id)
+
+    async def _watch(self, track: GrowingTrack) -> None:
+        """Until whoever makes it has taken the growing file away, or has died."""
+        while track.path.exists() and not await asyncio.to_thread(is_abandoned, track.path):
+            await asyncio.sleep(LOOK_SEC)
+        kept = track.track_id in self._kept
+        self._kept.discard(track.track_id)
+        whole = await asyncio.to_thread(self._tracks.find, track.track_id)
+        if whole is None:
+            self._playback.forsaken(track.track_id, "cancelled")
+            return
+        self._playback.settled(whole)
+        if kept:
+            await self._keep(track.track_id)
+
+    async def _early(self, track: GrowingTrack) -> None:
         """Where it cannot be played now, it is tried again, and told, when it is whole."""
+        track_id = track.track_id
         try:
-            await self._playback.play_now(track_id)
+            await self._play_early(track)
         except LofiError as error:
             log.info("Track %s is not heard while it is made: %s", track_id, error)
             if track_id not in self._beginning:

@@ -138,6 +138,48 @@ def test_a_radio_that_is_handed_over_does_not_try_again_what_cannot_be_played(
         assert len(told) == 1
 
 
+@pytest.mark.parametrize("end", ["whole", "cancelled", "killed"])
+def test_a_follower_hears_what_it_makes_while_it_is_made(
+    tmp_path: Path, runtime: Path, end: str
+) -> None:
+    """The daemon that plays reads the file that grows in the other."""
+    growing = {"demo": {"pieces": 6, "seconds": {"decoding": 3.0}}}
+    environment = {"LOFI_AUDIO_DEVICE": "null", "XDG_RUNTIME_DIR": str(runtime)}
+    with editor(tmp_path, runtime) as one:
+        one.request("ping")
+        two = DaemonProcess(tmp_path, backends=growing, environment=environment)
+        track = two.request("generate", prompt="rain", duration_sec=12, play="early")["track_id"]
+        for each in (one, two):
+            started = each.notification("playback_started", track_id=track)
+            assert started["complete"] is False
+        assert not two.notifications("generation_complete")
+        assert one.request("status")["player"]["track_id"] == track
+        if end == "whole":
+            assert one.request("tracks_keep", track_ids=[track], kept=True)
+            assert two.final(track)["method"] == "generation_complete"
+            two.close()
+            one.request("player_set", position_sec=11.0)
+            ended = one.notification("playback_ended", track_id=track)
+            assert ended == {"track_id": track, "reason": "finished"}
+            (listed,) = one.request("tracks_list")["tracks"]
+            assert (listed["kept"], listed["last_played_at"] is not None) == (True, True)
+            assert one.request("play", track_id=track)["track_id"] == track
+            return
+        if end == "cancelled":
+            two.request("cancel", track_id=track)
+        else:
+            two.kill()
+        ended = one.notification("playback_ended", track_id=track)
+        assert ended == {"track_id": track, "reason": "cancelled"}
+        assert one.request("status")["player"]["state"] == "stopped"
+        two.close()
+
+
+def test_only_daemons_ask_each_other_for_tracks_that_grow(tmp_path: Path, runtime: Path) -> None:
+    with editor(tmp_path, runtime) as one:
+        assert one.error("play_growing", path="/etc/passwd")["data"]["code"] == "METHOD_NOT_FOUND"
+
+
 def settle(daemon: DaemonProcess, **wanted: Any) -> None:
     """Wait until the player's state has all this."""
     deadline = time.monotonic() + PATIENCE_SEC

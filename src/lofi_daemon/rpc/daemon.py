@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from lofi_daemon.aside import aside
 from lofi_daemon.house import House
 from lofi_daemon.models.download_processes import DownloadProcesses
 from lofi_daemon.rpc.notifications import Notifier
 from lofi_daemon.rpc.sharing import Here, Sharing
+from lofi_daemon.tracks.growing import GrowingTrack
 
 # A disk that does not answer in this time answers no request either.
 REHEARSAL_SEC = 10.0
@@ -60,6 +62,16 @@ class Daemon(House):
                 pass
         await self.playback.play_now(track_id)
 
+    async def play_early(self, track: GrowingTrack) -> None:
+        """Play a track that is being made here, wherever the music plays. Raises LofiError."""
+        if self.sharing is not None:
+            try:
+                await self.sharing.ask("play_growing", _said(track))
+                return
+            except Here:
+                pass
+        await self.playback.play_now(track.track_id)
+
     @property
     def playing(self) -> str | None:
         """The track that plays, here or in the daemon that plays for this one."""
@@ -68,3 +80,9 @@ class Daemon(House):
             return elsewhere.track_id
         playing = self.playback.table.playing
         return playing.track_id if playing is not None else None
+
+
+def _said(track: GrowingTrack) -> dict[str, Any]:
+    """The parameters of `play_growing`."""
+    named = {"track_id": track.track_id, "prompt": track.prompt, "path": str(track.path)}
+    return named | asdict(track.growth)

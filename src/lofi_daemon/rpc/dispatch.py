@@ -46,7 +46,7 @@ class Method:
     function. Either raises LofiError. `shared`: it is about the music, which another daemon may be
     playing; there it is carried out then. `models`: the models are asked, which takes long the
     first time; the method waits for that, and the loop does not. `here`: what is done first in the
-    daemon that was asked.
+    daemon that was asked. `between`: only another daemon asks for it, where the music plays.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Method:
     shared: bool = False
     models: bool = False
     here: Callable[[Daemon], None] | None = None
+    between: bool = False
 
 
 def with_options(method: Method, registry: Registry) -> Method:
@@ -158,7 +159,7 @@ class Dispatcher:
             if refused:
                 raise ShuttingDown("The daemon is shutting down.")
             method = self._methods.get(request.method)
-            if method is None:
+            if method is None or method.between:
                 raise MethodNotFound(f"There is no method '{request.method[:64]}'.")
             result = self._carried_out(method, parse(method.params, request.params))
             if isinstance(result, BaseModel):
@@ -198,7 +199,7 @@ class Dispatcher:
     async def carry_out(self, name: str, params: Mapping[str, Any]) -> BaseModel:
         """Do what another daemon asks for on behalf of its client. Raises LofiError."""
         method = self._methods.get(name)
-        if method is None or not (method.shared or name == "status"):
+        if method is None or not (method.shared or method.between or name == "status"):
             raise MethodNotFound(f"There is no shared method '{name[:64]}'.")
         return await self._here(method, parse(method.params, params))
 

@@ -16,7 +16,7 @@ from lofi_daemon.player.events import PlaybackEnded
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Dispatcher
 from lofi_daemon.rpc.handover import Music, put_on, taken
-from lofi_daemon.rpc.methods import METHODS
+from lofi_daemon.rpc.methods import BETWEEN_DAEMONS, METHODS
 from lofi_daemon.rpc.methods.backends import tell_of_download
 from lofi_daemon.rpc.methods.generation import tell_of_job
 from lofi_daemon.rpc.methods.playback import tell_of_playback, tell_what_plays
@@ -42,9 +42,9 @@ class Serving:
             downloads=DownloadProcesses(partial(tell_of_download, notifier)),
         )
         playback, station = daemon.playback, daemon.station
-        daemon.early.share(daemon.play, lambda: daemon.leads)
+        daemon.early.share(daemon.play, daemon.play_early)
         daemon.jobs.subscribe(partial(tell_of_job, notifier))
-        self.dispatcher = Dispatcher(daemon, METHODS, sends.send)
+        self.dispatcher = Dispatcher(daemon, [*METHODS, *BETWEEN_DAEMONS], sends.send)
         self.sharing = daemon.sharing = Sharing(
             settings.tracks_folder,
             notifier,

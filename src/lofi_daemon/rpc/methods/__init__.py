@@ -1,6 +1,7 @@
 """The methods, a module for each group. A module says what it takes, answers and tells.
 
-`METHODS` and `NOTIFICATIONS` are all of them; adding a module is a line in each.
+`METHODS` and `NOTIFICATIONS` are all of them; adding a module is a line in each. What daemons ask
+each other, and no client, is in `BETWEEN_DAEMONS`.
 """
 
 from lofi_daemon.rpc.dispatch import Method
@@ -24,6 +25,7 @@ METHODS: list[Method] = [
     *playlist.METHODS,
     *radio.METHODS,
 ]
+BETWEEN_DAEMONS: list[Method] = [*playback.BETWEEN_DAEMONS]
 NOTIFICATIONS: dict[str, type[Message]] = {
     **generation.NOTIFICATIONS,
     **backends.NOTIFICATIONS,

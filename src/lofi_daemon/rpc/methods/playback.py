@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import FailFast, Field
 
+from lofi_daemon.errors import InvalidParams
+from lofi_daemon.files.temporary import stem_of
 from lofi_daemon.parameters import Parameters
 from lofi_daemon.player.events import (
     PlaybackEnded,
@@ -19,6 +22,8 @@ from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
 from lofi_daemon.rpc.messages import Message, NoParameters
 from lofi_daemon.rpc.notifications import Tells
+from lofi_daemon.sound.growth import Growth
+from lofi_daemon.tracks.growing import GrowingTrack
 
 FileAddress = Annotated[str, Field(pattern=r"^file:///", max_length=20_000)]
 
@@ -35,6 +40,17 @@ class PlayFilesParameters(Parameters):
     files: Annotated[list[FileAddress], FailFast()] = Field(
         min_length=1, max_length=10_000, description="file: addresses, which serve as track ids."
     )
+
+
+class PlayGrowingParameters(Parameters):
+    """A track that the daemon that asks is making, and the file in which it can be heard so far."""
+
+    track_id: str = Field(pattern=r"^[0-9a-f]{16}$")
+    prompt: str
+    path: str
+    sample_rate: int = Field(ge=1)
+    channels: int = Field(ge=1, le=2)
+    frames: int = Field(ge=1)
 
 
 class PlayerSetParameters(Parameters):
@@ -130,6 +146,16 @@ async def play(daemon: Daemon, params: PlayParameters) -> PlayResult:
 
 async def play_files(daemon: Daemon, params: PlayFilesParameters) -> PlayResult:
     await daemon.playback.play_files(params.files)
+    return _plays(daemon)
+
+
+async def play_growing(daemon: Daemon, params: PlayGrowingParameters) -> PlayResult:
+    path, folder = Path(params.path), daemon.settings.tracks_folder
+    if stem_of(path.name) != params.track_id or path.parent.resolve() != folder.resolve():
+        raise InvalidParams("path: this is no file of that track in the folder of tracks.")
+    growth = Growth(params.sample_rate, params.channels, params.frames)
+    track = GrowingTrack(params.track_id, params.prompt, path, growth)
+    await daemon.early.play_for_another(track)
     return _plays(daemon)
 
 
@@ -271,6 +297,9 @@ METHODS = [
     Method("previous", NoParameters, PlayerState, previous, shared=True),
     Method("player_set", PlayerSetParameters, PlayerState, player_set, shared=True),
     Method("audio_devices", NoParameters, AudioDevicesResult, audio_devices, shared=True),
+]
+BETWEEN_DAEMONS = [
+    Method("play_growing", PlayGrowingParameters, PlayResult, play_growing, between=True)
 ]
 NOTIFICATIONS: dict[str, type[Message]] = {
     "playback_started": PlaybackBegan,

@@ -21,6 +21,7 @@ from lofi_daemon.backends.protocol import (
     PhaseProgress,
     ProgressCallback,
     Residency,
+    Terms,
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidParams, ModelInferenceFailed
@@ -72,7 +73,10 @@ class ToneBackend:
             os.read(os.pipe()[0], 1)
         return self.available
 
-    def resolve(self, request: GenerationRequest) -> GenerationRequest:
+    def terms(self) -> Terms:
+        return {}
+
+    def resolve(self, request: GenerationRequest, terms: Terms | None = None) -> GenerationRequest:
         say(f"{self.type} is asked about {request.prompt!r}", file=sys.stderr)
         wait, self.first_question_sec = self.first_question_sec, 0.0
         time.sleep(wait)
@@ -88,7 +92,9 @@ class ToneBackend:
         }
         return replace(request, options=DiffusionOptions(**{**defaults, **options.given}))
 
-    def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
+    def workload(
+        self, request: GenerationRequest, terms: Terms | None = None
+    ) -> Mapping[Phase, float]:
         work = {phase: self.seconds.get(phase, 0.0) for phase in Phase}
         work[Phase.DIFFUSING] *= request.options.expected_steps
         if self.loaded:

@@ -8,6 +8,7 @@
 ---@field backend? string Which model makes the track: ace_step_15, ace_step, musicgen or demo. Default: the configured one, else the best one installed.
 ---@field seed? integer|string Same seed, same track: 0 to 2^64 - 1. Default: random.
 ---@field priority? "normal"|"high" normal or high: high goes before every normal track that waits.
+---@field format? "wav16"|"wav24"|"flac"|"flac24" How the file is written: wav16, wav24, flac or flac24. A track that is there already stays as it is. Default: the configured one.
 ---@field inference_steps? integer Diffusion steps (model calls, for adams), 1 to 200: more is slower and better. ace_step_15, ace_step and demo only.
 ---@field guidance_scale? number How closely to follow the prompt, 1.0 to 30.0. ace_step_15, ace_step and demo only.
 ---@field variation? number How far to go from the seed's track to another one, 0.0 to 1.0. ace_step_15, ace_step and demo only.
@@ -52,6 +53,13 @@ return {
     types = { "string" },
     choices = { "normal", "high" },
     help = "normal or high: high goes before every normal track that waits.",
+  },
+  {
+    name = "format",
+    key = "format",
+    types = { "string" },
+    choices = { "wav16", "wav24", "flac", "flac24" },
+    help = "How the file is written: wav16, wav24, flac or flac24. A track that is there already stays as it is. Default: the configured one.",
   },
   {
     name = "inference_steps",

@@ -1,4 +1,4 @@
-"""Processes of this package that it starts itself: isolated from where the user happens to be.
+"""Processes that this package starts itself: isolated from where the user happens to be.
 
 Python looks for modules in the working folder first, and an editor's working folder may hold
 anybody's files. A child therefore works in a folder of ours, finds modules exactly where its
@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +41,13 @@ NETWORK = (
 """What downloads ask: the Hub's settings and token, proxies, certificates."""
 
 
+REACHING = (
+    *("SSH_AUTH_SOCK", "SSH_AGENT_PID", "KRB5CCNAME", "KUBECONFIG", "WSLENV"),
+    *("DOCKER_", "CONTAINER_", "PODMAN_"),
+)
+"""What finds another machine, or a container, and who one is there."""
+
+
 @dataclass(frozen=True)
 class Child:
     """How to start one: a command line, a working folder, an environment."""
@@ -54,13 +64,82 @@ def child(module: str, *arguments: str, also: Sequence[str] = (), root: Path = H
     where the child works.
     """
     safe = ["-P"] if sys.version_info >= (3, 11) else []
-    names = (*NEEDED, *also)
-    environment = {name: value for name, value in os.environ.items() if _is_among(name, names)}
     return Child(
         (sys.executable, *safe, "-m", module, *arguments),
         root,
-        {**environment, "PYTHONPATH": os.pathsep.join(_search_path(root))},
+        {**_environment(also), "PYTHONPATH": os.pathsep.join(_search_path(root))},
     )
+
+
+def program(command: Sequence[str], *, also: Sequence[str] = ()) -> Child:
+    """A program that is not ours, with no more of the environment. also: as for `child`."""
+    return Child(tuple(command), HOME, _environment(also))
+
+
+class Companion:
+    """A process started where there is no event loop, talked to over three pipes.
+
+    It is a group of its own: the terminal's Ctrl-C is not meant for it, and what it starts itself
+    ends with it. Raises OSError where it cannot be started.
+    """
+
+    def __init__(self, told: Child) -> None:
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            told.command,
+            cwd=told.folder,
+            env=told.environment,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            start_new_session=sys.platform != "win32",
+        )
+
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """None while it runs; the negative number of the signal that ended it."""
+        return self._process.poll()
+
+    def write(self, data: bytes) -> None:
+        """Raises OSError, ValueError once the pipe is closed."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(data)
+        self._process.stdin.flush()
+
+    def end_input(self) -> None:
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+
+    def read(self, limit: int) -> bytes:
+        """Some of its output, none at the end. Raises OSError."""
+        assert self._process.stdout is not None
+        return os.read(self._process.stdout.fileno(), limit)
+
+    def read_errors(self, limit: int) -> bytes:
+        """The same of what it says beside. Raises OSError."""
+        assert self._process.stderr is not None
+        return os.read(self._process.stderr.fileno(), limit)
+
+    def wait(self, timeout_sec: float) -> bool:
+        """Whether it ended in that time."""
+        try:
+            self._process.wait(timeout_sec)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """End it, and what it started, at once."""
+        with suppress(OSError):
+            if sys.platform == "win32":
+                self._process.kill()
+            elif self.status is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
 
 
 async def start(told: Child, **pipes: Any) -> asyncio.subprocess.Process:
@@ -68,6 +147,11 @@ async def start(told: Child, **pipes: Any) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *told.command, cwd=told.folder, env=told.environment, **pipes
     )
+
+
+def _environment(also: Sequence[str]) -> dict[str, str]:
+    names = (*NEEDED, *also)
+    return {name: value for name, value in os.environ.items() if _is_among(name, names)}
 
 
 def _is_among(name: str, wanted: Sequence[str]) -> bool:

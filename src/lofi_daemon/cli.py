@@ -203,7 +203,7 @@ def _add_generation_flags(parser: argparse.ArgumentParser) -> None:
 
     group = parser.add_argument_group("one track")
     model = Registry(Settings()).taking_options(GenerationParameters)
-    add_parameter_flags(group, model, leave_out={"priority", "play"})
+    add_parameter_flags(group, model, leave_out={"priority", "play", "format"})
     group.add_argument(
         "--play",
         action="store_const",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from lofi_daemon.errors import ConfigurationError
 
-TrackFormat = Literal["wav16", "wav24", "flac"]
+TrackFormat = Literal["wav16", "wav24", "flac", "flac24"]
 DeviceName = Literal["auto", "cpu", "cuda", "metal", "directml", "webgpu"]
 
 
@@ -67,7 +68,7 @@ class Settings(BaseModel):
     track_format: TrackFormat = Field(
         default="wav16",
         title="LOFI_TRACK_FORMAT",
-        description="How tracks are written: wav16, wav24 or flac.",
+        description="How tracks are written: wav16, wav24, flac or flac24.",
     )
     audio_device: str | None = Field(
         default=None,
@@ -100,6 +101,18 @@ class Settings(BaseModel):
         title="LOFI_UNLOAD_AFTER_MIN",
         description="Minutes without work after which a model's memory is given back.",
     )
+    remote: tuple[str, ...] | None = Field(
+        default=None,
+        title="LOFI_REMOTE",
+        description="A command that ends in lofi-daemon on the machine that computes: ssh gpubox "
+        "lofi-daemon.",
+    )
+    remote_backends: tuple[str, ...] | None = Field(
+        default=None,
+        title="LOFI_REMOTE_BACKENDS",
+        description="Which backends compute there, with commas between; every full model when not "
+        "set.",
+    )
     backend_variables: Mapping[str, str] = Field(
         default_factory=dict[str, str],
         description="The other LOFI_ variables that are set: each backend knows its own.",
@@ -117,6 +130,18 @@ class Settings(BaseModel):
     @property
     def cache_max_bytes(self) -> int:
         return self.cache_max_mb * 1_000_000
+
+    @field_validator("remote", mode="before")
+    @classmethod
+    def _command(cls, written: object) -> object:
+        return tuple(shlex.split(written)) if isinstance(written, str) else written
+
+    @field_validator("remote_backends", mode="before")
+    @classmethod
+    def _names(cls, written: object) -> object:
+        if not isinstance(written, str):
+            return written
+        return tuple(name.strip() for name in written.split(",") if name.strip())
 
     @field_validator("tracks_folder")
     @classmethod

@@ -26,6 +26,7 @@ LofiError                        code    name
 │   └── CacheWriteFailed         -32014  CACHE_WRITE_FAILED
 ├── AudioDeviceError             -32015  AUDIO_DEVICE_ERROR
 ├── AudioPlaybackError           -32016  AUDIO_PLAYBACK_ERROR
+├── RemoteUnavailable            -32017  REMOTE_UNAVAILABLE
 ├── ShuttingDown                 -32018  SHUTTING_DOWN
 ├── OutputFailed                 one line on stderr and exit status 1; never on the wire
 └── ConfigurationError           one line on stderr and exit status 2; never on the wire
@@ -199,6 +200,14 @@ class AudioPlaybackError(LofiError):
     )
 
 
+class RemoteUnavailable(LofiError):
+    """The machine that computes (LOFI_REMOTE) is not reached, or says what cannot be used."""
+
+    code = -32017
+    name = "REMOTE_UNAVAILABLE"
+    default_hint = "`lofi-daemon doctor` shows what is wrong; LOFI_REMOTE says where it is."
+
+
 class ShuttingDown(LofiError):
     code = -32018
     name = "SHUTTING_DOWN"
@@ -215,3 +224,13 @@ class ConfigurationError(LofiError):
     """A bad value in the environment or on the command line: one line on stderr, exit status 2."""
 
     default_hint = "Correct the value or remove it to use the default."
+
+
+def error_named(name: str) -> type[LofiError] | None:
+    """The error of that name on the wire; None for one that this version does not know."""
+    known = [LofiError]
+    for kind in known:
+        if kind.name == name and kind is not LofiError:
+            return kind
+        known.extend(kind.__subclasses__())
+    return None

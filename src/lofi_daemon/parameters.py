@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from lofi_daemon.config import TrackFormat
 from lofi_daemon.errors import (
     InvalidBackend,
     InvalidDuration,
@@ -125,6 +126,11 @@ class GenerationParameters(TrackParameters):
         default=None,
         description="Play it: early, while the rest of it is still being made, or once it is "
         "ready. Default: not at all.",
+    )
+    format: TrackFormat | None = Field(
+        default=None,
+        description="How the file is written: wav16, wav24, flac or flac24. A track that is there "
+        "already stays as it is. Default: the configured one.",
     )
 
 

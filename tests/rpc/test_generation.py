@@ -368,6 +368,8 @@ def test_get_backends(start_daemon: StartDaemon) -> None:
         "max_duration_sec": 240.0,
         "sample_rate": 48000,
         "model_version": "1",
+        "place": "here",
+        "terms": {},
     }
 
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lofi_daemon.errors import ParseError
-from lofi_daemon.rpc.stdio import MAX_LINE_BYTES, MessageWriter, parse_line, split_lines
+from lofi_daemon.lines import MAX_LINE_BYTES, parse_line, split_lines
+from lofi_daemon.rpc.stdio import MessageWriter
 
 
 def lines_of(*chunks: bytes) -> list[bytes | None]:

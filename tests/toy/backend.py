@@ -17,6 +17,7 @@ from lofi_daemon.backends.protocol import (
     Phase,
     PhaseProgress,
     ProgressCallback,
+    Terms,
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import Settings
@@ -55,13 +56,16 @@ class ToyPipeline:
 
 
 class ToyBackend(FolderBackend[ToyPipeline, ToyFiles]):
-    def resolve(self, request: GenerationRequest) -> GenerationRequest:
+    def resolve(self, request: GenerationRequest, terms: Terms | None = None) -> GenerationRequest:
         check_duration(self._info, request.duration_sec)
         options = request.options_as(ToyOptions, self._info.name)
         return replace(request, options=options.model_copy(update={"tune": options.tune or "up"}))
 
-    def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
-        return self._loading() | {Phase.DECODING: 0.1}
+    def workload(
+        self, request: GenerationRequest, terms: Terms | None = None
+    ) -> Mapping[Phase, float]:
+        work = {Phase.DECODING: 0.1}
+        return work if terms is not None else self._loading() | work
 
     def _names(self, files: FileSet) -> Iterable[str]:
         return (NOTES,)

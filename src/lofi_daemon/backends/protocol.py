@@ -30,6 +30,7 @@ class Phase(str, Enum):
     DIFFUSING = "diffusing"
     DECODING_TOKENS = "decoding_tokens"
     DECODING = "decoding"
+    FETCHING = "fetching"
     WRITING = "writing"
 
 
@@ -137,6 +138,9 @@ class Understood:
     not_known: tuple[str, ...] = ()
 
 
+HERE = "here"
+
+
 @dataclass(frozen=True)
 class BackendInfo:
     """What never changes about a backend while the daemon runs.
@@ -144,6 +148,7 @@ class BackendInfo:
     `options` declares what it takes beyond prompt, duration and seed; `files` where the model comes
     from and lies, for a backend that has one.
     `understand` says what it reads from a prompt, quickly; None: the model alone knows.
+    `place` is the name of the machine that computes, where that is another one.
     """
 
     type: str
@@ -155,6 +160,16 @@ class BackendInfo:
     full_model: bool = True
     files: ModelFiles[Any] | None = None
     understand: Callable[[str], Understood] | None = None
+    place: str = HERE
+
+    @property
+    def is_here(self) -> bool:
+        return self.place == HERE
+
+    @property
+    def timed_as(self) -> str:
+        """What its times are remembered under: another machine has its own."""
+        return self.type if self.is_here else f"{self.type}@{self.place}"
 
     def understood(self, prompt: str) -> Understood | None:
         """What was read from the prompt, where the backend says so."""
@@ -167,7 +182,8 @@ class Availability:
 
     `error` says which file is wrong and what to do; `model_version` is None when not installed;
     `device` is what computes ("cpu", "cuda", …), None until the model was loaded; `memory_bytes`
-    what a track of a minute needs at least, the model included.
+    what a track of a minute needs at least, the model included. `away`: the machine that it is on
+    has told nothing of it, and `error` says why.
     """
 
     installed: bool
@@ -175,6 +191,11 @@ class Availability:
     error: str | None = None
     device: str | None = None
     memory_bytes: int | None = None
+    away: bool = False
+
+
+Terms = Mapping[str, Any]
+"""What requests to one model depend on beside its options' declarations, as JSON has it."""
 
 
 class Backend(Protocol):
@@ -187,19 +208,28 @@ class Backend(Protocol):
         """Look at the files, not into them: quick, and safe from any thread."""
         ...
 
-    def resolve(self, request: GenerationRequest) -> GenerationRequest:
+    def terms(self) -> Terms:
+        """What the installed model says that `resolve` and `workload` ask. Raises ModelLoadFailed,
+        ModelNotFound."""
+        ...
+
+    def resolve(self, request: GenerationRequest, terms: Terms | None = None) -> GenerationRequest:
         """Fill in this backend's defaults and refuse what it cannot do.
 
+        terms: of the same model on another machine; None: those of the one that is installed.
         Raises InvalidDuration outside the range, InvalidParams for an option that it does not take
-        or that the installed files cannot do.
+        or that the installed files cannot do, ModelLoadFailed for terms that are none.
         """
         ...
 
-    def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
+    def workload(
+        self, request: GenerationRequest, terms: Terms | None = None
+    ) -> Mapping[Phase, float]:
         """Expected seconds of each phase for a resolved request, on a machine of reference speed.
 
         Only the proportions matter: jobs correct them by what they measure. LOADING is there only
-        while the model is not loaded, PREPARING where its files have to be made first.
+        while the model is not loaded, PREPARING where its files have to be made first; neither is
+        for a model on another machine, whose `terms` are given.
         """
         ...
 

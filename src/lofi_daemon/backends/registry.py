@@ -12,7 +12,10 @@ from lofi_daemon.backends.ace_step_15.backend import ace_step_15_backend
 from lofi_daemon.backends.demo.backend import demo_backend
 from lofi_daemon.backends.musicgen.backend import musicgen_backend
 from lofi_daemon.backends.options import SoundT, with_backends
-from lofi_daemon.backends.protocol import Availability, Backend, GenerationRequest
+from lofi_daemon.backends.protocol import Availability, Backend, BackendInfo, GenerationRequest
+from lofi_daemon.backends.remote.address import address_of
+from lofi_daemon.backends.remote.backend import RemoteBackend
+from lofi_daemon.backends.remote.box import Box, Report
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import (
     BackendNotInstalled,
@@ -20,6 +23,7 @@ from lofi_daemon.errors import (
     InvalidBackend,
     LofiError,
     ModelLoadFailed,
+    RemoteUnavailable,
 )
 from lofi_daemon.models.model_files import ModelFiles
 
@@ -44,12 +48,20 @@ class Choice:
         return self.availability.installed and self.availability.error is None
 
     def raise_if_unusable(self) -> None:
-        """Raises BackendNotInstalled, ModelLoadFailed."""
-        if self.availability.error is not None:
-            raise ModelLoadFailed(self.availability.error)
-        if not self.availability.installed:
-            info = self.backend.info
-            raise BackendNotInstalled(f"{info.name} is not installed.", backend=info.type)
+        """Raises BackendNotInstalled, ModelLoadFailed, RemoteUnavailable."""
+        info, available = self.backend.info, self.availability
+        if available.away:
+            raise RemoteUnavailable(available.error or f"{info.place} is away.")
+        if available.error is not None:
+            raise ModelLoadFailed(available.error)
+        if not available.installed:
+            where, hint = "", None
+            if not info.is_here:
+                where = f" on {info.place}"
+                hint = f"Download it there: `lofi-daemon download {info.type}` on {info.place}."
+            raise BackendNotInstalled(
+                f"{info.name} is not installed{where}.", hint=hint, backend=info.type
+            )
 
 
 class Registry:
@@ -70,7 +82,8 @@ class Registry:
                 f"LOFI_BACKEND={settings.backend:.80}: there is no such backend; "
                 f"known are {', '.join(factories)}."
             )
-        self._made = {name: factory(settings) for name, factory in factories.items()}
+        self._box = self._configured_box()
+        self._made = {name: self._make(name) for name in factories}
 
     def __iter__(self) -> Iterator[Backend]:
         return iter([self.get(name) for name in self._factories])
@@ -88,12 +101,19 @@ class Registry:
                 known=self.names,
             )
         if name not in self._made:
-            self._made[name] = self._factories[name](self._settings)
+            self._made[name] = self._make(name)
         return self._made[name]
 
     def files(self, name: str) -> ModelFiles[Any]:
         """The files of a model that can be downloaded. Raises InvalidBackend, naming those."""
-        files = self.get(name).info.files
+        info = self.get(name).info
+        if not info.is_here:
+            raise InvalidBackend(
+                f"{info.name} computes on {info.place}, and its files are there.",
+                hint=f"Run `lofi-daemon download {info.type}` on {info.place}.",
+                known=self.downloadable,
+            )
+        files = info.files
         if files is None or files.published is None:
             known = self.downloadable
             raise InvalidBackend(
@@ -114,6 +134,15 @@ class Registry:
         if model not in self._models:
             self._models[model] = with_backends(model, [backend.info for backend in self])
         return cast("type[SoundT]", self._models[model])
+
+    def introduce(self) -> None:
+        """Where nothing is known yet of the machine that computes, ask it, and wait for it."""
+        if self._box is not None and not self._box.is_known:
+            self._box.ask()
+
+    def report(self) -> Report | None:
+        """What the machine that computes says now; None where that is this one. Waits for it."""
+        return None if self._box is None else self._box.ask()
 
     def survey(self) -> list[Choice]:
         """Every backend, each asked once."""
@@ -149,8 +178,11 @@ class Registry:
     def rehearse(self) -> None:
         """Have every usable backend resolve a request, so that none waits for libraries later.
 
-        Takes a tenth of a second or more, once: to be called in a thread of its own.
+        Takes a tenth of a second or more, once: to be called in a thread of its own. The machine
+        that computes is asked what it has meanwhile; nobody waits for that.
         """
+        if self._box is not None:
+            self._box.ask_soon()
         for choice in self.survey():
             info = choice.backend.info
             if choice.usable:
@@ -169,10 +201,34 @@ class Registry:
             backend.unload()
 
     def unload_others(self, backend: Backend) -> None:
-        """Give back the memory of every other model."""
+        """Give back the memory of every other model; one on another machine takes none here."""
         for other in self._made.values():
-            if other is not backend:
+            if other is not backend and other.info.is_here:
                 other.unload()
+
+    def _configured_box(self) -> Box | None:
+        """Raises ConfigurationError."""
+        command, wanted = self._settings.remote, self._settings.remote_backends
+        unknown = [name for name in wanted or () if name not in self._factories]
+        if unknown:
+            raise ConfigurationError(
+                f"LOFI_REMOTE_BACKENDS={','.join(unknown):.80}: there is no such backend; "
+                f"known are {', '.join(self._factories)}."
+            )
+        if not command:
+            return None
+        return Box(address_of(command), self._settings.cache_folder / "remote.json")
+
+    def _make(self, name: str) -> Backend:
+        """As it is placed: here, or on the machine that computes."""
+        backend = self._factories[name](self._settings)
+        if self._box is None or not self._is_elsewhere(backend.info):
+            return backend
+        return RemoteBackend(backend, self._box, self._settings.track_format)
+
+    def _is_elsewhere(self, info: BackendInfo) -> bool:
+        wanted = self._settings.remote_backends
+        return info.full_model if wanted is None else info.type in wanted
 
 
 def _asked(backend: Backend) -> Choice:

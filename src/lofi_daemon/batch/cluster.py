@@ -18,7 +18,7 @@ from typing import Any
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.batch.library import library_at
 from lofi_daemon.batch.results import Result, Results
-from lofi_daemon.batch.run import Batch, OnSong, Plan, Standing
+from lofi_daemon.batch.run import TRACK_FORMAT, Batch, OnSong, Plan, Standing
 from lofi_daemon.batch.songs import Song, SongParameters
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import Settings, load_settings
@@ -38,7 +38,7 @@ class Musician:
     """An actor: the models of its machine, and the library that all of them fill."""
 
     def __init__(self, output: str) -> None:
-        self._registry = Registry(load_settings(os.environ))
+        self._registry = Registry(load_settings(os.environ, track_format=TRACK_FORMAT))
         self._library = library_at(output)
         self._library.prepare()
         self._model = self._registry.taking_options(SongParameters)

@@ -18,6 +18,7 @@ from lofi_daemon.batch.library import AnyLibrary, name_of
 from lofi_daemon.batch.results import Result, Results
 from lofi_daemon.batch.songs import Refused, Song, SongParameters, read_songs
 from lofi_daemon.cancellation import Cancelled, CancelToken
+from lofi_daemon.config import TrackFormat
 from lofi_daemon.errors import CacheWriteFailed, InternalError, LofiError
 from lofi_daemon.files.temporary import TemporaryFile
 from lofi_daemon.jobs.making import load_for, out_of_memory
@@ -28,6 +29,8 @@ from lofi_daemon.tracks.sidecar import Track, now
 
 log = logging.getLogger(__name__)
 
+# How a library is written.
+TRACK_FORMAT: TrackFormat = "flac"
 # Where the first songs all fail in one way, so would the other million.
 HOPELESS_AFTER = 20
 SHOWN_REFUSALS = 20
@@ -211,7 +214,7 @@ class Batch:
                 clip,
                 file,
                 recipe,
-                "flac",
+                TRACK_FORMAT,
                 lambda: measurements(clip),
                 moment=now(),
                 cancel=cancel,

@@ -10,6 +10,7 @@ from lofi_daemon.text import say
 def list_backends(settings: Settings) -> int:
     """Print a line for each backend: name, whether it would work, version or what is wrong."""
     registry = Registry(settings)
+    registry.introduce()
     survey = registry.survey()
     default = registry.default(survey)
     for choice in survey:
@@ -17,7 +18,8 @@ def list_backends(settings: Settings) -> int:
         if available.error is not None:
             state = f"error: {available.error}"
         elif available.installed:
-            state = f"ready ({available.model_version})"
+            where = "" if info.is_here else f" on {info.place}"
+            state = f"ready{where} ({available.model_version})"
         else:
             state = "not installed"
         mark = "*" if choice is default else " "

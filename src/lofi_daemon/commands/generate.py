@@ -34,6 +34,7 @@ def generate(settings: Settings, options: argparse.Namespace) -> int:
     if output is not None and output.suffix.lower() == ".flac":
         settings = settings.model_copy(update={"track_format": "flac"})
     registry = Registry(settings)
+    registry.introduce()
     model = registry.taking_options(GenerationParameters)
     parameters = parse(model, given_parameters(options, model))
     return asyncio.run(

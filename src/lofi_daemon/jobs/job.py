@@ -9,6 +9,7 @@ from enum import Enum, IntEnum
 
 from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.config import TrackFormat
 from lofi_daemon.jobs.early import HeardCopy
 from lofi_daemon.jobs.estimate import Estimator
 from lofi_daemon.tracks import Recipe
@@ -50,6 +51,7 @@ class Job:
 
     `workload` and `estimator` are a forecast while the job waits, and are made anew when it starts.
     early: somebody wants to hear it while it is made, and `heard` is what there is to hear.
+    track_format: how the file is written; None: as configured.
     """
 
     backend: Backend
@@ -60,6 +62,7 @@ class Job:
     token: CancelToken = field(default_factory=CancelToken)
     early: bool = False
     heard: HeardCopy | None = None
+    track_format: TrackFormat | None = None
     _state: State = State.WAITING
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

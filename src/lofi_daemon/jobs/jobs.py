@@ -161,7 +161,15 @@ class Jobs:
             raise _too_many_hung()
         workload = resolved.workload()
         estimator = self._forecast(resolved, workload)
-        job = Job(resolved.backend, resolved.recipe, priority, workload, estimator, early=early)
+        job = Job(
+            resolved.backend,
+            resolved.recipe,
+            priority,
+            workload,
+            estimator,
+            early=early,
+            track_format=parameters.format,
+        )
         position = self._queue.add(job, estimated_wait_sec=self.estimated_wait_sec())
         if self._current is None:
             self._start_next()
@@ -299,7 +307,9 @@ class Jobs:
 
     def _forecast(self, resolved: Resolved, workload: Mapping[Phase, float]) -> Estimator:
         recipe = resolved.recipe
-        forecast = self._timings.forecast(recipe.backend, recipe.model_version, workload)
+        forecast = self._timings.forecast(
+            resolved.backend.info.timed_as, recipe.model_version, workload
+        )
         return Estimator(forecast, recipe.request.options.expected_steps, self._loop.time)
 
     # Progress, and work that gives no sign any more

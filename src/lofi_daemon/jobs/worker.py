@@ -144,7 +144,7 @@ class Worker:
             self._tracks,
             clip,
             job.recipe,
-            track_format=self._track_format,
+            track_format=job.track_format or self._track_format,
             elapsed_sec=estimator.elapsed_sec,
             cancel=token,
             before_commit=lambda: _move(job, State.COMMITTING),
@@ -166,7 +166,10 @@ class Worker:
         """What goes wrong here cannot harm a track that is there already."""
         try:
             self._timings.learn(
-                job.backend.info.type, job.model_version, job.workload, job.estimator.measured
+                job.backend.info.timed_as,
+                job.model_version,
+                job.workload,
+                job.estimator.measured,
             )
         except Exception:
             log.exception("The times of track %s are not remembered", job.track_id)

@@ -20,6 +20,7 @@ from lofi_daemon.errors import (
     MethodNotFound,
     ShuttingDown,
 )
+from lofi_daemon.lines import Line, parse_line
 from lofi_daemon.parameters import Parameters, SoundParameters, parse
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.messages import (
@@ -31,7 +32,6 @@ from lofi_daemon.rpc.messages import (
     response,
 )
 from lofi_daemon.rpc.sharing import Here, Sharing
-from lofi_daemon.rpc.stdio import Line, parse_line
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from lofi_daemon.backends.protocol import Backend
 from lofi_daemon.backends.registry import FACTORIES, Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import LofiError
+from lofi_daemon.lines import Line
 from lofi_daemon.rpc.serving import Serving
 from lofi_daemon.rpc.stdio import (
-    Line,
     LineReader,
     MessageWriter,
     ProtocolStreams,

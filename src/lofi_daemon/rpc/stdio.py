@@ -1,4 +1,4 @@
-"""Bytes and lines: the guarded descriptors, reading requests, writing messages.
+"""The guarded descriptors, reading requests, writing messages.
 
 Reading and writing each have a thread. That works for pipes, files and terminals on every
 platform, costs nothing while idle, and lets neither a silent nor a slow client block the loop.
@@ -6,18 +6,16 @@ platform, costs nothing while idle, and lets neither a silent nor a slow client 
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from lofi_daemon.errors import ParseError
+from lofi_daemon.lines import Line, split_lines
 
-MAX_LINE_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 16
 
 
@@ -50,54 +48,6 @@ def guard_stdio() -> ProtocolStreams:
     os.close(nothing)
     sys.stdout = sys.stderr
     return ProtocolStreams(requests, messages)
-
-
-# What stands for a line that was too long to keep.
-Line = bytes | None
-
-
-def split_lines(read: Callable[[], bytes]) -> Iterator[Line]:
-    """Lines without their ends, until `read` gives no bytes.
-
-    A line beyond 1 MiB is not kept: None stands for it, when it ends.
-    """
-    pieces: list[bytes] = []
-    length = 0
-    while chunk := read():
-        *ends, rest = chunk.split(b"\n")
-        for end in ends:
-            length += len(end)
-            yield b"".join((*pieces, end)) if length <= MAX_LINE_BYTES else None
-            pieces, length = [], 0
-        length += len(rest)
-        if length <= MAX_LINE_BYTES:
-            pieces.append(rest)
-        else:
-            pieces = []
-    if length:
-        yield b"".join(pieces) if length <= MAX_LINE_BYTES else None
-
-
-def parse_line(line: Line) -> object:
-    """The JSON value of a line.
-
-    Raises ParseError for a line that was too long, for what is not UTF-8 or not JSON, NaN and
-    Infinity included, and for nesting that no request needs.
-    """
-    if line is None:
-        raise ParseError(f"The line is longer than {MAX_LINE_BYTES} bytes.")
-    try:
-        return json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise ParseError(f"The line is not UTF-8 from byte {error.start} on.") from None
-    except RecursionError:
-        raise ParseError("The line is nested too deeply.") from None
-    except ValueError as error:
-        raise ParseError(f"The line is not JSON: {error!s:.200}.") from None
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not a JSON value")
 
 
 class LineReader:

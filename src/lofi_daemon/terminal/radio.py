@@ -40,6 +40,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
             raise presets.problem
         return 0
     registry = Registry(settings)
+    registry.introduce()
     model = registry.taking_options(SoundParameters)
     given = given_parameters(options, model)
     parse(model, given)

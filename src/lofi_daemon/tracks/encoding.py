@@ -1,4 +1,4 @@
-"""Sound into bytes of an audio file: WAV in 16 or 24 bits, FLAC in 16.
+"""Sound into bytes of an audio file: WAV and FLAC, in 16 or 24 bits.
 
 Samples are scaled, rounded to nearest and clipped here, so that the bytes depend on no library's
 idea of conversion. Same samples, same bytes.
@@ -38,6 +38,7 @@ ENCODINGS: dict[TrackFormat, Encoding] = {
     "wav16": Encoding("WAV", "PCM_16", ".wav", 16),
     "wav24": Encoding("WAV", "PCM_24", ".wav", 24),
     "flac": Encoding("FLAC", "PCM_16", ".flac", 16),
+    "flac24": Encoding("FLAC", "PCM_24", ".flac", 24),
 }
 
 

@@ -12,12 +12,14 @@ from lofi_daemon.backends.ace_step_15.needs import needs
 from lofi_daemon.backends.ace_step_15.options import AceStep15Options
 from lofi_daemon.backends.checks import check_duration
 from lofi_daemon.backends.kit.lifecycle import FolderBackend
+from lofi_daemon.backends.kit.manifest import told_of
 from lofi_daemon.backends.protocol import (
     BackendInfo,
     GenerationRequest,
     Need,
     Phase,
     ProgressCallback,
+    Terms,
     Understood,
 )
 from lofi_daemon.cancellation import CancelToken
@@ -34,17 +36,23 @@ MAKING_SEC = 90.0
 class AceStep15Backend(FolderBackend["AceStep15Pipeline", AceStep15Files]):
     """One model folder: a checkpoint as it was downloaded, the sets made of it, or both."""
 
-    def resolve(self, request: GenerationRequest) -> GenerationRequest:
+    def terms(self) -> Terms:
+        return self._manifest().model_dump(mode="json", exclude={"files", "source"})
+
+    def resolve(self, request: GenerationRequest, terms: Terms | None = None) -> GenerationRequest:
         from lofi_daemon.backends.ace_step_15.requests import resolve
 
         check_duration(self._info, request.duration_sec)
-        return resolve(request, self._manifest())
+        return resolve(request, self._manifest(terms))
 
-    def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
+    def workload(
+        self, request: GenerationRequest, terms: Terms | None = None
+    ) -> Mapping[Phase, float]:
         from lofi_daemon.backends.ace_step_15.requests import expected_seconds, piece_of
 
-        manifest = self._manifest()
-        return self._loading() | expected_seconds(piece_of(request, manifest), manifest)
+        manifest = self._manifest(terms)
+        work = expected_seconds(piece_of(request, manifest), manifest)
+        return work if terms is not None else self._loading() | work
 
     def _names(self, files: FileSet) -> Iterable[str]:
         return FILES
@@ -72,7 +80,10 @@ class AceStep15Backend(FolderBackend["AceStep15Pipeline", AceStep15Files]):
             on_progress=on_progress,
         )
 
-    def _manifest(self) -> Manifest:
+    def _manifest(self, terms: Terms | None = None) -> Manifest:
+        """Of the files that would run, or as another machine tells it."""
+        if terms is not None:
+            return told_of(Manifest, terms)
         return self._files.manifest(self._running())
 
 

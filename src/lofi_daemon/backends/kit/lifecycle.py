@@ -21,6 +21,7 @@ from lofi_daemon.backends.protocol import (
     PhaseProgress,
     ProgressCallback,
     Residency,
+    Terms,
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed, ModelNotFound
@@ -99,6 +100,9 @@ class FolderBackend(ABC, Generic[PipelineT, FilesT]):
     @property
     def info(self) -> BackendInfo:
         return self._info
+
+    def terms(self) -> Terms:
+        return {}
 
     @property
     def residency(self) -> Residency | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lofi_daemon.errors import ModelLoadFailed
 
@@ -34,3 +36,19 @@ def check_interface(path: Path, found: int, expected: int, instead: str = EXPORT
             f"Model file {path} has interface {found}; this version runs {expected}.",
             hint=f"Update lofi-daemon, or {instead}.",
         )
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def told_of(kind: type[SectionT], terms: Mapping[str, Any]) -> SectionT:
+    """The part of a manifest that another machine told. Raises ModelLoadFailed."""
+    try:
+        return kind.model_validate(dict(terms))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise ModelLoadFailed(
+            f"What is told of the model makes no sense: {where[:80]}: {problem['msg']:.80}.",
+            hint="Use the same version of lofi-daemon on both machines.",
+        ) from None

@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from lofi_daemon.backends.checks import check_duration
 from lofi_daemon.backends.kit.lifecycle import FolderBackend
+from lofi_daemon.backends.kit.manifest import Section, told_of
 from lofi_daemon.backends.musicgen.bundle import (
     PUBLISHED_FILES,
     needed_files,
@@ -24,6 +27,7 @@ from lofi_daemon.backends.protocol import (
     Need,
     Phase,
     ProgressCallback,
+    Terms,
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.models.file_set import FileSet
@@ -41,24 +45,43 @@ CONVERTING_SEC = 70e-9
 DECODING_SEC_PER_FRAME = 0.006
 
 
+class Cost(Section):
+    """What a track's cost depends on: tokens a second, the channels, seconds of a step at reference
+    speed."""
+
+    frame_rate: int = Field(ge=1, le=1000)
+    channels: int = Field(ge=1, le=2)
+    step_sec: float = Field(ge=0.0, le=3600.0)
+
+
 class MusicGenBackend(FolderBackend["MusicGenPipeline", MusicGenFiles]):
     """A folder of MusicGen files, published or native, as a Backend."""
 
-    def resolve(self, request: GenerationRequest) -> GenerationRequest:
+    def terms(self) -> Terms:
+        files = self._running()
+        config = read_config(files.made_of or files.folder)
+        return Cost(
+            frame_rate=config.audio_encoder.frame_rate,
+            channels=config.decoder.audio_channels,
+            step_sec=_step_sec(files),
+        ).model_dump(mode="json")
+
+    def resolve(self, request: GenerationRequest, terms: Terms | None = None) -> GenerationRequest:
         check_duration(self._info, request.duration_sec)
         return replace(request, options=request.options_as(self._info.options, self._info.name))
 
-    def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
-        files = self._running()
-        config = read_config(files.made_of or files.folder)
-        rate = config.audio_encoder.frame_rate
-        frames = frames_for(request.duration_sec, rate)
-        steps = expected_cost(stretches(frames, rate), frames)
-        return self._loading() | {
+    def workload(
+        self, request: GenerationRequest, terms: Terms | None = None
+    ) -> Mapping[Phase, float]:
+        cost = told_of(Cost, self.terms() if terms is None else terms)
+        frames = frames_for(request.duration_sec, cost.frame_rate)
+        steps = expected_cost(stretches(frames, cost.frame_rate), frames)
+        work = {
             Phase.ENCODING: ENCODING_SEC,
-            Phase.DECODING_TOKENS: _step_sec(files) * steps,
-            Phase.DECODING: DECODING_SEC_PER_FRAME * frames * config.decoder.audio_channels,
+            Phase.DECODING_TOKENS: cost.step_sec * steps,
+            Phase.DECODING: DECODING_SEC_PER_FRAME * frames * cost.channels,
         }
+        return work if terms is not None else self._loading() | work
 
     def _names(self, files: FileSet) -> Iterable[str]:
         return needed_files(read_manifest(files.folder))

@@ -41,6 +41,9 @@ class BackendOption(Message):
 
 
 class BackendStatus(Message):
+    """`place` is "here", or the name of the machine that computes; `terms` is what requests to the
+    installed model depend on, for a daemon that has requests computed here."""
+
     type: str
     name: str
     status: Literal["not_installed", "downloading", "loading", "ready", "error"]
@@ -49,13 +52,15 @@ class BackendStatus(Message):
     sample_rate: int
     model_version: str | None
     options: list[BackendOption]
+    place: str
+    terms: dict[str, Any] | None = None
     error: str | None = None
     device: str | None = None
 
     @model_serializer(mode="wrap")
     def _without_what_is_none(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = serialise(self)
-        for name in ("error", "device"):
+        for name in ("terms", "error", "device"):
             if fields[name] is None:
                 del fields[name]
         return fields
@@ -125,6 +130,8 @@ def _backend_status(daemon: Daemon, choice: Choice) -> BackendStatus:
         sample_rate=info.sample_rate,
         model_version=available.model_version,
         options=_options(backend, available),
+        place=info.place,
+        terms=_terms(backend, available),
         error=available.error,
         device=available.device,
     )
@@ -149,6 +156,14 @@ def _options(backend: Backend, available: Availability) -> list[BackendOption]:
         )
         for option in declared(info.options)
     ]
+
+
+def _terms(backend: Backend, available: Availability) -> dict[str, Any] | None:
+    """Of a model whose files are here and can be used."""
+    if backend.info.is_here and available.installed and available.error is None:
+        with suppress(LofiError):
+            return dict(backend.terms())
+    return None
 
 
 def download_backend(daemon: Daemon, params: BackendParameters) -> DownloadResult:

@@ -1,24 +1,49 @@
-"""The finished tracks: tracks_list, tracks_keep, tracks_delete."""
+"""The finished tracks: tracks_list, tracks_read, tracks_keep, tracks_delete."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import os
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import FailFast, Field
 
-from lofi_daemon.errors import InvalidParams
+from lofi_daemon.errors import InvalidParams, TrackNotFound
 from lofi_daemon.parameters import Parameters
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
 from lofi_daemon.rpc.messages import Message
 from lofi_daemon.tracks import Track
 
+# In base64 a piece leaves room for the rest of a line.
+MAX_PIECE_BYTES = 1 << 19
+
 
 class TracksListParameters(Parameters):
     query: str = Field(default="", description="A part of the prompt; case does not matter.")
     limit: int | None = Field(default=None, ge=0, description="At most so many; null: all.")
     offset: int = Field(default=0, ge=0, description="Leave out so many, the newest first.")
+
+
+class TracksReadParameters(Parameters):
+    track_id: str = Field(description="Which.")
+    offset: int = Field(default=0, ge=0, description="The first byte of the file that is wanted.")
+    limit: int = Field(
+        default=MAX_PIECE_BYTES,
+        ge=1,
+        le=MAX_PIECE_BYTES,
+        description="At most so many bytes, 1 to 524288.",
+    )
+
+
+class TracksReadResult(Message):
+    data: str = Field(description="Bytes from the offset on, in base64; fewer only at the end.")
+    bytes: int = Field(description="Of the whole file.")
+    sha256: str = Field(description="Of the whole file.")
 
 
 class TrackIdsParameters(Parameters):
@@ -66,6 +91,40 @@ async def tracks_list(daemon: Daemon, params: TracksListParameters) -> TracksLis
     )
 
 
+async def tracks_read(daemon: Daemon, params: TracksReadParameters) -> TracksReadResult:
+    return await asyncio.to_thread(_read_piece, daemon, params)
+
+
+def _read_piece(daemon: Daemon, params: TracksReadParameters) -> TracksReadResult:
+    track = daemon.tracks.find(params.track_id)
+    if track is None:
+        raise TrackNotFound(f"There is no track '{params.track_id[:64]}'.")
+    path = daemon.tracks.path(track)
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            file.seek(min(params.offset, status.st_size))
+            piece = file.read(params.limit)
+        digest = _digest(path, status.st_size, status.st_mtime_ns, status.st_ino)
+    except OSError as error:
+        raise TrackNotFound(
+            f"Track '{track.track_id}' cannot be read: {error.strerror or error}."
+        ) from error
+    return TracksReadResult(
+        data=base64.b64encode(piece).decode("ascii"), bytes=status.st_size, sha256=digest
+    )
+
+
+@lru_cache(maxsize=4)
+def _digest(path: Path, size: int, changed_ns: int, inode: int) -> str:
+    """SHA-256 of the file as it is in that state, so that its pieces cost one reading."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
 async def tracks_keep(daemon: Daemon, params: TracksKeepParameters) -> TracksKeepResult:
     growing = [each for each in params.track_ids if daemon.early.keep(each, params.kept)]
     whole = [each for each in params.track_ids if each not in growing]
@@ -88,6 +147,7 @@ async def tracks_delete(daemon: Daemon, params: TrackIdsParameters) -> TracksDel
 
 METHODS = [
     Method("tracks_list", TracksListParameters, TracksListResult, tracks_list),
+    Method("tracks_read", TracksReadParameters, TracksReadResult, tracks_read),
     Method("tracks_keep", TracksKeepParameters, TracksKeepResult, tracks_keep),
     Method("tracks_delete", TrackIdsParameters, TracksDeleteResult, tracks_delete),
 ]

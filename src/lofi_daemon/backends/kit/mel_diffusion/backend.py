@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lofi_daemon.backends.checks import check_duration
 from lofi_daemon.backends.kit.lifecycle import FolderBackend
+from lofi_daemon.backends.kit.manifest import told_of
 from lofi_daemon.backends.kit.mel_diffusion.bundle import (
     FILES,
     Defaults,
@@ -23,6 +24,7 @@ from lofi_daemon.backends.protocol import (
     Need,
     Phase,
     ProgressCallback,
+    Terms,
 )
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.models.file_set import FileSet
@@ -72,16 +74,24 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
         self._configured = configured or ConfiguredDefaults()
         self._compose = compose
 
-    def resolve(self, request: GenerationRequest) -> GenerationRequest:
+    def terms(self) -> Terms:
+        told = {"erg", "defaults", "qualities", "relative_cost"}
+        return self._manifest().model_dump(mode="json", include=told)
+
+    def resolve(self, request: GenerationRequest, terms: Terms | None = None) -> GenerationRequest:
         from lofi_daemon.backends.kit.mel_diffusion.requests import resolve
 
         check_duration(self._info, request.duration_sec)
-        manifest = self._manifest()
+        manifest = self._manifest() if terms is None else told_of(Manifest, terms)
         return resolve(request, manifest, self._configured.over(manifest))
 
-    def workload(self, request: GenerationRequest) -> Mapping[Phase, float]:
+    def workload(
+        self, request: GenerationRequest, terms: Terms | None = None
+    ) -> Mapping[Phase, float]:
         from lofi_daemon.backends.kit.mel_diffusion.requests import expected_seconds
 
+        if terms is not None:
+            return expected_seconds(request, told_of(Manifest, terms))
         return self._loading() | expected_seconds(request, self._manifest())
 
     def _names(self, files: FileSet) -> Iterable[str]:

@@ -45,6 +45,7 @@ class ToyFiles(ModelFiles[ToyConfiguration]):
 
     def make(self, files: FileSet, on_progress: OnProgress, cancel: CancelToken) -> None:
         def write(unfinished: Path) -> dict[str, Any]:
+            source = making.source_of(self.folder, [NOTES], cancel)
             notes = np.fromfile(self.folder / NOTES, np.float32)
             for share in (0.0, 0.5):
                 on_progress(NOTES, share)
@@ -54,7 +55,7 @@ class ToyFiles(ModelFiles[ToyConfiguration]):
             return {
                 "model_version": files.version,
                 "precision": files.precision,
-                "source": making.sizes_of(self.folder, [NOTES]),
+                "source": {name: file.model_dump() for name, file in source.items()},
             }
 
         making.make_set(files.folder, {"precision": files.precision}, write, cancel)

@@ -44,13 +44,27 @@ class Refusal(BaseModel):
     files: dict[str, tuple[int, int]]
 
 
+class SourceFile(BaseModel):
+    """A file that a set was made of, as it was then."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    bytes: int
+    mtime_ns: int
+    sha256: str
+
+
+Source = dict[str, SourceFile | int]
+"""What a set was made of, by name. Sets of earlier versions know the sizes in bytes alone."""
+
+
 class MadeOf(BaseModel):
-    """What the manifest of a made set says of its making. source: sizes by name, in bytes."""
+    """What the manifest of a made set says of its making."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     model_version: str = ""
-    source: dict[str, int] = Field(default_factory=dict[str, int])
+    source: Source = Field(default_factory=Source)
     refused: Refusal | None = None
 
 
@@ -65,26 +79,69 @@ def read_version(folder: Path) -> str:
     return read_checked(folder / MANIFEST, MadeOf).model_version
 
 
-def sizes_of(folder: Path, names: Iterable[str]) -> dict[str, int]:
-    """The sizes in bytes of those of the named files that are there."""
-    return {name: (folder / name).stat().st_size for name in names if (folder / name).is_file()}
+def source_of(folder: Path, names: Iterable[str], cancel: CancelToken) -> dict[str, SourceFile]:
+    """Those of the named files that are there, as they are now.
+
+    Reads the ones whose sums are not known. Raises OSError, Cancelled.
+    """
+    checksums = Checksums()
+    source: dict[str, SourceFile] = {}
+    for name in names:
+        path = folder / name
+        if path.is_file():
+            status = path.stat()
+            sha256 = checksums.of(path, cancel)
+            source[name] = SourceFile(
+                bytes=status.st_size, mtime_ns=status.st_mtime_ns, sha256=sha256
+            )
+    return source
+
+
+def sums_of(source: Mapping[str, SourceFile]) -> dict[str, str]:
+    """By name: what the making of a set depends on."""
+    return {name: file.sha256 for name, file in source.items()}
 
 
 def is_made(folder: Path, made_of: Path) -> bool:
     """Whether a whole set lies in `folder`, of the files that lie in `made_of`.
 
     Those that are gone by now do not count: the set needs them no more. As far as can be seen
-    without reading files; one whose manifest is broken is not made.
+    without reading files: one that was touched is another one, unless its sum is known. A set
+    whose manifest is broken is not made.
     """
     try:
         made = read_made_of(folder)
         if made is None or made.refused is not None or not store.expected_files(folder):
             return False
-        there = sizes_of(made_of, made.source)
-        same = all(made.source[name] == size for name, size in there.items())
+        there = {made_of / name: file for name, file in made.source.items()}
+        same = all(_is_same(path, file) for path, file in there.items() if path.is_file())
         return same and not store.inspect(folder)
     except ModelLoadFailed:
         return False
+
+
+def read_touched(folder: Path, made_of: Path, cancel: CancelToken) -> None:
+    """Find out the sums of the files that may only have been copied or touched since.
+
+    Afterwards `is_made` knows. Raises ModelLoadFailed, OSError, Cancelled.
+    """
+    made = read_made_of(folder)
+    for name, file in made.source.items() if made is not None else ():
+        path = made_of / name
+        if isinstance(file, SourceFile) and path.is_file():
+            status = path.stat()
+            if status.st_size == file.bytes and status.st_mtime_ns != file.mtime_ns:
+                Checksums().of(path, cancel)
+
+
+def _is_same(path: Path, file: SourceFile | int) -> bool:
+    """Whether the file is the one that it was, as far as that is known."""
+    status = path.stat()
+    if isinstance(file, int):
+        return status.st_size == file
+    if status.st_size != file.bytes:
+        return False
+    return status.st_mtime_ns == file.mtime_ns or Checksums().known(path) == file.sha256
 
 
 def make_set(

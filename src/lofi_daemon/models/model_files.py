@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -256,6 +257,9 @@ class ModelFiles(Generic[ConfigurationT]):
         if files.made_of is None:
             store.raise_if_damaged(files.folder, self.repair(files), cancel)
             return files
+        if not self.is_made(files):
+            with suppress(ModelLoadFailed):  # a broken manifest: the set is made again
+                making.read_touched(files.folder, files.made_of, cancel)
         if self.is_made(files) and not store.verify(files.folder, cancel, only_changed=True):
             return files
         store.raise_if_damaged(files.made_of, self.repair(), cancel)

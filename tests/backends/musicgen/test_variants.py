@@ -84,6 +84,27 @@ def test_a_damaged_one_is_made_again_while_its_source_is_there(published: Path) 
     assert weights.read_bytes() == whole
 
 
+def test_it_is_made_again_of_other_files_of_the_same_size(published: Path) -> None:
+    """As those of a model that was trained further are; copying alone changes nothing."""
+
+    def made() -> int:
+        backend(published, "int8").load(CancelToken(), lambda progress: None)
+        return (published / "native-int8" / "decoder.bin").stat().st_mtime_ns
+
+    first = made()
+    tokenizer = published / "tokenizer.json"
+    copy = shutil.copyfile(tokenizer, published / "copy")
+    os.utime(copy, ns=(1, 1))
+    copy.replace(tokenizer)
+    assert made() == first
+    content = tokenizer.read_text()
+    tokenizer.write_text(content + " ")
+    second = made()
+    assert second != first
+    tokenizer.write_text(content + "\n")
+    assert made() != second
+
+
 def test_an_export_in_one_precision_is_not_another(tmp_path: Path) -> None:
     folder = tiny_musicgen.native_folder()
     assert version(folder, None) == "2x64-native-fp32"

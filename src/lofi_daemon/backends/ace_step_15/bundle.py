@@ -12,6 +12,7 @@ from pydantic import Field
 
 from lofi_daemon.backends.kit.manifest import Section, check_interface
 from lofi_daemon.models.documents import FileFacts, ListedFiles, read_checked
+from lofi_daemon.models.making import Source
 
 INTERFACE = 1
 MANIFEST = "manifest.json"
@@ -83,7 +84,7 @@ class RelativeCost(Section):
 
 class Manifest(Section):
     """manifest.json. kind: turbo, base or sft; eight_bits: the format of 8-bit matrices; source:
-    sizes of the files it was made of; silence_known: its silence is the published one."""
+    the files it was made of; silence_known: its silence is the published one."""
 
     interface: int = INTERFACE
     model_version: str
@@ -94,7 +95,7 @@ class Manifest(Section):
     audio: AudioFacts = AudioFacts()
     defaults: Defaults = TURBO_DEFAULTS
     relative_cost: RelativeCost = RelativeCost()
-    source: dict[str, int] = Field(default_factory=dict[str, int])
+    source: Source = Field(default_factory=Source)
     silence_known: bool = True
     files: ListedFiles = Field(default_factory=dict[str, FileFacts])
 

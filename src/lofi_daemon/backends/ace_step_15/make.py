@@ -49,6 +49,7 @@ from lofi_daemon.backends.ace_step_15.graphs.transformer import write_transforme
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.models import making
+from lofi_daemon.models.making import SourceFile
 from lofi_daemon.models.quantize.fastest_format import fastest_format
 from lofi_daemon.onnx.graph_writer import GraphWriter, Precision
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
@@ -107,6 +108,8 @@ def make_set(
     Raises ModelLoadFailed where the checkpoint is not what it should be, OSError, Cancelled.
     """
 
+    source = _source(checkpoint, cancel)
+
     def write(unfinished: Path) -> dict[str, Any]:
         silence = checkpoint.silence()
         if silence.shape[1] != checkpoint.autoencoder.latent_channels:
@@ -129,9 +132,9 @@ def make_set(
         for graph in GRAPHS:
             work.write(graph)
         shutil.copyfile(checkpoint.tokenizer / TOKENIZER, unfinished / TOKENIZER)
-        return _manifest(checkpoint, options, known).model_dump(exclude={"files"})
+        return _manifest(checkpoint, options, source, known).model_dump(exclude={"files"})
 
-    identity = {"source": _sizes(checkpoint), **_said(options)}
+    identity = {"source": making.sums_of(source), **_said(options)}
     making.make_set(target, identity, write, cancel)
 
 
@@ -193,7 +196,9 @@ class _Work:
             write(writer)
 
 
-def _manifest(checkpoint: Checkpoint, options: SetOptions, known: bool) -> Manifest:
+def _manifest(
+    checkpoint: Checkpoint, options: SetOptions, source: Mapping[str, SourceFile], known: bool
+) -> Manifest:
     sizes = checkpoint.autoencoder
     reach = reach_frames(sizes)
     precision = options.precision.value
@@ -212,18 +217,15 @@ def _manifest(checkpoint: Checkpoint, options: SetOptions, known: bool) -> Manif
             window_frames=CORE_FRAMES + 2 * reach,
         ),
         defaults=TURBO_DEFAULTS if checkpoint.is_turbo else BASE_DEFAULTS,
-        source=_sizes(checkpoint),
+        source=dict(source),
         silence_known=known,
     )
 
 
-def _sizes(checkpoint: Checkpoint) -> dict[str, int]:
+def _source(checkpoint: Checkpoint, cancel: CancelToken) -> dict[str, SourceFile]:
     root = Path(os.path.commonpath([checkpoint.model, checkpoint.vae]))
-    return {
-        path.relative_to(root).as_posix(): path.stat().st_size
-        for path in checkpoint.files
-        if path.is_file()
-    }
+    names = (path.relative_to(root).as_posix() for path in checkpoint.files)
+    return making.source_of(root, names, cancel)
 
 
 def _said(options: SetOptions) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from lofi_daemon.backends.kit.manifest import Section, check_interface
 from lofi_daemon.models.documents import FileFacts, ListedFiles, read_checked
+from lofi_daemon.models.making import Source
 from lofi_daemon.models.store import exists
 
 INTERFACE = 1
@@ -76,13 +77,13 @@ class MusicGenConfig(Section):
 
 
 class Manifest(Section):
-    """manifest.json of the native form. source: sizes of the files it was made from, if any."""
+    """manifest.json of the native form. source: the files it was made of, if any."""
 
     interface: int = INTERFACE
     form: Literal["native", "published"] = "published"
     precision: Precision = "fp32"
     model_version: str = "published"
-    source: dict[str, int] = Field(default_factory=dict[str, int])
+    source: Source = Field(default_factory=Source)
     files: ListedFiles = Field(default_factory=dict[str, FileFacts])
 
 

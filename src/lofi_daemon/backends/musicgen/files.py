@@ -103,13 +103,21 @@ class MusicGenFiles(ModelFiles[MusicGenConfiguration]):
 
     def make(self, files: FileSet, on_progress: OnProgress, cancel: CancelToken) -> None:
         from lofi_daemon.backends.musicgen.native.convert import convert
+        from lofi_daemon.onnx.external_weights import external_files, read_model
         from lofi_daemon.onnx.session import SessionSettings
 
+        graphs = [name for name in PUBLISHED_FILES if name.endswith(".onnx")]
+        weights = {
+            weights.name
+            for name in graphs
+            for weights in external_files(read_model(self.folder / name), self.folder)
+        }
+        source = making.source_of(self.folder, (*PUBLISHED_FILES, *sorted(weights)), cancel)
         planned = Manifest(
             form="native",
             precision=cast("Precision", files.precision),
             model_version=files.version,
-            source=making.sizes_of(self.folder, PUBLISHED_FILES),
+            source=dict(source),
         )
         session = SessionSettings(threads=self.threads)
         convert(

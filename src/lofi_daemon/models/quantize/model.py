@@ -17,7 +17,7 @@ from typing import Any
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelNotFound
 from lofi_daemon.models.documents import MANIFEST, read_any, write_document
-from lofi_daemon.models.making import CannotBeMade, begun, make_set, sizes_of
+from lofi_daemon.models.making import CannotBeMade, SourceFile, begun, make_set, source_of, sums_of
 from lofi_daemon.models.quantize.fastest_format import fastest_format
 from lofi_daemon.models.quantize.graph import matrix_share, quantize_graph
 from lofi_daemon.models.quantize.matrices import (
@@ -102,6 +102,8 @@ def quantize_model(
     if not large:
         raise CannotBeMade(f"no graph is large enough to be worth {variant}")
     replaced = {path.name for graph in large for path in (graph.path, *graph.weights)}
+    files = {file.name for graph in graphs for file in (graph.path, *graph.weights)}
+    source = source_of(folder, sorted(files), cancel)
     largest = max(graph.bytes for graph in graphs)
     total = sum(graph.bytes for graph in large)
     kept = [
@@ -130,9 +132,9 @@ def quantize_model(
             done += graph.bytes
         for path in kept:
             _link(path, unfinished / path.name)
-        return _manifest(folder, variant, eight_bits.value)
+        return _manifest(folder, variant, eight_bits.value, source)
 
-    identity = {"eight_bits": eight_bits.value, "source": _sizes(folder)}
+    identity = {"eight_bits": eight_bits.value, "source": sums_of(source)}
     make_set(target, identity, write, cancel)
     return target
 
@@ -152,7 +154,9 @@ def _eight_bits(target: Path, options: QuantizeOptions) -> WeightFormat:
     return options.eight_bits or fastest_format(options.threads)
 
 
-def _manifest(origin: Path, variant: str, eight_bits: str) -> dict[str, Any]:
+def _manifest(
+    origin: Path, variant: str, eight_bits: str, source: Mapping[str, SourceFile]
+) -> dict[str, Any]:
     """The original's manifest with what has changed: precision, version, what it is made of."""
     manifest = read_any(origin / MANIFEST) if exists(origin / MANIFEST) else dict(PUBLISHED)
     manifest["precision"] = variant
@@ -160,13 +164,8 @@ def _manifest(origin: Path, variant: str, eight_bits: str) -> dict[str, Any]:
     manifest["quantization"] = {"eight_bits": eight_bits}
     if eight_bits != "int8-blocks":
         manifest["model_version"] += f"-{eight_bits.removeprefix('int8-')}"
-    manifest["source"] = _sizes(origin)
+    manifest["source"] = {name: file.model_dump() for name, file in source.items()}
     return manifest
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    names = (path.name for path in folder.glob("*.onnx"))
-    return sizes_of(folder, names)
 
 
 def _link(path: Path, link: Path) -> None:

@@ -60,6 +60,7 @@ def test_the_command_line(tmp_path: Path, place: str, closed: dict[str, str]) ->
             assert done.stdout.count("cannot be read: Permission denied") == len(closed)
             assert "* demo" in done.stdout
         assert done.stderr.count("Checksums are computed anew") <= 1
+        assert done.stderr.count("Checksums cannot be remembered") <= 1
     assert output.stat().st_size > 44
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.daemon_process import DaemonProcess
+from tests.daemon_process import PATIENCE_SEC, DaemonProcess
 
 TONES = {"demo": {}}
 NULL = {"LOFI_AUDIO_DEVICE": "null"}
@@ -66,6 +66,18 @@ def test_a_player_killed_while_paused_goes_on_when_asked(daemon: DaemonProcess) 
     assert daemon.request("status")["player"]["state"] == "paused"
     assert daemon.request("resume")["track_id"] == one
     assert 12.0 <= daemon.request("status")["player"]["position_sec"] < 20.0
+
+
+def test_a_stop_after_the_player_died_stops(daemon: DaemonProcess) -> None:
+    """Nobody is left who could say that it is silent."""
+    (one,) = made(daemon, "one")
+    daemon.request("play")
+    daemon.request("pause")
+    player = player_of(daemon)
+    player.send_signal(signal.SIGKILL)
+    player.wait(PATIENCE_SEC)
+    assert daemon.request("stop")["state"] == "stopped"
+    assert daemon.notification("playback_ended", track_id=one)["reason"] == "stopped"
 
 
 def test_a_player_that_keeps_dying_is_given_up_and_said(daemon: DaemonProcess) -> None:

@@ -68,7 +68,8 @@ class Checksums:
                 _sweep_old_leftovers(self._path)
                 replace_file(self._path, _REMEMBERED.dump_json(entries, indent=1))
             except OSError as error:
-                log.warning("Checksums cannot be remembered: %s", error)
+                reason = error.strerror or error
+                _say_once(f"Checksums cannot be remembered in {self._path}: {reason}")
 
     def compute(self, file: Path, cancel: CancelToken, on_read: OnRead = lambda read: None) -> str:
         """Read the whole file and remember its sum. on_read gets how many bytes have been read.
@@ -93,11 +94,14 @@ class Checksums:
             return {}
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            complaint = f"Checksums are computed anew, {self._path} cannot be used: {reason}"
-            if complaint not in _SAID:
-                _SAID.add(complaint)
-                log.warning("%s", complaint)
+            _say_once(f"Checksums are computed anew, {self._path} cannot be used: {reason}")
             return {}
+
+
+def _say_once(complaint: str) -> None:
+    if complaint not in _SAID:
+        _SAID.add(complaint)
+        log.warning("%s", complaint)
 
 
 def known_sums_state() -> object:

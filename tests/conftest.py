@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator
 
 import pytest
@@ -12,6 +13,14 @@ from tests.system import summary
 # what the tests play is nothing for the desktop that they run on
 os.environ.pop("DBUS_SESSION_BUS_ADDRESS", None)
 os.environ.pop("DISPLAY", None)
+
+
+@pytest.fixture(autouse=True)
+def no_terminal_outlives_its_test() -> Generator[None, None, None]:
+    yield
+    terminals = sys.modules.get("tests.terminal.pseudo_terminal")
+    if terminals is not None:  # which cannot be imported everywhere
+        terminals.kill_all()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

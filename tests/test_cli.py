@@ -172,6 +172,18 @@ def test_a_track_that_cannot_be_played_is_made_all_the_same(tmp_path: Path) -> N
     assert Path(result.stdout.splitlines()[-1]).exists()
 
 
+def test_a_track_that_its_folder_does_not_take_is_made_and_said_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "tracks"
+    variables = {"LOFI_CACHE_PATH": str(folder)}
+    result = lofi(tmp_path, "--prompt", "a", "--duration", "5", variables=variables)
+    assert result.returncode == 0, result.stderr
+    made = Path(result.stdout.splitlines()[-1])
+    assert made.exists()
+    assert result.stderr.count(f"The track is {made} instead.") == 1
+    assert result.stderr.count(f"{folder} cannot be written: Not a directory. ") == 1
+
+
 def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     leader, follower = pty.openpty()
     process = subprocess.Popen(

@@ -12,6 +12,7 @@ from functools import partial
 
 from lofi_daemon import cli
 from lofi_daemon.backends.registry import Registry
+from lofi_daemon.commands import generate
 from lofi_daemon.terminal import files, radio
 from tests.tone_daemon import factory
 
@@ -19,7 +20,7 @@ from tests.tone_daemon import factory
 def main() -> None:
     backends = json.loads(os.environ.get("LOFI_TEST_BACKENDS", '{"demo": {}}'))
     factories = {name: factory(name, said) for name, said in backends.items()}
-    files.Registry = radio.Registry = partial(Registry, factories=factories)
+    files.Registry = radio.Registry = generate.Registry = partial(Registry, factories=factories)
     sys.exit(cli.run(sys.argv[1:]))
 
 

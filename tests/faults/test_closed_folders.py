@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon_process import DaemonProcess
-from tests.terminal.test_terminal import Terminal
+from tests.terminal.pseudo_terminal import Terminal
 from tests.test_cli import ONE, environment
 
 ONLY_OWN = (

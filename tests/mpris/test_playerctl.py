@@ -14,6 +14,7 @@ import pytest
 from tests.daemon_process import DaemonProcess
 from tests.mpris.conftest import PATIENCE_SEC, PlayerCtl
 from tests.system import require
+from tests.test_cli import command, environment
 
 TONES = {"ace_step": {"full_model": True}}  # which has no short track to begin with
 
@@ -135,6 +136,21 @@ def test_one_music_of_two_editors_is_one_player_and_moves_with_it(
         playerctl("pause")
         until(playerctl, "Paused", "status")
         assert two.request("status")["player"]["state"] == "paused"
+
+
+def test_one_track_of_the_command_line_is_a_player_too(
+    tmp_path: Path, bus: str, playerctl: PlayerCtl
+) -> None:
+    variables = {"LOFI_AUDIO_DEVICE": "null", "DBUS_SESSION_BUS_ADDRESS": bus}
+    one_track = ["--prompt", "frogs", "--duration", "60", "--play"]
+    process = subprocess.Popen(
+        command(*one_track), env={**environment(tmp_path), **variables}, stdout=subprocess.DEVNULL
+    )
+    until(playerctl, "Playing", "status")
+    assert playerctl("metadata", "title") == "frogs"
+    playerctl("stop")
+    assert process.wait(PATIENCE_SEC) == 0
+    assert "No players found" in playerctl("status")
 
 
 def test_two_caches_are_two_players(tmp_path: Path, bus: str, playerctl: PlayerCtl) -> None:

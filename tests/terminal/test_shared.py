@@ -9,9 +9,11 @@ import pytest
 
 from tests.daemon_process import DaemonProcess
 from tests.player.signals import music, write
-from tests.terminal.test_terminal import Terminal, plain
+from tests.terminal.pseudo_terminal import Terminal, plain
 
 TONES = {"demo": {}}
+GROWING = '{"demo": {"pieces": 6, "seconds": {"decoding": 2.0}}}'
+ONE_TRACK = ("--prompt", "frogs", "--duration", "8", "--seed", "3", "--play")
 
 
 def editor(folder: Path) -> DaemonProcess:
@@ -124,6 +126,38 @@ def test_files_take_their_turn_and_then_the_radio_of_the_editor_goes_on(tmp_path
         assert status["player"]["track_id"] not in (None, one.as_uri(), two.as_uri())
         assert status["player"]["loop"] == "off"
         assert status["playlist"] == []
+
+
+def test_one_track_of_the_terminal_takes_its_turn_where_the_music_plays(tmp_path: Path) -> None:
+    """It is heard there while it is made, and the radio goes on behind it."""
+    with editor(tmp_path) as daemon:
+        daemon.request("radio_start", preset="rainy night", duration_sec=60.0)
+        before = daemon.notification("playback_started")["track_id"]
+        terminal = Terminal(tmp_path, *ONE_TRACK, backends=GROWING)
+        started = daemon.notification("playback_started", prompt="frogs")
+        assert started["complete"] is False
+        track = started["track_id"]
+        assert track != before
+        daemon.notification("playback_ended", track_id=track, reason="finished")
+        assert terminal.end() == 0
+        assert f"{track}.wav" in plain(terminal.written)
+        status = daemon.request("status")
+        assert status["player"]["state"] == "playing"
+        assert status["player"]["track_id"] not in (None, track)
+
+
+def test_one_track_of_the_terminal_is_the_editors_too_and_ends_with_an_interrupt(
+    tmp_path: Path,
+) -> None:
+    terminal = Terminal(tmp_path, *ONE_TRACK[:3], "60", *ONE_TRACK[4:], backends=GROWING)
+    with editor(tmp_path) as daemon:
+        daemon.notification("playback_started", prompt="frogs")
+        daemon.request("pause")
+        assert daemon.request("status")["player"]["state"] == "paused"
+        daemon.request("resume")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.end() == 130
+        assert daemon.request("status")["player"]["state"] == "stopped"
 
 
 @pytest.mark.parametrize("key", ["q", ""])

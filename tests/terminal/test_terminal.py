@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import re
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import threading
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -21,88 +15,25 @@ import pytest
 import soundfile
 
 from lofi_daemon.terminal.screen import BARS as BAR_CHARACTERS
-from tests.daemon_process import REPOSITORY
 from tests.player.library import put_track
 from tests.player.signals import flac_of_unknown_length, music, write
+from tests.terminal.pseudo_terminal import PATIENCE_SEC, Terminal, environment, plain
 
-PATIENCE_SEC = 40.0
 BARS = re.compile(f"[{BAR_CHARACTERS}]{{20}}")
 
 
-def environment(folder: Path) -> dict[str, str]:
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("LOFI_")},
-        "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "src")]),
-        "XDG_CACHE_HOME": str(folder),
-        "XDG_CONFIG_HOME": str(folder),
-        "XDG_DATA_HOME": str(folder / "data"),
-        "LOFI_AUDIO_DEVICE": "null",
-        "TERM": "xterm-256color",
-    }
-
-
-class Terminal:
-    """A command on a pseudo-terminal: what it wrote, and a keyboard."""
-
-    def __init__(
-        self,
-        folder: Path,
-        *arguments: str,
-        columns: int = 80,
-        backends: str = '{"demo": {}}',
-        variables: dict[str, str] | None = None,
-        before: Sequence[str] = (),
-    ) -> None:
-        """before: what runs the command, where that is not done plainly."""
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        self.process = subprocess.Popen(
-            [*before, sys.executable, "-m", "tests.tone_terminal", *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env={**environment(folder), "LOFI_TEST_BACKENDS": backends, **(variables or {})},
-            start_new_session=True,
-        )
-        os.close(slave)
-        self.written = ""
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                data = os.read(self._master, 65536)
-            except OSError:
-                return
-            if not data:
-                return
-            self.written += data.decode(errors="replace")
-
-    def press(self, key: str) -> int:
-        """Press a key; where in `written` its effect will be seen."""
-        before = len(self.written)
-        os.write(self._master, key.encode())
-        return before
-
-    def until(self, seen: str | Callable[[str], bool], since: int = 0) -> None:
-        deadline = time.monotonic() + PATIENCE_SEC
-        while True:
-            text = plain(self.written[since:])
-            if seen(text) if callable(seen) else seen in text:
-                return
-            assert time.monotonic() < deadline, f"{seen!r} is not in {text[-1500:]!r}"
-            assert self.process.poll() is None, text
-            time.sleep(0.05)
-
-    def end(self) -> int:
-        status = self.process.wait(PATIENCE_SEC)
-        self._reader.join(1)
-        return status
-
-
-def plain(written: str) -> str:
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
+def test_the_radio_says_where_a_track_is_that_its_folder_does_not_take(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    variables = {"LOFI_CACHE_PATH": str(tmp_path / "file" / "tracks")}
+    radio = ("radio", "frogs", "--duration", "60")
+    # one that is heard while it is made: what begins to play takes an older notice away
+    backends = '{"demo": {"pieces": 6, "seconds": {"decoding": 2.0}}}'
+    terminal = Terminal(tmp_path, *radio, backends=backends, variables=variables)
+    terminal.until("▶ frogs")
+    terminal.until("cannot be written")
+    terminal.until(lambda text: "instead." in text.replace("\r\n", ""))
+    terminal.press("q")
+    assert terminal.end() == 0
 
 
 def test_the_radio_plays_obeys_single_keys_and_leaves_the_terminal_clean(tmp_path: Path) -> None:

@@ -13,15 +13,15 @@ from pathlib import Path
 
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
-from lofi_daemon.errors import ConfigurationError, LofiError, OutputFailed, TrackError
+from lofi_daemon.errors import ConfigurationError, OutputFailed, TrackError
 from lofi_daemon.files.temporary import replace_file, temporary_file
-from lofi_daemon.house import House, open_house
+from lofi_daemon.house import open_house
 from lofi_daemon.jobs.events import JobAdvanced, JobCompleted, JobEvent, JobFailed, LastWord
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters, parse
-from lofi_daemon.player.events import PlaybackEnded, PlaybackEvent
 from lofi_daemon.sound.clip import AudioClip
 from lofi_daemon.terminal.flags import given_parameters
+from lofi_daemon.terminal.hearing import Hearing
 from lofi_daemon.terminal.progress import progress_display
 from lofi_daemon.terminal.streams import has_blocks
 from lofi_daemon.text import say
@@ -51,11 +51,14 @@ async def _generate(
     *,
     play: bool,
 ) -> int:
-    # What sounds goes before what is being made.
-    house = open_house(settings, registry, in_background=play)
-    house.tracks.prepare()
+    hearing = Hearing(settings, registry) if play else None
+    house = (
+        open_house(settings, registry, in_background=False) if hearing is None else hearing.house
+    )
+    await asyncio.to_thread(house.tracks.prepare)
+    if hearing is not None:
+        await hearing.open()
     jobs = house.jobs
-    hearing = _Hearing(house) if play else None
     end: asyncio.Future[LastWord] = asyncio.get_running_loop().create_future()
     with progress_display() as show:
 
@@ -76,7 +79,8 @@ async def _generate(
     finally:
         if hearing is not None:
             await hearing.close()
-        await jobs.close(timeout_sec=1.0)
+        else:
+            await jobs.close(timeout_sec=1.0)
 
 
 async def _end(
@@ -85,7 +89,7 @@ async def _end(
     parameters: GenerationParameters,
     output: Path | None,
     picture: Path | None,
-    hearing: _Hearing | None,
+    hearing: Hearing | None,
 ) -> int:
     if isinstance(event, JobFailed):
         raise event.error
@@ -105,40 +109,6 @@ async def _end(
     return 0 if hearing is None else await hearing.to_the_end()
 
 
-class _Hearing:
-    """The track as it sounds while it is made, and on to its end."""
-
-    def __init__(self, house: House) -> None:
-        self._playback = house.playback
-        self._early = house.early
-        self._over = asyncio.Event()
-        self._error: LofiError | None = None
-        self._interrupted = False
-        self._playback.subscribe(self._on_playback)
-
-    def want(self, track_id: str) -> None:
-        self._early.want(track_id, "early")
-
-    def interrupt(self) -> None:
-        self._interrupted = True
-        self._over.set()
-
-    async def to_the_end(self) -> int:
-        """Listen to the end; the exit status. Raises LofiError where it cannot be played."""
-        await self._over.wait()
-        if self._error is not None:
-            raise self._error
-        return 130 if self._interrupted else 0
-
-    async def close(self) -> None:
-        await self._playback.close()
-
-    def _on_playback(self, event: PlaybackEvent) -> None:
-        if isinstance(event, PlaybackEnded):
-            self._error = event.error
-            self._over.set()
-
-
 def _report(event: JobCompleted, registry: Registry, path: Path, *, named: bool) -> None:
     track = event.track
     say(f"backend: {track.backend}   seed: {track.seed}   {track.duration_sec:g} s", end="")
@@ -151,8 +121,6 @@ def _report(event: JobCompleted, registry: Registry, path: Path, *, named: bool)
         )
     if event.understood is not None:
         say(event.understood.text)
-    if event.warning is not None:
-        say(event.warning, file=sys.stderr)
     say(str(path))
 
 
@@ -186,7 +154,7 @@ def _draw(clip: AudioClip) -> None:
     )
 
 
-def _cancel_on_interrupt(jobs: Jobs, track_id: str, hearing: _Hearing | None) -> None:
+def _cancel_on_interrupt(jobs: Jobs, track_id: str, hearing: Hearing | None) -> None:
     loop = asyncio.get_running_loop()
 
     def cancel() -> None:

@@ -25,7 +25,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from lofi_daemon.errors import AudioPlaybackError, InternalError, LofiError
+from lofi_daemon.errors import AudioPlaybackError, InternalError, LofiError, error_named
 from lofi_daemon.files.locking import try_lock
 from lofi_daemon.files.private import private_folder
 from lofi_daemon.rpc.handover import Music
@@ -289,7 +289,9 @@ class Sharing:
         finally:
             self._answers.pop(number, None)
         if "error" in message:
-            raise _error(message["error"])
+            said = message["error"]
+            kind = error_named(said["name"]) or InternalError
+            raise kind(said["message"], hint=said["hint"], **said.get("data", {}))
         return message["result"]
 
     def _fail_answers(self) -> None:
@@ -335,16 +337,6 @@ async def _lines(reader: asyncio.StreamReader) -> AsyncGenerator[bytes, None]:
 
 def _told(music: Music) -> dict[str, Any]:
     return {"method": MUSIC, "params": music.model_dump()}
-
-
-def _error(said: Mapping[str, Any]) -> LofiError:
-    kinds = {kind.name: kind for kind in _kinds(LofiError)}
-    kind = kinds.get(said["name"], InternalError)
-    return kind(said["message"], hint=said["hint"], **said.get("data", {}))
-
-
-def _kinds(kind: type[LofiError]) -> list[type[LofiError]]:
-    return [kind, *itertools.chain.from_iterable(map(_kinds, kind.__subclasses__()))]
 
 
 def _place(tracks_folder: Path) -> Path | None:

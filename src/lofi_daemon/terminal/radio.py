@@ -124,8 +124,6 @@ class RadioListener(Listener):
         elif method == "radio_waiting":
             self._waiting = params
         elif method == "generation_complete":
-            if "warning" in params:
-                self.show_notice(params["warning"])
             radio = self.music.radio
             own_words = radio is not None and radio.preset is None
             if own_words and "understood" in params:

@@ -13,6 +13,7 @@ from lofi_daemon.text import shown
 MARKS = {"playing": "▶", "paused": "⏸", "stopped": "■"}
 BARS = "▁▂▃▄▅▆▇█"
 MAX_WIDTH = 76
+NOTICE_LINES = 6
 MIN_TITLE_WIDTH = 8
 KEYS = (
     ("space", "pause"),
@@ -85,7 +86,7 @@ def lines(view: View, width: int) -> list[Text]:
         drawn.append(Text())
         drawn.extend(_making(view.making, width))
     if view.notice:
-        drawn.append(_fitted(Text(view.notice, "yellow"), width))
+        drawn.extend(_notice(view.notice, width))
     drawn.append(Text())
     drawn.append(_keys(view, width))
     return drawn
@@ -159,6 +160,17 @@ def _making(making: MakingView, width: int) -> list[Text]:
     done = length * making.percent // 100
     bar = Text.assemble(("━" * done, "magenta"), ("─" * (length - done), "dim"))
     return [title, _fitted(bar + Text(left, "dim"), width)]
+
+
+def _notice(notice: str, width: int) -> list[Text]:
+    """As many lines as it takes, up to a few; the log has all of it."""
+    if width < 1:
+        return []
+    wrapped = list(Text(notice, "yellow").wrap(Console(), width))
+    if len(wrapped) > NOTICE_LINES:
+        rest = Text(" ").join(wrapped[NOTICE_LINES - 1 :])
+        wrapped[NOTICE_LINES - 1 :] = [rest]
+    return [_fitted(line, width) for line in wrapped]
 
 
 def _keys(view: View, width: int) -> Text:

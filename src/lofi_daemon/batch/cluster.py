@@ -38,7 +38,9 @@ class Musician:
     """An actor: the models of its machine, and the library that all of them fill."""
 
     def __init__(self, output: str) -> None:
-        self._registry = Registry(load_settings(os.environ, track_format=TRACK_FORMAT))
+        self._registry = Registry(
+            load_settings(os.environ).model_copy(update={"track_format": TRACK_FORMAT})
+        )
         self._library = library_at(output)
         self._library.prepare()
         self._model = self._registry.taking_options(SongParameters)

@@ -210,7 +210,7 @@ def test_every_parameter_has_a_flag() -> None:
 
     model = Registry(Settings()).taking_options(GenerationParameters)
     parser = argparse.ArgumentParser()
-    add_parameter_flags(parser.add_argument_group("x"), model, {"priority", "play"})
+    add_parameter_flags(parser.add_argument_group("x"), model, {"priority", "play", "format"})
     options = parser.parse_args(
         ["--prompt", "p", "--duration", "9.5", "--seed", "3", "--steps", "2", "--erg",
          "--backend", "demo", "--scheduler", "heun", "--guidance", "4", "--cfg-type", "cfg",
@@ -226,7 +226,7 @@ def test_every_parameter_has_a_flag() -> None:
         "shift": 2.0, "dcw": False, "variation": 0.5, "variation_seed": 4,
         "quality": "fast",
     }  # fmt: skip
-    assert set(given) == set(model.model_fields) - {"priority", "play"}
+    assert set(given) == set(model.model_fields) - {"priority", "play", "format"}
 
 
 def ended(folder: Path, redirections: str, *arguments: str) -> subprocess.CompletedProcess[str]:

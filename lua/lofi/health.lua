@@ -107,6 +107,9 @@ end
 ---@param backend table one of the diagnosis
 ---@param memory? number bytes of the machine
 local function check_backend(backend, memory)
+  if backend.place and backend.place ~= "here" then
+    return -- told with its machine
+  end
   local licence = backend.licence and ", licence " .. backend.licence or ""
   local line = ("%s (%s)%s"):format(backend.type, backend.name, licence)
   if backend.error then
@@ -142,6 +145,38 @@ local function check_backend(backend, memory)
       ),
       "Use the demo backend, or a quantised model (`lofi-daemon quantize`)."
     )
+  end
+end
+
+---@param remote table the machine that computes, as the diagnosis has it
+local function check_remote(remote)
+  vim.health.start("lofi: " .. remote.name)
+  vim.health.info("reached by `" .. remote.command .. "`")
+  if remote.problem then
+    vim.health.error(remote.problem, ("Try `%s` in a terminal."):format(remote.command))
+  end
+  if not remote.version then
+    return
+  end
+  vim.health.ok(
+    ("lofi-daemon %s, reached in %.1f s, answers in %d ms"):format(
+      remote.version,
+      remote.greeting_sec,
+      math.floor(1000 * remote.latency_sec + 0.5)
+    )
+  )
+  if remote.device then
+    vim.health.ok("computes on " .. remote.device)
+  end
+  for _, model in ipairs(remote.models) do
+    local line = ("%s: %s"):format(model.type, (model.status:gsub("_", " ")))
+    if model.error then
+      vim.health.error(("%s: %s"):format(line, model.error))
+    elseif model.model_version then
+      vim.health.ok(("%s (%s)"):format(line, model.model_version))
+    else
+      vim.health.info(line)
+    end
   end
 end
 
@@ -196,6 +231,9 @@ function M.check()
   if diagnosis then
     check_python(diagnosis)
     check_backends(diagnosis)
+    if diagnosis.remote then
+      check_remote(diagnosis.remote)
+    end
   end
   if require("lofi.daemon").is_ready() then
     check_sound()

@@ -96,6 +96,10 @@ M.notifications = {
     late = params
     events.emit("radio_waiting", params)
   end,
+  radio_fallback = function(params)
+    local said = ("the radio goes on with %s: %s"):format(params.backend, params.message)
+    require("lofi.message").complain(said, params.hint)
+  end,
 }
 
 function M.daemon_ended()

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from lofi_daemon.backends.registry import Registry
-from lofi_daemon.errors import LofiError, TrackAlreadyComplete, TrackNotFound
-from lofi_daemon.jobs.events import JobAdvanced, JobAudible, JobCompleted, JobEvent
+from lofi_daemon.errors import LofiError, RemoteUnavailable, TrackAlreadyComplete, TrackNotFound
+from lofi_daemon.jobs.events import JobAdvanced, JobAudible, JobCompleted, JobEvent, JobFailed
 from lofi_daemon.jobs.job import Priority
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.parameters import GenerationParameters, SoundParameters, parse
@@ -38,6 +38,8 @@ from lofi_daemon.tracks.growing import GrowingTrack
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN_SEC = 1.0
+# How long the machine that computes is left alone once it was not reached.
+AWAY_SEC = 60.0
 # Two channels of 24 bits: no format writes more.
 BYTES_PER_FRAME = 6
 
@@ -49,6 +51,20 @@ class RadioWaiting:
     ready: int
     eta_sec: float | None
     replaying: str | None
+
+
+@dataclass(frozen=True)
+class RadioFallback:
+    """The machine that computes is away: for a while this backend, which is here, makes the tracks.
+
+    Told once, until that machine has made a track again.
+    """
+
+    backend: str
+    error: LofiError
+
+
+RadioEvent = RadioWaiting | RadioFallback
 
 
 @dataclass(frozen=True)
@@ -86,14 +102,15 @@ class Station:
         self._heard: dict[str, float] = {}
         self._began = time.time()
         self._unplayable: set[str] = set()
-        self._listeners: list[Callable[[RadioWaiting], None]] = []
+        self._back_at: float | None = None
+        self._listeners: list[Callable[[RadioEvent], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._stepping = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         jobs.subscribe(self._on_job_event)
         playback.subscribe(self._on_playback_event)
 
-    def subscribe(self, listener: Callable[[RadioWaiting], None]) -> None:
+    def subscribe(self, listener: Callable[[RadioEvent], None]) -> None:
         self._listeners.append(listener)
 
     @property
@@ -122,7 +139,11 @@ class Station:
         are not there, and AudioDeviceError.
         """
         if programme.library is None:
-            self._jobs.resolve(self._parameters(sound, programme.prompts[0], programme.seed))
+            try:
+                self._jobs.resolve(self._parameters(sound, programme.prompts[0], programme.seed))
+            except RemoteUnavailable:
+                if self._filler_backend() is None:
+                    raise
         elif not await self._library(programme):
             raise _no_library(programme.library)
         await self._playback.turntable.open_device()
@@ -148,6 +169,7 @@ class Station:
     def _begin(self, state: RadioState, sound: SoundParameters, preset: str | None) -> None:
         self._state, self._sound, self._preset = state, sound, preset
         self._asked = self._told_silence = False
+        self._back_at = None
         self._unplayable.clear()
         self._step_soon()
 
@@ -207,8 +229,12 @@ class Station:
                 state.grows(event.track_id, filler=self._making_filler)
             elif isinstance(event, JobCompleted):
                 state.finished(event.track_id, filler=self._making_filler)
+                if not self._registry.get(event.track.backend).info.is_here:
+                    self._back_at = None
             else:
                 state.failed(time.time())
+                if isinstance(event, JobFailed):
+                    self._fall_back(state, event.error)
         self._playback.next_may_have_changed()
         self._step_soon()
 
@@ -257,6 +283,8 @@ class Station:
         sound = self._sound
         if make.filler:
             sound = SoundParameters(backend=self._filler_backend(), duration_sec=_filler_sec(sound))
+        elif self._back_at is not None and time.time() < self._back_at:
+            sound = self._bundled(sound)
         try:
             ticket = self._jobs.submit(
                 self._parameters(sound, make.prompt, make.seed),
@@ -267,9 +295,31 @@ class Station:
             log.warning("Radio: %s", error.message)
             state.begun(make, "")
             state.failed(time.time())
+            self._fall_back(state, error)
             return
         self._making_filler = make.filler
         state.begun(make, ticket.track_id)
+
+    def _fall_back(self, state: RadioState, error: LofiError) -> None:
+        """Where the machine that computes is away, the next track is made here, at once."""
+        backend = self._filler_backend()
+        if not isinstance(error, RemoteUnavailable) or backend is None:
+            return
+        if self._back_at is None:
+            self._tell(RadioFallback(backend, error))
+        self._back_at = time.time() + AWAY_SEC
+        state.retry_at = 0.0
+
+    def _bundled(self, sound: SoundParameters) -> SoundParameters:
+        """The same with the backend that is here, whose options are others."""
+        name = self._filler_backend()
+        if name is None:
+            return sound
+        info = self._registry.get(name).info
+        longest = min(sound.duration_sec, info.max_duration_sec)
+        return SoundParameters(
+            backend=name, duration_sec=max(longest, info.min_duration_sec), seed=sound.seed
+        )
 
     async def _break_silence(self, state: RadioState) -> None:
         choice = await self.next_track(silent=True)
@@ -284,7 +334,7 @@ class Station:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(LOOK_AGAIN_SEC, self._step_soon)
 
-    def _tell(self, event: RadioWaiting) -> None:
+    def _tell(self, event: RadioEvent) -> None:
         for listener in self._listeners:
             listener(event)
 
@@ -365,7 +415,7 @@ class Station:
 
     def _filler_backend(self) -> str | None:
         for backend in self._registry:
-            if not backend.info.full_model:
+            if not backend.info.full_model and backend.info.is_here:
                 available = backend.availability()
                 if available.installed and available.error is None:
                     return backend.info.type

@@ -142,7 +142,19 @@ class Registry:
 
     def report(self) -> Report | None:
         """What the machine that computes says now; None where that is this one. Waits for it."""
-        return None if self._box is None else self._box.ask()
+        return None if self._box is None else self._box.ask(examine=True)
+
+    def device(self) -> str:
+        """What computes here, by LOFI_DEVICE's names. Loads the library that knows, if need be.
+
+        Raises ModelLoadFailed.
+        """
+        import onnxruntime
+
+        from lofi_daemon.onnx.devices import choose_device
+
+        providers = list(onnxruntime.get_available_providers())
+        return choose_device(self._settings.device, providers).device
 
     def survey(self) -> list[Choice]:
         """Every backend, each asked once."""

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lofi_daemon import __version__
-from lofi_daemon.backends.registry import Registry
+from lofi_daemon.backends.protocol import HERE
+from lofi_daemon.backends.registry import Registry, Report
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.files.documents import read_document
@@ -45,6 +46,34 @@ class BackendDiagnosis:
     disk_bytes: int
     memory_bytes: int
     free_bytes: int
+    place: str
+
+
+@dataclass(frozen=True)
+class RemoteModel:
+    """A backend as the other machine lists it; status as in `get_backends`."""
+
+    type: str
+    status: str
+    model_version: str | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class RemoteDiagnosis:
+    """The machine that LOFI_REMOTE names. problem: why it cannot be used.
+
+    greeting_sec: from the start of the command to the first answer; latency_sec: of a question.
+    """
+
+    name: str
+    command: str
+    problem: str | None
+    version: str | None
+    greeting_sec: float | None
+    latency_sec: float | None
+    device: str | None
+    models: list[RemoteModel]
 
 
 @dataclass(frozen=True)
@@ -67,6 +96,7 @@ class Diagnosis:
     tracks_folder: str
     tracks_free_bytes: int
     backends: list[BackendDiagnosis]
+    remote: RemoteDiagnosis | None
 
 
 def doctor(settings: Settings, *, as_json: bool) -> int:
@@ -77,12 +107,15 @@ def doctor(settings: Settings, *, as_json: bool) -> int:
     else:
         _print(diagnosis)
     works = any(each.installed and each.error is None for each in diagnosis.backends)
-    return 0 if works and diagnosis.problem is None else 1
+    reached = diagnosis.remote is None or diagnosis.remote.problem is None
+    return 0 if works and reached and diagnosis.problem is None else 1
 
 
 def diagnose(settings: Settings) -> Diagnosis:
     """Look at everything; loads onnxruntime to ask what it can compute on."""
     version, providers, problem = _onnxruntime()
+    registry = Registry(settings)
+    report = registry.report()  # what it tells is what its backends are then known by
     device = None
     if problem is None:
         try:
@@ -102,7 +135,8 @@ def diagnose(settings: Settings) -> Diagnosis:
         problems=_problems(settings),
         tracks_folder=str(settings.tracks_folder),
         tracks_free_bytes=_free_bytes(settings.tracks_folder),
-        backends=_backends(settings),
+        backends=_backends(registry),
+        remote=None if report is None else _remote(report),
     )
 
 
@@ -114,9 +148,9 @@ def _onnxruntime() -> tuple[str | None, list[str], str | None]:
     return onnxruntime.__version__, list(onnxruntime.get_available_providers()), None
 
 
-def _backends(settings: Settings) -> list[BackendDiagnosis]:
+def _backends(registry: Registry) -> list[BackendDiagnosis]:
     diagnoses: list[BackendDiagnosis] = []
-    for choice in Registry(settings).survey():
+    for choice in registry.survey():
         info, available = choice.backend.info, choice.availability
         files = info.files
         if files is None:
@@ -134,9 +168,26 @@ def _backends(settings: Settings) -> list[BackendDiagnosis]:
                 disk_bytes=disk,
                 memory_bytes=available.memory_bytes or disk + WORKING_BYTES,
                 free_bytes=_free_bytes(files.folder) if files is not None else 0,
+                place=info.place,
             )
         )
     return diagnoses
+
+
+def _remote(report: Report) -> RemoteDiagnosis:
+    return RemoteDiagnosis(
+        name=report.name,
+        command=report.command,
+        problem=report.problem,
+        version=report.version,
+        greeting_sec=report.greeting_sec,
+        latency_sec=report.latency_sec,
+        device=report.device,
+        models=[
+            RemoteModel(each.type, each.status, each.model_version, each.error)
+            for each in report.backends
+        ],
+    )
 
 
 def _licence(files: ModelFiles[Any]) -> str | None:
@@ -202,8 +253,13 @@ def _print(diagnosis: Diagnosis) -> None:
     say(f"tracks in {diagnosis.tracks_folder}, {_gigabytes(diagnosis.tracks_free_bytes)} free")
     for problem in diagnosis.problems:
         say(problem)
+    if diagnosis.remote is not None:
+        _print_remote(diagnosis.remote)
     for backend in diagnosis.backends:
         state = backend.error or ("installed" if backend.installed else "not installed")
+        if backend.place != HERE:
+            say(f"{backend.type} on {backend.place}: {state}")
+            continue
         told = (
             f"{backend.type}: {state}; {backend.licence or 'no licence given'}; files "
             f"{_gigabytes(backend.disk_bytes)}, memory {_gigabytes(backend.memory_bytes)}"
@@ -211,6 +267,19 @@ def _print(diagnosis: Diagnosis) -> None:
         if backend.folder is not None:
             told += f", {_gigabytes(backend.free_bytes)} free in {backend.folder}"
         say(told)
+
+
+def _print_remote(remote: RemoteDiagnosis) -> None:
+    if remote.version is not None:
+        seconds, answer = remote.greeting_sec or 0.0, 1000 * (remote.latency_sec or 0.0)
+        times = f"reached in {seconds:.1f} s, answers in {answer:.0f} ms"
+        computes = f", computes on {remote.device}" if remote.device is not None else ""
+        say(f"{remote.name}: lofi-daemon {remote.version}, {times}{computes}")
+        for model in remote.models:
+            told = model.error or model.model_version or ""
+            say(f"{remote.name}: {model.type} {model.status.replace('_', ' ')} {told}".rstrip())
+    if remote.problem is not None:
+        say(remote.problem)
 
 
 def _memory(diagnosis: Diagnosis) -> str:

@@ -20,7 +20,7 @@ from lofi_daemon.rpc.methods import BETWEEN_DAEMONS, METHODS
 from lofi_daemon.rpc.methods.backends import tell_of_download
 from lofi_daemon.rpc.methods.generation import tell_of_job
 from lofi_daemon.rpc.methods.playback import tell_of_playback, tell_what_plays
-from lofi_daemon.rpc.methods.radio import tell_of_waiting
+from lofi_daemon.rpc.methods.radio import tell_of_radio
 from lofi_daemon.rpc.notifications import Notifier, Sends
 from lofi_daemon.rpc.sharing import Sharing
 
@@ -56,7 +56,7 @@ class Serving:
         daemon.tracks.protect(self.sharing.protected)
         playback.subscribe(partial(tell_of_playback, self.sharing))
         playback.watch(self.sharing.say_music)
-        station.subscribe(partial(tell_of_waiting, self.sharing))
+        station.subscribe(partial(tell_of_radio, self.sharing))
         self._announcement = Announcement(playback) if settings.mpris else None
 
     @property

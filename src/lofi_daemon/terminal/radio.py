@@ -123,6 +123,8 @@ class RadioListener(Listener):
             self.show_notice(None)
         elif method == "radio_waiting":
             self._waiting = params
+        elif method == "radio_fallback":
+            self.show_notice(f"{params['backend']} plays: {params['message']}")
         elif method == "generation_complete":
             radio = self.music.radio
             own_words = radio is not None and radio.preset is None

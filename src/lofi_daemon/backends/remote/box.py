@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lofi_daemon import PROTOCOL_VERSION, __version__
@@ -16,7 +16,7 @@ from lofi_daemon.backends.remote.description import (
     write_description,
 )
 from lofi_daemon.backends.remote.peer import Lost, Peer
-from lofi_daemon.backends.remote.told import ToldBackend, ToldBackends, ToldPong, told
+from lofi_daemon.backends.remote.told import ToldBackend, ToldBackends, ToldDevice, ToldPong, told
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.errors import LofiError, ModelLoadFailed
 
@@ -95,16 +95,26 @@ class Box:
                 self._asking = threading.Thread(target=self.ask, name="remote", daemon=True)
                 self._asking.start()
 
-    def ask(self) -> Report:
-        """Ask what it has, and how fast it answers; waits for it."""
+    def ask(self, *, examine: bool = False) -> Report:
+        """Ask what it has, and how fast it answers; waits for it.
+
+        examine: also what computes there, for which it loads its libraries.
+        """
+        cancel = CancelToken()
         try:
-            peer, report = self._opened(CancelToken())
+            peer, report = self._opened(cancel)
+            try:
+                return self._examined(peer, report, cancel) if examine else report
+            finally:
+                peer.close()
         except Lost as lost:
             return self._silent(lost.error)
         except LofiError as error:
             return self._silent(error)
-        peer.close()
-        return report
+
+    def _examined(self, peer: Peer, report: Report, cancel: CancelToken) -> Report:
+        said = told(ToldDevice, self.name, peer.call("compute_device", {}, cancel))
+        return replace(report, device=said.device, problem=said.problem)
 
     def _silent(self, error: LofiError) -> Report:
         log.info("%s", error.message)
@@ -135,14 +145,12 @@ class Box:
             command=list(self.address.command), version=pong.version, backends=listed.backends
         )
         write_description(self._file, self._description)
-        devices = [each.device for each in listed.backends if each.device is not None]
         report = Report(
             self.name,
             self.address.written,
             version=pong.version,
             greeting_sec=greeted - began,
             latency_sec=latency,
-            device=devices[0] if devices else None,
             backends=tuple(listed.backends),
         )
         return peer, report

@@ -7,15 +7,16 @@ import binascii
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from lofi_daemon.errors import InternalError, LofiError, RemoteUnavailable, error_named
 from lofi_daemon.text import shown
 
 MAX_TEXT = 1000
 
-Text = Annotated[str, Field(max_length=4 * MAX_TEXT)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+# A stranger's text, as it can be shown.
+Text = Annotated[str, Field(max_length=4 * MAX_TEXT), AfterValidator(shown)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(shown)]
 Hexadecimal = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -48,6 +49,11 @@ class ToldBackend(Told):
 
 class ToldBackends(Told):
     backends: list[ToldBackend] = Field(max_length=100)
+
+
+class ToldDevice(Told):
+    device: Name | None
+    problem: Text | None
 
 
 class ToldTicket(Told):

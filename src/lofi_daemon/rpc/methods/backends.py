@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -69,6 +70,13 @@ class BackendStatus(Message):
 class BackendsResult(Message):
     backends: list[BackendStatus]
     default_backend: str
+
+
+class ComputeDeviceResult(Message):
+    """`device` by LOFI_DEVICE's names; null, and `problem` says why, where nothing can compute."""
+
+    device: str | None
+    problem: str | None
 
 
 class DownloadResult(Message):
@@ -166,6 +174,14 @@ def _terms(backend: Backend, available: Availability) -> dict[str, Any] | None:
     return None
 
 
+async def compute_device(daemon: Daemon, params: NoParameters) -> ComputeDeviceResult:
+    try:
+        device = await asyncio.to_thread(daemon.registry.device)
+    except LofiError as error:
+        return ComputeDeviceResult(device=None, problem=f"{error.message} {error.hint}")
+    return ComputeDeviceResult(device=device, problem=None)
+
+
 def download_backend(daemon: Daemon, params: BackendParameters) -> DownloadResult:
     backend = daemon.registry.get(params.backend)
     available = backend.availability()
@@ -205,6 +221,7 @@ def tell_of_download(notifier: Notifier, event: DownloadEvent) -> None:
 
 METHODS = [
     Method("get_backends", NoParameters, BackendsResult, get_backends, models=True),
+    Method("compute_device", NoParameters, ComputeDeviceResult, compute_device),
     Method("download_backend", BackendParameters, DownloadResult, download_backend),
 ]
 NOTIFICATIONS: dict[str, type[Message]] = {

@@ -17,7 +17,7 @@ from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
 from lofi_daemon.rpc.messages import Explained, Message, NoParameters
 from lofi_daemon.rpc.notifications import Tells
-from lofi_daemon.station import RadioWaiting
+from lofi_daemon.station import RadioEvent, RadioWaiting
 
 
 class RadioStartParameters(SoundParameters):
@@ -78,6 +78,15 @@ class RadioWaitingMessage(Message):
     replaying: str | None
 
 
+class RadioFallbackMessage(Message):
+    """The machine that computes is away, and `backend` makes the radio's tracks meanwhile."""
+
+    backend: str
+    code: str
+    message: str
+    hint: str
+
+
 async def radio_start(daemon: Daemon, params: RadioStartParameters) -> RadioResult:
     chosen = [
         name for name in ("prompts", "preset", "library") if getattr(params, name) is not None
@@ -132,8 +141,15 @@ def radio_state(daemon: Daemon) -> RadioState | None:
     )
 
 
-def tell_of_waiting(notifier: Tells, event: RadioWaiting) -> None:
-    notifier.notify("radio_waiting", RadioWaitingMessage(**asdict(event)))
+def tell_of_radio(notifier: Tells, event: RadioEvent) -> None:
+    if isinstance(event, RadioWaiting):
+        notifier.notify("radio_waiting", RadioWaitingMessage(**asdict(event)))
+        return
+    error = event.error
+    told = RadioFallbackMessage(
+        backend=event.backend, code=error.name, message=error.message, hint=error.hint
+    )
+    notifier.notify("radio_fallback", told)
 
 
 METHODS = [
@@ -141,4 +157,7 @@ METHODS = [
     Method("radio_stop", NoParameters, RadioResult, radio_stop, shared=True),
     Method("radio_presets", NoParameters, RadioPresetsResult, radio_presets),
 ]
-NOTIFICATIONS: dict[str, type[Message]] = {"radio_waiting": RadioWaitingMessage}
+NOTIFICATIONS: dict[str, type[Message]] = {
+    "radio_waiting": RadioWaitingMessage,
+    "radio_fallback": RadioFallbackMessage,
+}

@@ -47,7 +47,7 @@ def render() -> str:
 
 
 def _annotation(option: DeclaredOption) -> str:
-    if option.name == "seed":
+    if option.name.endswith("seed"):
         kind = "integer|string"
     elif option.choices is not None:
         kind = "|".join(json.dumps(choice) for choice in option.choices)
@@ -58,7 +58,7 @@ def _annotation(option: DeclaredOption) -> str:
 
 def _entry(option: DeclaredOption, backends: list[str]) -> Iterator[str]:
     kind = "number" if option.type in ("integer", "number") else option.type
-    types = SEED_TYPES if option.name == "seed" else (kind,)
+    types = SEED_TYPES if option.name.endswith("seed") else (kind,)
     known = option.choices
     if option.name == "backend":
         known = tuple(backends)

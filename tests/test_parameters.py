@@ -35,6 +35,24 @@ def test_an_integer_is_a_duration() -> None:
     assert parse(GenerationParameters, {"prompt": "rain", "duration_sec": 7}).duration_sec == 7.0
 
 
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"inference_steps": 999}, "less than or equal to 200, not 999"),
+        ({"seed": -1}, "seed: input should be greater than or equal to 0, not -1"),
+        ({"scheduler": "magic"}, "or 'adams', not 'magic'"),
+        ({"duration_sec": "long"}, "a valid number, not 'long'"),
+        ({"seed": -(10**5000)}, "not a number that long"),
+    ],
+)
+def test_a_refusal_says_what_was_given_and_what_is_allowed(
+    parameters: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(LofiError) as caught:
+        parse(GenerationParameters, {"prompt": "rain", **parameters})
+    assert message in caught.value.message
+
+
 def test_the_largest_seed() -> None:
     assert parse(GenerationParameters, {"prompt": "a", "seed": 2**64 - 1}).seed == 2**64 - 1
 

@@ -12,7 +12,7 @@
 ---@field inference_steps? integer Diffusion steps (model calls, for adams), 1 to 200: more is slower and better. ace_step_15, ace_step and demo only.
 ---@field guidance_scale? number How closely to follow the prompt, 1.0 to 30.0. ace_step_15, ace_step and demo only.
 ---@field variation? number How far to go from the seed's track to another one, 0.0 to 1.0. ace_step_15, ace_step and demo only.
----@field variation_seed? integer Where a variation goes to: 0 to 2^64 - 1. Default: the next seed. ace_step_15, ace_step and demo only.
+---@field variation_seed? integer|string Where a variation goes to: 0 to 2^64 - 1. Default: the next seed. ace_step_15, ace_step and demo only.
 ---@field scheduler? "euler"|"heun"|"pingpong"|"adams" Solver of the diffusion: euler, heun (twice the work a step) or pingpong. ace_step_15, ace_step and demo only.
 ---@field bpm? integer Beats a minute, 30 to 300. Default: what the prompt says. ace_step_15 only.
 ---@field key? string The key, as "A minor" or "F# major". Default: what the prompt says. ace_step_15 only.
@@ -82,7 +82,7 @@ return {
   {
     name = "variation_seed",
     key = "variation_seed",
-    types = { "number" },
+    types = { "number", "string" },
     help = "Where a variation goes to: 0 to 2^64 - 1. Default: the next seed. ace_step_15, ace_step and demo only.",
   },
   {

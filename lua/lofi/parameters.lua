@@ -29,10 +29,16 @@ function M.keys()
 end
 
 ---@param parameter lofi.Parameter
+---@return boolean
+local function is_seed(parameter)
+  return vim.endswith(parameter.name, "seed")
+end
+
+---@param parameter lofi.Parameter
 ---@param text string
 ---@return number|string|boolean? value nil where the text does not fit the type
 function M.parse(parameter, text)
-  if parameter.name == "seed" then
+  if is_seed(parameter) then
     return text:match("^%d+$")
   elseif vim.list_contains(parameter.types, "number") then
     local number = tonumber(text)
@@ -50,7 +56,7 @@ end
 ---@return string
 local function misfit(parameter, text)
   local wrong
-  if parameter.name == "seed" then
+  if is_seed(parameter) then
     wrong = text:match("^%-%d+$") and "is negative" or "is no whole number"
     return ("%s=%s %s; a seed is one from 0 to 2^64 - 1"):format(parameter.key, text, wrong)
   elseif parameter.choices then

@@ -42,12 +42,12 @@ function M.connect(write, on_notification, on_stray)
 end
 
 ---Seeds go up to 2^64 - 1 and a Lua number holds 53 bits of that, so long ones stay strings of
----digits. In valid JSON the characters `"seed":` can only be a key: inside a string its quotation
----marks would be escaped.
+---digits. In valid JSON the characters `seed":` can only end a key: inside a string the quotation
+---mark would be escaped.
 ---@param line string
 ---@return any
 function M.decode(line)
-  local protected = line:gsub('("seed":%s*)(%d+)', function(key, digits)
+  local protected = line:gsub('(seed":%s*)(%d+)', function(key, digits)
     return #digits > 15 and ('%s"%s"'):format(key, digits) or nil
   end)
   return vim.json.decode(protected, { luanil = { object = true, array = true } })
@@ -56,7 +56,7 @@ end
 ---@param message table
 ---@return string
 function M.encode(message)
-  return (vim.json.encode(message):gsub('"seed":"(%d+)"', '"seed":%1'))
+  return (vim.json.encode(message):gsub('seed":"(%d+)"', 'seed":%1'))
 end
 
 ---The line of a request, or why there can be none: what the daemon could not read it would answer

@@ -23,12 +23,15 @@ from lofi_daemon.errors import (
     InvalidPrompt,
     LofiError,
 )
+from lofi_daemon.text import shown
 
 MAX_PROMPT_LENGTH = 512
 DEFAULT_DURATION_SEC = 30.0
 MAX_SEED = 2**64 - 1
 # More mistakes than these are not told of.
 MAX_NAMED = 8
+# A longer integer is not written out.
+LONGEST_TOLD_BITS = 200
 
 
 def _not_blank(prompt: str) -> str:
@@ -200,6 +203,17 @@ def _as_lofi_error(
     return error_class(_describe(problem))
 
 
+def _given(problem: ErrorDetails) -> str:
+    """What was given in the place of what the message asks for, where that says more."""
+    value = problem["input"]
+    unsaid = problem["type"] == "blank" or problem["type"].startswith("string_")
+    if unsaid or not isinstance(value, str | int | float):
+        return ""
+    if isinstance(value, int) and value.bit_length() > LONGEST_TOLD_BITS:
+        return ", not a number that long"
+    return f", not '{shown(value[:64])}'" if isinstance(value, str) else f", not {value}"
+
+
 def _is_value_problem(problem: ErrorDetails) -> bool:
     if problem["type"] == "literal_error":
         return isinstance(problem["input"], str)
@@ -218,5 +232,5 @@ def _describe(problem: ErrorDetails) -> str:
         return f"unknown parameter '{name}'"
     if problem["type"] == "missing":
         return f"parameter '{name}' is missing"
-    message = problem["msg"]
+    message = problem["msg"] + _given(problem)
     return f"{name}: {message[:1].lower()}{message[1:]}" if name else message

@@ -18,13 +18,14 @@ def test_parameters_may_stand_anywhere(editor: Editor) -> None:
     editor.fake()
     editor.command(
         "Lofi generate duration=90 slow seed=18446744073709551615 guitar steps=27 scheduler=heun"
-        " guidance=7.5 backend=demo priority=high cfg=apg erg=false"
+        " variation_seed=18446744073709551614 guidance=7.5 backend=demo priority=high cfg=apg erg=false"
     )
     assert editor.until_requested("generate") == {
         "prompt": "slow guitar",
         "play": "early",
         "duration_sec": 90,
         "seed": 2**64 - 1,
+        "variation_seed": 2**64 - 2,
         "inference_steps": 27,
         "scheduler": "heun",
         "guidance_scale": 7.5,
@@ -45,6 +46,7 @@ def test_parameters_may_stand_anywhere(editor: Editor) -> None:
         ("soft keys scheduler=magic", "scheduler=magic is not one of euler, heun, pingpong"),
         ("soft keys seed=-1", "seed=-1 is negative; a seed is one from 0 to 2^64 - 1"),
         ("soft keys seed=1.5", "seed=1.5 is no whole number"),
+        ("soft keys variation_seed=-1", "variation_seed=-1 is negative; a seed is one from 0"),
         ("volume 120", "percentage from 0 to 100"),
         ("volume loud", "percentage from 0 to 100"),
         ("download", "download which backend?"),

@@ -18,7 +18,8 @@ def test_parameters_may_stand_anywhere(editor: Editor) -> None:
     editor.fake()
     editor.command(
         "Lofi generate duration=90 slow seed=18446744073709551615 guitar steps=27 scheduler=heun"
-        " variation_seed=18446744073709551614 guidance=7.5 backend=demo priority=high cfg=apg erg=false"
+        " variation_seed=18446744073709551614 guidance=7.5 backend=demo priority=high"
+        " cfg=apg erg=false"
     )
     assert editor.until_requested("generate") == {
         "prompt": "slow guitar",

@@ -23,6 +23,9 @@ PACKAGES = {
     "dbus-run-session": "dbus",
     "dbus-send": "dbus",
     "playerctl": "playerctl",
+    "sshd": "openssh-server",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
 }
 """Debian's package of each program that a test runs."""
 

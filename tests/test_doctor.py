@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
-from lofi_daemon import memory
+from lofi_daemon import __version__, memory
 from lofi_daemon.cli import run
 from lofi_daemon.commands.doctor import diagnose
 from lofi_daemon.config import load_settings
+from tests.backends.remote.conftest import BoxMachine
 
 
 def bundle(folder: Path) -> Path:
@@ -91,3 +93,37 @@ def test_what_computes_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     missing = diagnose(load_settings({"LOFI_DEVICE": "cuda"}))
     assert missing.device is None
     assert "CUDAExecutionProvider" in str(missing.problem)
+
+
+def test_the_machine_that_computes_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "here"))
+    monkeypatch.setenv("LOFI_REMOTE", shlex.join(BoxMachine(tmp_path / "box").daemon()))
+    monkeypatch.setenv("LOFI_REMOTE_BACKENDS", "demo")
+    assert run(["doctor", "--json"]) == 0
+    diagnosis = json.loads(capsys.readouterr().out)
+    remote = diagnosis["remote"]
+    assert (remote["problem"], remote["version"], remote["device"]) == (None, __version__, "cpu")
+    assert 0.0 < remote["latency_sec"] < remote["greeting_sec"]
+    models = {each["type"]: each["status"] for each in remote["models"]}
+    assert models == {
+        "ace_step_15": "not_installed",
+        "ace_step": "not_installed",
+        "musicgen": "not_installed",
+        "demo": "ready",
+    }
+    demo = next(each for each in diagnosis["backends"] if each["type"] == "demo")
+    assert demo["installed"]
+    assert demo["place"] == remote["name"]
+
+
+def test_a_machine_that_is_away_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "here"))
+    monkeypatch.setenv("LOFI_REMOTE", shlex.join(BoxMachine(tmp_path / "box").fake("refuses")))
+    assert run(["doctor"]) == 1
+    told = capsys.readouterr().out
+    assert "gpubox: Permission denied (publickey)." in told
+    assert "in a terminal" in told

@@ -397,6 +397,14 @@ class FakeDaemon:
 
     def radio_start(self, **settings: Any) -> dict[str, Any]:
         self.radio = {"ahead": 2, "ready": 0, **settings}
+        if "box_away" in BEHAVIOURS:
+            self.notify(
+                "radio_fallback",
+                backend="demo",
+                code="REMOTE_UNAVAILABLE",
+                message="gpubox cannot be reached: no route to host.",
+                hint="Try `ssh gpubox lofi-daemon` in a terminal.",
+            )
         if "late_radio" in BEHAVIOURS:
             self.notify("radio_waiting", ready=0, eta_sec=3.0, replaying=None)
         elif self.player["state"] == "stopped":
@@ -441,6 +449,22 @@ class FakeDaemon:
             self.send({"id": request["id"], "result": result})
 
 
+REMOTE = {
+    "name": "gpubox",
+    "command": "ssh gpubox lofi-daemon",
+    "problem": None,
+    "version": "0.0-fake",
+    "greeting_sec": 1.5,
+    "latency_sec": 0.0042,
+    "device": "cuda",
+    "models": [
+        {"type": "ace_step", "status": "ready", "model_version": "v1", "error": None},
+        {"type": "musicgen", "status": "not_installed", "model_version": None, "error": None},
+        {"type": "broken", "status": "error", "model_version": None, "error": "x.onnx is cut"},
+    ],
+}
+
+
 def doctor() -> None:
     ace_step, demo = DIAGNOSIS["backends"]
     if "poor" in BEHAVIOURS:
@@ -449,6 +473,14 @@ def doctor() -> None:
     if "broken" in BEHAVIOURS:
         DIAGNOSIS.update(problem="onnxruntime cannot be loaded: no such library")
         demo.update(installed=False, error="vocoder.onnx is missing")
+    if "remote" in BEHAVIOURS:
+        DIAGNOSIS["remote"] = REMOTE
+        ace_step.update(place="gpubox", installed=True)
+    if "box_away" in BEHAVIOURS:
+        away = "gpubox cannot be reached: no route to host."
+        told = {"version": None, "greeting_sec": None, "latency_sec": None, "device": None}
+        DIAGNOSIS["remote"] = {**REMOTE, **told, "models": [], "problem": away}
+        ace_step.update(place="gpubox", error="gpubox has not told yet what it has.")
     print(json.dumps(DIAGNOSIS))
 
 

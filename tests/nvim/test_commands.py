@@ -86,6 +86,12 @@ def test_bare_while_the_radio_makes_its_first_track(editor: Editor) -> None:
     assert len(editor.requests("radio_start")) == 1
 
 
+def test_a_radio_whose_box_is_away_says_so(editor: Editor) -> None:
+    editor.fake("box_away")
+    editor.command("Lofi")
+    editor.until_noticed("the radio goes on with demo: gpubox cannot be reached: no route to host.")
+
+
 def test_radio_by_preset_by_prompt_and_off(editor: Editor) -> None:
     editor.fake(radio={"ahead": 3, "preset": "study"}, generate={"duration_sec": 60})
     editor.listen("playback_start")

@@ -53,6 +53,22 @@ def test_all_is_well(editor: Editor) -> None:
                 "ERROR no model is ready",
             ],
         ),
+        (
+            "remote",
+            [
+                "lofi: gpubox",
+                "reached by `ssh gpubox lofi-daemon`",
+                "OK lofi-daemon 0.0-fake, reached in 1.5 s, answers in 4 ms",
+                "OK computes on cuda",
+                "OK ace_step: ready (v1)",
+                "musicgen: not installed",
+                "ERROR broken: error: x.onnx is cut",
+            ],
+        ),
+        (
+            "box_away",
+            ["ERROR gpubox cannot be reached: no route to host.", "Try `ssh gpubox lofi-daemon`"],
+        ),
         ("no_device", ["WARNING there is no sound device", "Is a sound server"]),
         (
             "old",

@@ -21,14 +21,17 @@ TABLE = Path(__file__).parent.parent / "lua" / "lofi" / "declared.lua"
 # Numbers of Lua cannot hold every seed, a string of digits can.
 SEED_TYPES = ("number", "string")
 
+# In the plugin `play` says whether, and the daemon is asked for it as early as can be; tasks have
+# commands of their own.
+NOT_DECLARED = ("prompt", "play", "task", "source", "span", "strength")
+
 
 def render() -> str:
     """The whole file, in the form that stylua gives it."""
     registry = Registry(Settings())
     options = declared(registry.taking_options(GenerationParameters))
     prompt = next(option for option in options if option.name == "prompt")
-    # In the plugin `play` says whether, and the daemon is asked for it as early as can be.
-    others = [option for option in options if option is not prompt and option.name != "play"]
+    others = [option for option in options if option.name not in NOT_DECLARED]
     lines = [
         "---The parameters of one track as the daemon declares them. Written by",
         "---`python -m scripts.plugin_parameters`; change the declarations, not this file.",

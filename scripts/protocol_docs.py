@@ -93,6 +93,11 @@ def _leaves(error: type[errors.LofiError]) -> Iterator[type[errors.LofiError]]:
         yield from _leaves(child)
 
 
+def _item(array: dict[str, Any]) -> dict[str, Any]:
+    """What each of an array's items is; a pair's are alike."""
+    return array["items"] if "items" in array else array["prefixItems"][0]
+
+
 def _fields(model: type[BaseModel]) -> str:
     if model is PlayerState:
         return "the player's state as in `status`"
@@ -122,7 +127,7 @@ def _type(field: dict[str, Any], schema: dict[str, Any], *, bounds: bool = True)
     if "const" in field:
         return f"`{_literal(field['const'])}`"
     if field.get("type") == "array":
-        return f"[{_type(field['items'], schema, bounds=bounds)}]"
+        return f"[{_type(_item(field), schema, bounds=bounds)}]"
     if isinstance(values := field.get("additionalProperties"), dict):
         return f"object of {_type(values, schema, bounds=bounds)}"
     names = {"string": "text", "boolean": "true/false"}

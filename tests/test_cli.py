@@ -20,7 +20,12 @@ from lofi_daemon import __version__
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.parameters import GenerationParameters
-from lofi_daemon.terminal.flags import add_parameter_flags, given_parameters
+from lofi_daemon.terminal.flags import (
+    TASK_FLAGS,
+    add_parameter_flags,
+    add_task_flags,
+    given_parameters,
+)
 from tests.daemon_process import REPOSITORY
 
 # The same command line over a backend that plays a note.
@@ -210,13 +215,16 @@ def test_every_parameter_has_a_flag() -> None:
 
     model = Registry(Settings()).taking_options(GenerationParameters)
     parser = argparse.ArgumentParser()
-    add_parameter_flags(parser.add_argument_group("x"), model, {"priority", "play", "format"})
+    group = parser.add_argument_group("x")
+    add_parameter_flags(group, model, {"priority", "play", "format", *TASK_FLAGS})
+    add_task_flags(group)
     options = parser.parse_args(
         ["--prompt", "p", "--duration", "9.5", "--seed", "3", "--steps", "2", "--erg",
          "--backend", "demo", "--scheduler", "heun", "--guidance", "4", "--cfg-type", "cfg",
          "--bpm", "70", "--key", "A minor", "--time-signature", "6", "--lyrics", "la",
          "--language", "en", "--shift", "2", "--no-dcw", "--variation", "0.5",
-         "--variation-seed", "4", "--quality", "fast"]
+         "--variation-seed", "4", "--quality", "fast", "--task", "repaint", "--source", "x",
+         "--span", "0:40-1:10", "--strength", "0.5"]
     )  # fmt: skip
     given = given_parameters(options, model)
     assert given == {
@@ -224,9 +232,44 @@ def test_every_parameter_has_a_flag() -> None:
         "backend": "demo", "scheduler": "heun", "guidance_scale": 4.0, "cfg_type": "cfg",
         "bpm": 70, "key": "A minor", "time_signature": "6", "lyrics": "la", "language": "en",
         "shift": 2.0, "dcw": False, "variation": 0.5, "variation_seed": 4,
-        "quality": "fast",
+        "quality": "fast", "task": "repaint", "source": "x", "span": [40.0, 70.0],
+        "strength": 0.5,
     }  # fmt: skip
     assert set(given) == set(model.model_fields) - {"priority", "play", "format"}
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("40-70", [40, 70]),
+        ("1:05.5-2:00", [65.5, 120]),
+        ("-10-0", [-10, 0]),
+        ("-0:10-0:02", [-10, 2]),
+    ],
+)
+def test_a_span_is_read_as_players_show_time(text: str, span: list[float]) -> None:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    add_task_flags(parser.add_argument_group("x"))
+    assert parser.parse_args([f"--span={text}"]).span == span
+
+
+def test_a_track_from_another(tmp_path: Path) -> None:
+    one = ("--prompt", "rain", "--duration", "5", "--seed", "1", "--steps", "1")
+    first = lofi(tmp_path, *one).stdout.splitlines()[-1]
+    output = tmp_path / "longer.wav"
+    longer = lofi(
+        tmp_path, "--task", "extend", "--source", Path(first).stem, "--span", "0:05-0:08",
+        "--output", str(output),
+    )  # fmt: skip
+    assert longer.returncode == 0, longer.stderr
+    assert soundfile.info(output).duration == 8.0
+    for span, said in (("rain", "no span"), ("1:2:3-4", "no time"), ("0:09-0:12", "touch")):
+        wrong = lofi(tmp_path, "--task", "extend", "--source", first, "--span", span)
+        assert wrong.returncode in (1, 2)
+        assert said in wrong.stderr
+        assert "Traceback" not in wrong.stderr
 
 
 def ended(folder: Path, redirections: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -23,11 +23,14 @@ from lofi_daemon.backends.protocol import (
     Residency,
     Terms,
 )
+from lofi_daemon.backends.tasks import TaskOffer
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidParams, ModelInferenceFailed
 from lofi_daemon.sound.clip import AudioClip, Samples, join_to_length
 from lofi_daemon.sound.stream import Listener, SoundFacts, overheard
 from lofi_daemon.text import say
+
+TASKS = (TaskOffer("variation", strength=True), TaskOffer("extend"), TaskOffer("repaint"))
 
 
 @dataclass
@@ -54,6 +57,7 @@ class ToneBackend:
     pieces: int = 1
     fails_at_piece: int | None = None
     loaded: bool = False
+    offers: tuple[TaskOffer, ...] = TASKS
 
     @property
     def info(self) -> BackendInfo:
@@ -65,6 +69,7 @@ class ToneBackend:
             self.max_duration_sec,
             DiffusionOptions,
             self.full_model,
+            tasks=self.offers,
         )
 
     def availability(self) -> Availability:

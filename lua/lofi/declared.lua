@@ -3,7 +3,7 @@
 -- luacheck: no max line length
 
 ---@class lofi.GenerateOptions
----@field prompt? string What the music should be like, in 1 to 512 characters.
+---@field prompt? string What the music should be like, in 1 to 512 characters. With a task the source's own where it is left out, without one required.
 ---@field duration_sec? number Length of the track in seconds: 5 to 600 (ace_step: 5 to 240; musicgen: 5 to 120; demo: 5 to 240).
 ---@field backend? string Which model makes the track: ace_step_15, ace_step, musicgen or demo. Default: the configured one, else the best one installed.
 ---@field seed? integer|string Same seed, same track: 0 to 2^64 - 1. Default: random.

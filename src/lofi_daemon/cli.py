@@ -160,7 +160,7 @@ def _carried_out(arguments: list[str]) -> int:
         settings = load_settings(os.environ)
         if options.command is not None:
             return COMMANDS[options.command].run(settings, options)
-        if options.prompt is not None:
+        if options.prompt is not None or options.task is not None:
             from lofi_daemon.commands.generate import generate
 
             return generate(settings, options)
@@ -199,11 +199,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_generation_flags(parser: argparse.ArgumentParser) -> None:
     from lofi_daemon.backends.registry import Registry
     from lofi_daemon.parameters import GenerationParameters
-    from lofi_daemon.terminal.flags import add_parameter_flags
+    from lofi_daemon.terminal.flags import TASK_FLAGS, add_parameter_flags, add_task_flags
 
     group = parser.add_argument_group("one track")
     model = Registry(Settings()).taking_options(GenerationParameters)
-    add_parameter_flags(group, model, leave_out={"priority", "play", "format"})
+    add_parameter_flags(group, model, leave_out={"priority", "play", "format", *TASK_FLAGS})
     group.add_argument(
         "--play",
         action="store_const",
@@ -216,3 +216,4 @@ def _add_generation_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--picture", metavar="FILE", help="Draw waveform and spectrogram there (.png) and here."
     )
+    add_task_flags(parser.add_argument_group("one track from another"))

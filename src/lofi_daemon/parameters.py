@@ -10,9 +10,16 @@ section 4 of the protocol has for the field, never a pydantic exception.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from lofi_daemon.config import TrackFormat
@@ -32,6 +39,8 @@ MAX_SEED = 2**64 - 1
 MAX_NAMED = 8
 # A longer integer is not written out.
 LONGEST_TOLD_BITS = 200
+
+TaskName = Literal["variation", "extend", "repaint", "from_audio"]
 
 
 def _not_blank(prompt: str) -> str:
@@ -55,6 +64,11 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
     errors: ClassVar[Mapping[str, type[LofiError]]] = {}
+
+    @classmethod
+    def missing(cls, given: Mapping[str, Any]) -> list[str]:
+        """The names that are missing because of what else is given."""
+        return []
 
 
 class Options(Parameters):
@@ -119,8 +133,37 @@ class TrackParameters(SoundParameters):
 
 
 class GenerationParameters(TrackParameters):
-    """Everything `generate` takes."""
+    """Everything `generate` takes. Where a task is given, what is left out is the source's."""
 
+    prompt: Prompt = Field(
+        default="",
+        description="What the music should be like, in 1 to 512 characters. With a task the "
+        "source's own where it is left out, without one required.",
+    )
+    task: TaskName | None = Field(
+        default=None,
+        description="What to make of a source: a variation of it, more of it (extend), a part of "
+        "it anew (repaint), or new music from it (from_audio). `get_backends` says who does what.",
+    )
+    source: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="What a task begins with: the id of a track, or the path of a sound file.",
+    )
+    span: list[float] | None = Field(
+        default=None,
+        min_length=2,
+        max_length=2,
+        description="From where to where there is new music, two numbers in seconds of the source. "
+        "For extend one end lies outside the source; default: half a minute at its end.",
+    )
+    strength: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=1.0,
+        description="How far a task goes from its source, 0.0 to 1.0.",
+    )
     priority: Literal["normal", "high"] = Field(
         default="normal",
         description="normal or high: high goes before every normal track that waits.",
@@ -135,6 +178,26 @@ class GenerationParameters(TrackParameters):
         description="How the file is written: wav16, wav24, flac or flac24. A track that is there "
         "already stays as it is. Default: the configured one.",
     )
+
+    @classmethod
+    def missing(cls, given: Mapping[str, Any]) -> list[str]:
+        task = given.get("task")
+        if task is None:
+            return [] if "prompt" in given else ["prompt"]
+        needed = ("source", "span") if task == "repaint" else ("source",)
+        return [name for name in needed if given.get(name) is None]
+
+    @model_validator(mode="after")
+    def _nothing_without_its_task(self) -> GenerationParameters:
+        needs = {"source": get_args(TaskName), "span": ("repaint", "extend")}
+        for name, tasks in {**needs, "strength": get_args(TaskName)}.items():
+            if getattr(self, name) is not None and self.task not in tasks:
+                raise PydanticCustomError(
+                    "task",
+                    "{parameter}: only for the task {tasks}",
+                    {"parameter": name, "tasks": " or ".join(tasks)},
+                )
+        return self
 
 
 ParametersT = TypeVar("ParametersT", bound=Parameters)
@@ -161,13 +224,17 @@ def parse(model: type[ParametersT], parameters: Mapping[str, Any]) -> Parameters
     Raises InvalidParams for unknown names, missing names and wrong types (naming them all), else
     the error that belongs to the first field whose value is out of range.
     """
+    missing = model.missing(parameters)
     try:
-        return model.model_validate(_few_unknown(model, parameters))
+        made = model.model_validate(_few_unknown(model, parameters))
     except ValidationError as error:
         exact = _integral(error.errors(include_url=False))
         if exact:
             return parse(model, {**parameters, **exact})
-        raise _as_lofi_error(error.errors(include_url=False), model.errors) from None
+        raise _as_lofi_error(error.errors(include_url=False), model.errors, missing) from None
+    if missing:
+        raise _as_lofi_error([], model.errors, missing)
+    return made
 
 
 def _few_unknown(model: type[Parameters], parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,13 +257,16 @@ def _integral(problems: Sequence[ErrorDetails]) -> dict[str, int]:
 
 
 def _as_lofi_error(
-    problems: Sequence[ErrorDetails], errors: Mapping[str, type[LofiError]]
+    problems: Sequence[ErrorDetails],
+    errors: Mapping[str, type[LofiError]],
+    missing: Sequence[str],
 ) -> LofiError:
     unsuitable = [problem for problem in problems if not _is_value_problem(problem)]
-    if unsuitable:
+    if unsuitable or missing:
+        said = [*(_describe(problem) for problem in unsuitable), *map(_missing, missing)]
         return InvalidParams(
-            "; ".join(_describe(problem) for problem in unsuitable[:MAX_NAMED]),
-            parameters=sorted({_name(problem) for problem in unsuitable})[:MAX_NAMED],
+            "; ".join(said[:MAX_NAMED]),
+            parameters=sorted({*map(_name, unsuitable), *missing})[:MAX_NAMED],
         )
     problem = problems[0]
     error_class = errors.get(str(problem["loc"][0]) if problem["loc"] else "", InvalidParams)
@@ -223,14 +293,22 @@ def _is_value_problem(problem: ErrorDetails) -> bool:
 
 
 def _name(problem: ErrorDetails) -> str:
+    if not problem["loc"]:  # of the whole: it says itself which parameter it is about
+        return str(problem.get("ctx", {}).get("parameter", ""))
     return ".".join(str(part) for part in problem["loc"])[:64]
+
+
+def _missing(name: str) -> str:
+    return f"parameter '{name}' is missing"
 
 
 def _describe(problem: ErrorDetails) -> str:
     name = _name(problem)
+    if not problem["loc"]:
+        return problem["msg"]
     if problem["type"] == "extra_forbidden":
         return f"unknown parameter '{name}'"
     if problem["type"] == "missing":
-        return f"parameter '{name}' is missing"
+        return _missing(name)
     message = problem["msg"] + _given(problem)
-    return f"{name}: {message[:1].lower()}{message[1:]}" if name else message
+    return f"{name}: {message[:1].lower()}{message[1:]}"

@@ -46,12 +46,17 @@ def with_backends(model: type[SoundT], backends: Sequence[BackendInfo]) -> type[
 
 def given_options(parameters: SoundParameters) -> dict[str, Any]:
     """The backends' options that are set in a flat model, by name."""
-    own = _unflattened(type(parameters)).model_fields
+    names = option_names(type(parameters))
     return {
         name: value
         for name, value in parameters.model_dump(exclude_none=True).items()
-        if name not in own
+        if name in names
     }
+
+
+def option_names(model: type[SoundParameters]) -> set[str]:
+    """The names of the backends' options in a flat model."""
+    return set(model.model_fields) - set(_unflattened(model).model_fields)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from lofi_daemon.backends.tasks import Task, TaskName, TaskOffer
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidParams
 from lofi_daemon.models.model_files import ModelFiles
@@ -61,13 +62,16 @@ class GenerationRequest:
     """One piece of music, fully said.
 
     duration_sec is in seconds, seed is an unsigned 64-bit number; options are of the class that
-    the backend declares.
+    the backend declares. task: what other music it begins with. parent: the track that it was asked
+    from, which alone changes nothing of the sound.
     """
 
     prompt: str
     duration_sec: float
     seed: int
     options: Options = field(default_factory=Options)
+    task: Task | None = None
+    parent: str | None = None
 
     def options_as(self, kind: type[OptionsT], backend: str = "This backend") -> OptionsT:
         """The options as the class that the backend of that name declares.
@@ -149,6 +153,7 @@ class BackendInfo:
     from and lies, for a backend that has one.
     `understand` says what it reads from a prompt, quickly; None: the model alone knows.
     `place` is the name of the machine that computes, where that is another one.
+    `tasks`: what it makes of other music.
     """
 
     type: str
@@ -161,6 +166,7 @@ class BackendInfo:
     files: ModelFiles[Any] | None = None
     understand: Callable[[str], Understood] | None = None
     place: str = HERE
+    tasks: tuple[TaskOffer, ...] = ()
 
     @property
     def is_here(self) -> bool:
@@ -170,6 +176,10 @@ class BackendInfo:
     def timed_as(self) -> str:
         """What its times are remembered under: another machine has its own."""
         return self.type if self.is_here else f"{self.type}@{self.place}"
+
+    def offer(self, task: TaskName) -> TaskOffer | None:
+        """What it says of a task; None where it cannot do it."""
+        return next((offer for offer in self.tasks if offer.name == task), None)
 
     def understood(self, prompt: str) -> Understood | None:
         """What was read from the prompt, where the backend says so."""
@@ -218,7 +228,8 @@ class Backend(Protocol):
 
         terms: of the same model on another machine; None: those of the one that is installed.
         Raises InvalidDuration outside the range, InvalidParams for an option that it does not take
-        or that the installed files cannot do, ModelLoadFailed for terms that are none.
+        or that the installed files cannot do, and for a source that it cannot begin with,
+        ModelLoadFailed for terms that are none.
         """
         ...
 

@@ -18,6 +18,7 @@ from lofi_daemon.files.temporary import replace_file, temporary_file
 from lofi_daemon.house import open_house
 from lofi_daemon.jobs.events import JobAdvanced, JobCompleted, JobEvent, JobFailed, LastWord
 from lofi_daemon.jobs.jobs import Jobs
+from lofi_daemon.jobs.tasks import with_source
 from lofi_daemon.parameters import GenerationParameters, parse
 from lofi_daemon.sound.clip import AudioClip
 from lofi_daemon.terminal.flags import given_parameters
@@ -69,7 +70,10 @@ async def _generate(
                 end.set_result(event)
 
         jobs.subscribe(listen)
-        ticket = jobs.submit(parameters, early=play)
+        origin = None
+        if parameters.task is not None:
+            parameters, origin = with_source(house.tracks, parameters)
+        ticket = jobs.submit(parameters, origin=origin, early=play)
         if hearing is not None:
             hearing.want(ticket.track_id)
         _cancel_on_interrupt(jobs, ticket.track_id, hearing)

@@ -35,6 +35,7 @@ from lofi_daemon.jobs.job import Job, Priority, State
 from lofi_daemon.jobs.queue import JobQueue
 from lofi_daemon.jobs.reporting import SHORTEST_GAP_SEC, Reporting, patience_sec, position_of
 from lofi_daemon.jobs.requests import Resolved, resolve
+from lofi_daemon.jobs.tasks import Origin
 from lofi_daemon.jobs.timings import Timings
 from lofi_daemon.jobs.worker import Worker
 from lofi_daemon.parameters import GenerationParameters
@@ -125,25 +126,31 @@ class Jobs:
             return job
         return self._queue.find(track_id)
 
-    def resolve(self, parameters: GenerationParameters) -> Resolved:
+    def resolve(self, parameters: GenerationParameters, origin: Origin | None = None) -> Resolved:
         """What a request would be carried out as; raises what is wrong with it.
 
         Raises InvalidBackend, BackendNotInstalled, ModelLoadFailed, InvalidDuration,
         InvalidParams.
         """
-        return resolve(self._registry, parameters)
+        return resolve(self._registry, parameters, origin)
 
     def submit(
-        self, parameters: GenerationParameters, *, prefetch: bool = False, early: bool = False
+        self,
+        parameters: GenerationParameters,
+        *,
+        origin: Origin | None = None,
+        prefetch: bool = False,
+        early: bool = False,
     ) -> Ticket:
         """Have a track made. Raises what `resolve` raises, QueueFull and ShuttingDown.
 
-        `prefetch` is for the radio's work ahead, which every other request overtakes. `early`: a
-        JobAudible is wanted, if the track can be heard before it is whole.
+        origin: what it begins with, as `tasks.with_source` found it. `prefetch` is for the radio's
+        work ahead, which every other request overtakes. `early`: a JobAudible is wanted, if the
+        track can be heard before it is whole.
         """
         if self._closing:
             raise ShuttingDown("The daemon ends; no track is begun.")
-        resolved = self.resolve(parameters)
+        resolved = self.resolve(parameters, origin)
         identity = resolved.recipe.track_id
         priority = Priority[parameters.priority.upper()] if not prefetch else Priority.PREFETCH
         self._say_farewell(identity)

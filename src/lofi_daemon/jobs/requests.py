@@ -9,6 +9,7 @@ from lofi_daemon.backends.checks import check_duration
 from lofi_daemon.backends.options import given_options
 from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase, parse_options
 from lofi_daemon.backends.registry import Choice, Registry
+from lofi_daemon.jobs.tasks import Origin, raise_if_it_cannot
 from lofi_daemon.parameters import TrackParameters
 from lofi_daemon.tracks import Recipe
 
@@ -29,15 +30,23 @@ class Resolved:
         return {Phase.WRITING: writing, **self.backend.workload(request)}
 
 
-def resolve(registry: Registry, parameters: TrackParameters) -> Resolved:
+def resolve(
+    registry: Registry, parameters: TrackParameters, origin: Origin | None = None
+) -> Resolved:
     """Choose the backend, fill in its defaults, draw a seed; raises what is wrong with it.
 
-    Raises InvalidBackend, BackendNotInstalled, ModelLoadFailed, InvalidDuration, InvalidParams.
+    origin: what the track begins with. Raises InvalidBackend, BackendNotInstalled, ModelLoadFailed,
+    InvalidDuration, InvalidParams.
     """
-    return resolve_for(registry.choose(parameters.backend), parameters)
+    choice = registry.choose(parameters.backend)
+    if origin is not None:
+        raise_if_it_cannot(registry, choice.backend.info, origin)
+    return resolve_for(choice, parameters, origin)
 
 
-def resolve_for(choice: Choice, parameters: TrackParameters) -> Resolved:
+def resolve_for(
+    choice: Choice, parameters: TrackParameters, origin: Origin | None = None
+) -> Resolved:
     """As `resolve`, for a backend that was asked already."""
     backend = choice.backend
     check_duration(backend.info, parameters.duration_sec)
@@ -46,6 +55,13 @@ def resolve_for(choice: Choice, parameters: TrackParameters) -> Resolved:
     seed = secrets.randbits(32) if parameters.seed is None else parameters.seed
     options = parse_options(backend.info.options, given_options(parameters), backend.info.name)
     request = backend.resolve(
-        GenerationRequest(parameters.prompt, parameters.duration_sec, seed, options)
+        GenerationRequest(
+            parameters.prompt,
+            parameters.duration_sec,
+            seed,
+            options,
+            task=None if origin is None else origin.task,
+            parent=None if origin is None else origin.parent,
+        )
     )
     return Resolved(backend, Recipe(backend.info.type, choice.availability.model_version, request))

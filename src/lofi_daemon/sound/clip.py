@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lofi_daemon.sound import spool
+from lofi_daemon.sound.material import Material
 
 Samples = NDArray[np.float32]
 
@@ -23,10 +24,14 @@ SEGMENT_FRAMES = 1 << 17
 
 @dataclass(frozen=True)
 class AudioClip:
-    """samples: float32 [channels, frames]; sample_rate in Hz."""
+    """samples: float32 [channels, frames]; sample_rate in Hz.
+
+    material: what a model made it of, where that is worth keeping.
+    """
 
     samples: Samples
     sample_rate: int
+    material: Material | None = None
 
     @property
     def duration_sec(self) -> float:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from lofi_daemon.backends.options import DeclaredOption, declared
+from lofi_daemon.parameters import TaskName
 
 _TYPES = {"integer": int, "number": float, "string": str}
 
@@ -26,6 +28,49 @@ def add_parameter_flags(
     for option in declared(model):
         if option.name not in leave_out:
             _add_flag(parser, option)
+
+
+TASK_FLAGS = ("task", "source", "span", "strength")
+
+
+def add_task_flags(
+    group: argparse._ArgumentGroup,  # pyright: ignore[reportPrivateUsage]
+) -> None:
+    """What a track is made from that begins with other music."""
+    group.add_argument(
+        "--task",
+        choices=get_args(TaskName),
+        help="Another one near it, more of it, a part of it anew, or new music from a sound.",
+    )
+    group.add_argument(
+        "--source", metavar="TRACK", help="What it begins with: a track's id, or a sound file."
+    )
+    group.add_argument(
+        "--span",
+        type=_span,
+        metavar="FROM-TO",
+        help="Where there is new music, in the source's time: 0:40-1:10, or 0:30-1:30 for a minute "
+        "more of half a minute. Music before the source: --span=-0:10-0:00.",
+    )
+    group.add_argument(
+        "--strength", type=float, metavar="FLOAT", help="How far to go from it, 0.0 to 1.0."
+    )
+
+
+def _span(text: str) -> list[float]:
+    """Seconds of "0:40-1:10", "40-70" or "-10-0". Raises ArgumentTypeError."""
+    match = re.fullmatch(r"(-?[0-9:.]+)-(-?[0-9:.]+)", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no span; 0:40-1:10 is one")
+    return [_seconds(each) for each in match.groups()]
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(-?)(?:(\d+):)?(\d+(?:\.\d+)?)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; 1:10 is one")
+    sign, minutes, seconds = match.groups()
+    return (-1.0 if sign else 1.0) * (60.0 * int(minutes or 0) + float(seconds))
 
 
 def given_parameters(options: argparse.Namespace, model: type[BaseModel]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The folder of finished tracks.
 
-A track is two files: `<track_id>.wav` (or .flac) and the sidecar `<track_id>.json`. Both are
+A track is two files: `<track_id>.wav` (or .flac) and the sidecar `<track_id>.json`; a third,
+`<track_id>.npz`, holds what the model made it of, where that was kept, and goes with it. All are
 written under a temporary name, synced, and renamed one after the other, the sidecar last: the
 sidecar is what makes a track, so at every instant there is a whole track or none. Short changes
 to the folder happen under a lock that other daemons on the same folder respect; a long write
@@ -38,7 +39,8 @@ log = logging.getLogger(__name__)
 
 _TRACK_ID = re.compile("^[0-9a-f]{16}$")
 _AUDIO = re.compile(r"^[0-9a-f]{16}\.(wav|flac)$")
-_TRACK_FILE = re.compile(r"^[0-9a-f]{16}\.(wav|flac|json)$")
+_TRACK_FILE = re.compile(r"^[0-9a-f]{16}\.(wav|flac|json|npz)$")
+_MATERIAL = re.compile(r"^[0-9a-f]{16}\.npz$")
 
 
 def write_failed(folder: Path, error: OSError, bytes_needed: int | None = None) -> CacheWriteFailed:
@@ -91,6 +93,11 @@ class TrackCache:
         """Absolute path of the audio file."""
         return self._folder_of(track.track_id) / track.file
 
+    def material(self, track: Track) -> Path | None:
+        """The file of what the track was made of; None where there is none."""
+        path = self._material_path(track)
+        return path if track.material_bytes and path.is_file() else None
+
     def why_elsewhere(self, track_id: str) -> str | None:
         """Why the track does not lie in the folder; None where it does."""
         place = self._elsewhere.get(track_id)
@@ -128,7 +135,7 @@ class TrackCache:
 
     def size(self) -> CacheSize:
         tracks = self.tracks()
-        return CacheSize(len(tracks), sum(track.bytes for track in tracks))
+        return CacheSize(len(tracks), sum(track.all_bytes for track in tracks))
 
     def moment(self) -> str:
         """Now, as sidecars write it; later than every time in the folder, whatever the clock."""
@@ -179,8 +186,9 @@ class TrackCache:
         audio: TemporaryFile,
         sidecar: TemporaryFile,
         track: Track,
+        material: TemporaryFile | None = None,
     ) -> None:
-        """Turn two synced temporary files into the track, room for it made as by `evict` before.
+        """Turn synced temporary files into the track, room for it made as by `evict` before.
 
         The track is in the folder where they were written. Raises OSError. Where no room can be
         made the track is there all the same.
@@ -194,6 +202,8 @@ class TrackCache:
             except OSError as error:
                 log.warning("The track folder grows over its limit: %s", error)
             audio.publish(folder / track.file)
+            if material is not None:
+                material.publish(folder / f"{track.track_id}.npz")
             sidecar.publish(folder / f"{track.track_id}.json")
             if old is not None and old.file != track.file:
                 (folder / old.file).unlink(missing_ok=True)
@@ -229,14 +239,14 @@ class TrackCache:
                         self._remove(track)
             except OSError as error:
                 raise write_failed(folder, error) from error
-        return [track.track_id for track in tracks], sum(track.bytes for track in tracks)
+        return [track.track_id for track in tracks], sum(track.all_bytes for track in tracks)
 
     def evict(self) -> list[str]:
         """Delete the least recently played tracks until the folder is within its limit.
 
         Kept tracks and those that are needed (see `protect`) stay. Raises CacheWriteFailed.
         """
-        if sum(track.bytes for track in self._in_folder()) <= self.max_bytes:
+        if sum(track.all_bytes for track in self._in_folder()) <= self.max_bytes:
             return []
         try:
             with folder_lock(self.folder):
@@ -262,6 +272,9 @@ class TrackCache:
 
     def _sidecar_path(self, track_id: str) -> Path:
         return self._folder_of(track_id) / f"{track_id}.json"
+
+    def _material_path(self, track: Track) -> Path:
+        return self._folder_of(track.track_id) / f"{track.track_id}.npz"
 
     def _is_whole(self, track: Track) -> bool:
         try:
@@ -314,6 +327,7 @@ class TrackCache:
     def _remove(self, track: Track) -> None:
         self._sidecar_path(track.track_id).unlink(missing_ok=True)
         self.path(track).unlink(missing_ok=True)
+        self._material_path(track).unlink(missing_ok=True)
         self._elsewhere.pop(track.track_id, None)
 
     def _tidy(self) -> None:
@@ -324,7 +338,9 @@ class TrackCache:
                 if _TRACK_ID.fullmatch(stem_of(entry.name) or "") and is_abandoned(entry):
                     log.info("Sweeping %s, left behind by a crash.", entry.name)
                     entry.unlink()
-                elif _AUDIO.match(entry.name) and not entry.with_suffix(".json").exists():
+                elif (
+                    _AUDIO.match(entry.name) or _MATERIAL.match(entry.name)
+                ) and not entry.with_suffix(".json").exists():
                     entry.unlink()
                 elif _TRACK_FILE.match(entry.name) or entry.name == LOCK_FILE:
                     mend_file_mode(entry, mode)

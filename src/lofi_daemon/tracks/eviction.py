@@ -20,12 +20,12 @@ def to_evict(
     among them, in the place of its older self, and does not go.
     """
     there = [track for track in tracks if coming is None or track.track_id != coming.track_id]
-    size = sum(track.bytes for track in there) + (coming.bytes if coming is not None else 0)
+    size = sum(track.all_bytes for track in there) + (coming.all_bytes if coming is not None else 0)
     going: list[Track] = []
     for track in sorted(there, key=lambda track: track.last_used_at):
         if size <= max_bytes:
             break
         if not track.kept and track.track_id not in protected:
-            size -= track.bytes
+            size -= track.all_bytes
             going.append(track)
     return going

@@ -27,6 +27,7 @@ def track_id(backend: str, model_version: str | None, request: GenerationRequest
         "seed": request.seed,
         **dict.fromkeys(FIRST_OPTIONS),
         **request.options.given,
+        **({} if request.task is None else {"task": request.task.identity}),
     }
     canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

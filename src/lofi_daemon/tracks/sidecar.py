@@ -7,7 +7,15 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from lofi_daemon.files.documents import read_document
 
@@ -35,11 +43,19 @@ MAX_SECONDS = 1e6
 MAX_PEAK = 1e3
 MAX_LUFS = 100.0
 Seconds = Annotated[float, Field(ge=0.0, le=MAX_SECONDS, allow_inf_nan=False)]
+SpanSeconds = Annotated[float, Field(ge=-MAX_SECONDS, le=MAX_SECONDS, allow_inf_nan=False)]
 Peak = Annotated[float, Field(ge=0.0, le=MAX_PEAK, allow_inf_nan=False)]
+
+
+_MAY_LACK = ("parent", "task", "source", "source_sha256", "span", "strength")
 
 
 class Track(BaseModel):
     """One finished track: every parameter that made it, and what is known of its sound.
+
+    `parent` is the track that this one was asked from. `task` says what was made of its `source` (a
+    track's id, or the path of a file) with the contents `source_sha256`; `material_bytes` is the
+    size of what lies beside it for those who go on from it.
 
     The options of the backend stand flat beside the rest: those that there were from the beginning
     are declared here and are None where they were not used, any other is a field of its own where
@@ -75,14 +91,35 @@ class Track(BaseModel):
     loudness_lufs: float | None = Field(ge=-200.0, le=MAX_LUFS, allow_inf_nan=False)
     true_peak: Peak | None = None
     waveform: list[Peak] = Field(max_length=4096)
+    material_bytes: int = Field(default=0, ge=0, lt=1 << 53)
+    parent: str | None = Field(default=None, pattern="^[0-9a-f]{16}$")
+    task: str | None = Field(default=None, max_length=64)
+    source: str | None = Field(default=None, max_length=4096)
+    source_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    span: tuple[SpanSeconds, SpanSeconds] | None = None
+    strength: float | None = Field(default=None, ge=0.0, le=1.0, allow_inf_nan=False)
     kept: bool = False
     last_played_at: Moment | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_it_lacks(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A track that began with nothing says nothing of it, as the first tracks do."""
+        lacking = {name for name in _MAY_LACK if getattr(self, name) is None}
+        if not self.material_bytes:
+            lacking.add("material_bytes")
+        fields: dict[str, Any] = serialise(self)
+        return {name: value for name, value in fields.items() if name not in lacking}
 
     @model_validator(mode="after")
     def _owns_its_file(self) -> Track:
         if Path(self.file).stem != self.track_id:
             raise ValueError(f"{self.file} is the file of another track")
         return self
+
+    @property
+    def all_bytes(self) -> int:
+        """Of the sound and what lies beside it."""
+        return self.bytes + self.material_bytes
 
     @property
     def latest(self) -> str:

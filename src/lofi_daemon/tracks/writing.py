@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import cache as cache_result
 from pathlib import Path
 from typing import Any
 
+from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import TrackFormat
 from lofi_daemon.files.temporary import TemporaryFile
 from lofi_daemon.sound.clip import AudioClip
 from lofi_daemon.sound.loudness import integrated_loudness, true_peak, waveform_peaks
+from lofi_daemon.sound.material import material_bytes
 from lofi_daemon.tracks.cache import TrackCache
 from lofi_daemon.tracks.encoding import ENCODINGS, bytes_needed, encode
 from lofi_daemon.tracks.identity import Recipe
@@ -40,17 +43,25 @@ def write_track(
     commit, measured = _once(before_commit), cache_result(lambda: measurements(clip))
 
     def write_into(folder: Path) -> Track:
-        with cache.temporary(recipe.track_id, folder) as audio:
+        with ExitStack() as files:
+            audio = files.enter_context(cache.temporary(recipe.track_id, folder))
             track = encode_track(
                 clip, audio, recipe, track_format, measured, moment=cache.moment(), cancel=cancel
             )
             cancel.raise_if_cancelled()
             track = track.model_copy(update={"generation_time_sec": round(elapsed_sec(), 3)})
-            with cache.temporary(recipe.track_id, folder) as sidecar:
-                sidecar.write(sidecar_text(track))
-                sidecar.sync()
-                commit()
-                cache.commit(audio, sidecar, track)
+            material: TemporaryFile | None = None
+            if clip.material is not None:
+                material = files.enter_context(cache.temporary(recipe.track_id, folder))
+                content = material_bytes(clip.material)
+                material.write(content)
+                material.sync()
+                track = track.model_copy(update={"material_bytes": len(content)})
+            sidecar = files.enter_context(cache.temporary(recipe.track_id, folder))
+            sidecar.write(sidecar_text(track))
+            sidecar.sync()
+            commit()
+            cache.commit(audio, sidecar, track, material)
             return track
 
     return in_a_place_that_works(cache, write_into, bytes_needed(clip, track_format))
@@ -96,7 +107,25 @@ def encode_track(
         generation_time_sec=0.0,
         **measured(),
         **request.options.given,
+        **_origin(request, track_id),
     )
+
+
+def _origin(request: GenerationRequest, track_id: str) -> dict[str, Any]:
+    """What a sidecar says of the music that a track began with."""
+    task = request.task
+    # A variation that goes nowhere is its parent again.
+    parent = None if request.parent == track_id else request.parent
+    if task is None:
+        return {"parent": parent}
+    return {
+        "parent": parent,
+        "task": task.name,
+        "source": task.source.track_id or str(task.source.path),
+        "source_sha256": task.source.sha256,
+        "span": task.span,
+        "strength": task.strength,
+    }
 
 
 def measurements(clip: AudioClip) -> dict[str, Any]:

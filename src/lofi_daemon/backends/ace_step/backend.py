@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lofi_daemon.backends.ace_step.files import AceStepFiles
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
-from lofi_daemon.backends.kit.mel_diffusion.backend import BundleBackend, ConfiguredDefaults
+from lofi_daemon.backends.kit.mel_diffusion.backend import TASKS, BundleBackend, ConfiguredDefaults
 from lofi_daemon.backends.protocol import BackendInfo
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def ace_step_backend(settings: Settings) -> BundleBackend:
             min_duration_sec=5.0,
             max_duration_sec=240.0,
             options=DiffusionOptions,
+            tasks=TASKS,
             files=files,
         ),
         files,

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 from lofi_daemon.backends.demo.files import DemoFiles
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
-from lofi_daemon.backends.kit.mel_diffusion.backend import BundleBackend
+from lofi_daemon.backends.kit.mel_diffusion.backend import TASKS, BundleBackend, Seams
 from lofi_daemon.backends.protocol import BackendInfo, GenerationRequest, Understood
+from lofi_daemon.errors import InvalidParams
 
 if TYPE_CHECKING:
     from lofi_daemon.backends.demo.score import Score
     from lofi_daemon.backends.kit.mel_diffusion.context import LyricIds
+    from lofi_daemon.backends.tasks import Task
     from lofi_daemon.config import Settings
+    from lofi_daemon.sound.material import Material
 
 
 def demo_backend(settings: Settings) -> BundleBackend:
@@ -26,12 +29,14 @@ def demo_backend(settings: Settings) -> BundleBackend:
             min_duration_sec=5.0,
             max_duration_sec=240.0,
             options=DiffusionOptions,
+            tasks=TASKS,
             full_model=False,
             understand=_understood,
             files=files,
         ),
         files,
         compose=compose_score,
+        seams=_seams,
     )
 
 
@@ -42,9 +47,15 @@ def _understood(prompt: str) -> Understood:
 
 
 def compose_score(request: GenerationRequest) -> LyricIds:
-    """The planner's score as lyric tokens, and the sounds that were asked for in plain words."""
+    """The planner's score as lyric tokens, and the sounds that were asked for in plain words.
+
+    A track that goes on from another has that one's score, as the task changes it. Raises
+    InvalidParams, AudioPlaybackError where there is none.
+    """
     from lofi_daemon.backends.demo.plan import compose
 
+    if request.task is not None:
+        return _rescored(request, request.task)
     return _written(compose(request.prompt, request.seed, request.duration_sec), request)
 
 
@@ -53,12 +64,44 @@ def compose_noted_score(request: GenerationRequest) -> LyricIds:
     from lofi_daemon.backends.demo.notes import with_notes
     from lofi_daemon.backends.demo.plan import compose
 
+    if request.task is not None:
+        return _rescored(request, request.task)
     score = compose(request.prompt, request.seed, request.duration_sec)
     return _written(with_notes(score, request.seed), request)
 
 
 COMPOSERS = {"lofi": compose_score, "lofi-notes": compose_noted_score}
 """By the name of the score that a bundle's manifest asks for."""
+
+
+def _seams(material: Material) -> Seams:
+    from lofi_daemon.backends.demo.rescore import turn_sec
+
+    score = _score_in(material)
+    return Seams(turn_sec(score), score.bar_frames)
+
+
+def _rescored(request: GenerationRequest, task: Task) -> LyricIds:
+    from lofi_daemon.backends.demo.rescore import rescored
+    from lofi_daemon.backends.kit.mel_diffusion.editing import material_of
+
+    score = _score_in(material_of(task))
+    return _written(rescored(score, task, request.prompt, request.seed), request)
+
+
+def _score_in(material: Material) -> Score:
+    """The score that a track was made of. Raises InvalidParams where it is none."""
+    from lofi_daemon.backends.demo.score import decode
+    from lofi_daemon.backends.kit.mel_diffusion.editing import SCORE
+
+    try:
+        return decode([int(token) for token in material[SCORE].reshape(-1)])
+    except (KeyError, ValueError, IndexError) as error:
+        raise InvalidParams(
+            "The source was not made of a score that this version can read.",
+            hint="Delete it, and make it again with the same words and seed.",
+            parameters=["source"],
+        ) from error
 
 
 def _written(score: Score, request: GenerationRequest) -> LyricIds:

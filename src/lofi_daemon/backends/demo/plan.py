@@ -72,7 +72,7 @@ def compose(prompt: str, seed: int, duration_sec: float) -> Score:
     random = Random(f"{seed}/{prompt.strip().lower()}")
     wishes = understand(prompt)
     bar_frames = choose_tempo(wishes, random)
-    attributes = {name: _choose_attribute(name, wishes, random) for name in ATTRIBUTES}
+    attributes = {name: chosen_attribute(name, wishes, random) for name in ATTRIBUTES}
     if "slow" in wishes.moods and "fast" not in wishes.moods:
         if "comping" not in wishes.attributes:
             attributes["comping"] = random.choice(("held chords", "broken chords"))
@@ -84,7 +84,7 @@ def compose(prompt: str, seed: int, duration_sec: float) -> Score:
     return Score(bar_frames, attributes, bars)
 
 
-def _choose_attribute(name: str, wishes: Understanding, random: Random) -> str:
+def chosen_attribute(name: str, wishes: Understanding, random: Random) -> str:
     refused = wishes.refused.get(name, frozenset())
     weights = [
         0 if value in refused else weight
@@ -216,11 +216,11 @@ def _arrangement(
             parts = {"keys", "bass"} | pad
         if not melodic:
             parts.discard("melody")
-        played.append(_allowed(parts, wishes))
+        played.append(allowed(parts, wishes))
     return played
 
 
-def _allowed(parts: set[str], wishes: Understanding) -> frozenset[str]:
+def allowed(parts: set[str], wishes: Understanding) -> frozenset[str]:
     """The parts less what is refused; what is to play alone plays throughout."""
     if wishes.only is not None:
         parts = parts & wishes.only or set(wishes.only)

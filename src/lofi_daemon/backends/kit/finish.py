@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lofi_daemon.backends.kit.manifest import Mastering
-from lofi_daemon.backends.kit.mastering import master
-from lofi_daemon.sound.clip import AudioClip, Samples, fade_in, fade_out, normalise_peak
+from lofi_daemon.backends.kit.mastering import high_pass, limit, loudness_gain, master
+from lofi_daemon.backends.kit.splice import Splice, put_in, source_level
+from lofi_daemon.sound.clip import (
+    AudioClip,
+    Samples,
+    fade_in,
+    fade_out,
+    normalise_peak,
+    scale,
+)
 from lofi_daemon.sound.stream import Outline, SoundFacts
 
 PEAK = 0.89
@@ -29,6 +37,40 @@ def finished(
         fade_in(samples, round(mastering.fade_in_sec * sample_rate))
         end_fade_sec = mastering.fade_out_sec
     fade_out(samples, round(end_fade_sec * sample_rate))
+    return AudioClip(samples, sample_rate)
+
+
+def finished_like(
+    samples: Samples,
+    sample_rate: int,
+    splice: Splice,
+    mastering: Mastering | None = None,
+    *,
+    peak: float = PEAK,
+) -> AudioClip:
+    """The clip of new music that goes on from other music, changed in place.
+
+    It gets its source's level, its own fades at those ends that are new, and its source's sound
+    outside the window. Raises AudioPlaybackError where the source cannot be read.
+    """
+    ceiling, fade_in_sec, fade_out_sec = peak, 0.0, END_FADE_SEC
+    if mastering is not None:
+        high_pass(samples, sample_rate, mastering.high_pass_hz)
+        ceiling = 10.0 ** (mastering.true_peak_db / 20.0)
+        fade_in_sec, fade_out_sec = mastering.fade_in_sec, mastering.fade_out_sec
+    gain = source_level(samples, sample_rate, splice)
+    if gain is None and mastering is not None:
+        gain = loudness_gain(samples, sample_rate, mastering.loudness_lufs)
+    if gain is None:
+        normalise_peak(samples, peak)
+    else:
+        scale(samples, gain)
+        limit(samples, sample_rate, ceiling)
+    if splice.start <= 0:
+        fade_in(samples, round(fade_in_sec * sample_rate))
+    if splice.stop >= samples.shape[1]:
+        fade_out(samples, round(fade_out_sec * sample_rate))
+    put_in(samples, sample_rate, splice)
     return AudioClip(samples, sample_rate)
 
 

@@ -64,7 +64,9 @@ class RemoteBackend:
         self._inner = inner
         self._box = box
         self._wanted = WANTED[track_format]
-        self._info = replace(inner.info, files=None, place=box.name)
+        # What a track was made of lies here, and the model there: a variation needs none of it.
+        tasks = tuple(offer for offer in inner.info.tasks if offer.name == "variation")
+        self._info = replace(inner.info, files=None, place=box.name, tasks=tasks)
 
     @property
     def info(self) -> BackendInfo:

@@ -53,6 +53,9 @@ class BackendStatus(Message):
     sample_rate: int
     model_version: str | None
     options: list[BackendOption]
+    tasks: list[str] = Field(
+        description="What `generate` can be asked to make of other music: its `task`."
+    )
     place: str
     terms: dict[str, Any] | None = None
     error: str | None = None
@@ -140,6 +143,7 @@ def _backend_status(daemon: Daemon, choice: Choice) -> BackendStatus:
         options=_options(backend, available),
         place=info.place,
         terms=_terms(backend, available),
+        tasks=[offer.name for offer in info.tasks],
         error=available.error,
         device=available.device,
     )

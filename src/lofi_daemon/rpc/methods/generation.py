@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -10,6 +12,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from lofi_daemon.backends.protocol import Understood
 from lofi_daemon.errors import InternalError, LofiError
 from lofi_daemon.jobs.events import JobAdvanced, JobCancelled, JobCompleted, JobEvent, JobFailed
+from lofi_daemon.jobs.tasks import Origin, with_source
 from lofi_daemon.parameters import GenerationParameters, Parameters
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
@@ -113,8 +116,23 @@ class GenerationCancelled(Message):
     total_steps: int
 
 
-def generate(daemon: Daemon, params: GenerationParameters) -> GenerateResult:
-    ticket = daemon.jobs.submit(params, early=params.play == "early")
+def generate(
+    daemon: Daemon, params: GenerationParameters
+) -> GenerateResult | Awaitable[GenerateResult]:
+    if params.task is None:
+        return _submitted(daemon, params, None)
+    return _generate_from(daemon, params)
+
+
+async def _generate_from(daemon: Daemon, params: GenerationParameters) -> GenerateResult:
+    completed, origin = await asyncio.to_thread(with_source, daemon.tracks, params)
+    return _submitted(daemon, completed, origin)
+
+
+def _submitted(
+    daemon: Daemon, params: GenerationParameters, origin: Origin | None
+) -> GenerateResult:
+    ticket = daemon.jobs.submit(params, origin=origin, early=params.play == "early")
     if params.play is not None:
         daemon.early.want(ticket.track_id, params.play)
     return GenerateResult(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +26,19 @@ from lofi_daemon.backends.protocol import (
     ProgressCallback,
     Terms,
 )
+from lofi_daemon.backends.tasks import Task, TaskOffer
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.errors import InvalidParams
 from lofi_daemon.models.file_set import FileSet
 from lofi_daemon.models.model_files import ModelFiles
 
 if TYPE_CHECKING:
     from lofi_daemon.backends.kit.mel_diffusion.context import LyricIds
     from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
+    from lofi_daemon.sound.material import Material
+
+# Both go on from the latents that are kept beside their own tracks.
+TASKS = (TaskOffer("variation", strength=True), TaskOffer("extend"), TaskOffer("repaint"))
 
 Composer = Callable[[GenerationRequest], "LyricIds"]
 
@@ -59,6 +65,18 @@ class ConfiguredDefaults:
         )
 
 
+@dataclass(frozen=True)
+class Seams:
+    """end_sec: where a track turns to its end, None: nowhere. bar_frames: latent frames a bar."""
+
+    end_sec: float | None = None
+    bar_frames: int = 1
+
+
+def _no_seams(material: Material) -> Seams:
+    return Seams()
+
+
 class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
     """Any ACE-Step-shaped bundle as a Backend: the folder and its manifest make the difference."""
 
@@ -69,8 +87,11 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
         *,
         configured: ConfiguredDefaults | None = None,
         compose: Composer | None = None,
+        seams: Callable[[Material], Seams] | None = None,
     ) -> None:
+        """seams: where a track can be gone on from, by what it was made of."""
         super().__init__(info, files)
+        self._seams = seams or _no_seams
         self._configured = configured or ConfiguredDefaults()
         self._compose = compose
 
@@ -81,9 +102,42 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
     def resolve(self, request: GenerationRequest, terms: Terms | None = None) -> GenerationRequest:
         from lofi_daemon.backends.kit.mel_diffusion.requests import resolve
 
-        check_duration(self._info, request.duration_sec)
         manifest = self._manifest() if terms is None else told_of(Manifest, terms)
+        if request.task is not None:
+            request = self._joined(request, request.task, manifest)
+        check_duration(self._info, request.duration_sec)
         return resolve(request, manifest, self._configured.over(manifest))
+
+    def _joined(
+        self, request: GenerationRequest, task: Task, manifest: Manifest
+    ) -> GenerationRequest:
+        """The request with an extension's span laid where its source can be left.
+
+        Raises InvalidParams where the source was not kept in a form that can be gone on from.
+        """
+        from lofi_daemon.backends.kit.finish import END_FADE_SEC
+        from lofi_daemon.backends.kit.mel_diffusion.editing import RAMP_SEC, joined, material_of
+
+        # What plays from a score was trained whole: no other version reads its latents.
+        alone = manifest.score is not None
+        if alone and task.source.model_version != manifest.model_version:
+            raise InvalidParams(
+                f"{task.source.title} was made by {self._info.name} {task.source.model_version}, "
+                f"and {manifest.model_version} is installed.",
+                hint="Make it again with the same words and seed.",
+                parameters=["source"],
+            )
+        mastering = manifest.mastering
+        fade_in, fade_out = (
+            (0.0, END_FADE_SEC)
+            if mastering is None
+            else (mastering.fade_in_sec, mastering.fade_out_sec)
+        )
+        seams = self._seams(material_of(task))
+        whole = task.source.duration_sec - fade_out - RAMP_SEC
+        end = whole if seams.end_sec is None else min(whole, seams.end_sec)
+        task = joined(task, end, fade_in + RAMP_SEC, seams.bar_frames)
+        return replace(request, task=task, duration_sec=task.duration_sec)
 
     def workload(
         self, request: GenerationRequest, terms: Terms | None = None

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
-from lofi_daemon.backends.kit.finish import facts_of_sound, finished
+from lofi_daemon.backends.kit.finish import facts_of_sound, finished, finished_like
 from lofi_daemon.backends.kit.mel_diffusion.bundle import (
     CONTEXT_ENCODER,
     DCAE,
@@ -29,14 +29,28 @@ from lofi_daemon.backends.kit.mel_diffusion.context import (
     instrumental_lyric,
 )
 from lofi_daemon.backends.kit.mel_diffusion.decode import LatentDecoder
+from lofi_daemon.backends.kit.mel_diffusion.editing import (
+    LATENTS,
+    OUTPUT_SAMPLE_RATE,
+    SCORE,
+    kept_of,
+    material_of,
+    splice_of,
+)
 from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, latents_shape
 from lofi_daemon.backends.kit.mel_diffusion.requests import Diffusion, diffusion_of
 from lofi_daemon.backends.kit.mel_diffusion.runs import SOLVERS, Run
-from lofi_daemon.backends.kit.mel_diffusion.solvers import FreshNoise, Latents
+from lofi_daemon.backends.kit.mel_diffusion.solvers import (
+    AfterStep,
+    FreshNoise,
+    Latents,
+    unchanged,
+)
 from lofi_daemon.backends.kit.mel_diffusion.text import WEAKENED, TextEncoder, TokenIds
 from lofi_daemon.backends.kit.mel_diffusion.transformer import ContextPair, DiffusionTransformer
 from lofi_daemon.backends.kit.noise import gaussian_noise, starting_noise
 from lofi_daemon.backends.kit.residency import Residents
+from lofi_daemon.backends.kit.splice import Splice
 from lofi_daemon.backends.kit.watch import ignore_progress, iterations_watched, percent_of
 from lofi_daemon.backends.protocol import (
     GenerationRequest,
@@ -48,9 +62,8 @@ from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.onnx.session import SessionSettings
 from lofi_daemon.sound.clip import AudioClip, join_to_length, resample_stream
+from lofi_daemon.sound.material import Material
 from lofi_daemon.sound.stream import Listener, overheard
-
-OUTPUT_SAMPLE_RATE = 48000
 
 Composer = Callable[[GenerationRequest], LyricIds]
 
@@ -157,11 +170,31 @@ class AceStepPipeline:
             initial_latents = starting_noise(
                 request.seed, shape, options.variation or 0.0, options.varied_to(request.seed)
             )
-        contexts = self.encode(request, on_progress, cancel, erg=diffusion.erg)
+        task, after_step = request.task, unchanged
+        if task is not None:
+            kept = kept_of(task, material_of(task)[LATENTS], initial_latents.shape[-1])
+            after_step = kept.put_back(initial_latents)
+        lyric = self._compose(request)
+        contexts = self.encode(request, on_progress, cancel, erg=diffusion.erg, lyric=lyric)
         latents = self.diffuse(
-            diffusion, request.seed, contexts, initial_latents, on_progress, cancel
+            diffusion,
+            request.seed,
+            contexts,
+            initial_latents,
+            on_progress,
+            cancel,
+            after_step=after_step,
         )
-        return self.decode(latents, request.duration_sec, on_progress, cancel, listener)
+        splice = None if task is None else splice_of(task, request.duration_sec)
+        clip = self.decode(
+            latents, request.duration_sec, on_progress, cancel, listener, splice=splice
+        )
+        return replace(clip, material=self._material(latents, lyric))
+
+    def _material(self, latents: Latents, lyric: LyricIds) -> Material:
+        """What is kept beside the track for those who go on from it."""
+        kept = {LATENTS: latents.astype(np.float16)}
+        return kept if self.manifest.score is None else {**kept, SCORE: lyric.ids}
 
     def encode(
         self,
@@ -170,11 +203,13 @@ class AceStepPipeline:
         cancel: CancelToken,
         *,
         erg: bool,
+        lyric: LyricIds | None = None,
     ) -> ContextPair:
-        """Prompt and lyric to the contexts of both passes."""
+        """Prompt and lyric to the contexts of both passes; lyric: the composer's for the request,
+        where it is known."""
         on_progress(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
         self._parts.make_room_for(self._text_encoder, self._context_encoder)
-        lyric = self._compose(request)
+        lyric = lyric or self._compose(request)
         contexts = self.contexts(
             self.text_encoder.tokenize(request.prompt if lyric.text is None else lyric.text),
             lyric,
@@ -211,10 +246,12 @@ class AceStepPipeline:
         cancel: CancelToken,
         *,
         fresh_noise: FreshNoise | None = None,
+        after_step: AfterStep = unchanged,
     ) -> Latents:
         """From noise to latents, float32 [1, 8, 16, T].
 
-        fresh_noise(step) replaces PingPong's draws from the seed.
+        fresh_noise(step) replaces PingPong's draws from the seed; after_step puts back what is not
+        to be new.
         Raises ModelInferenceFailed naming the step where a value is not finite.
         """
         self._parts.make_room_for(self._transformer)
@@ -244,6 +281,7 @@ class AceStepPipeline:
                 hint="Try another seed, or a lower guidance scale.",
             ),
             omega=self.manifest.defaults.omega,
+            after_step=after_step,
         )
         return solver.solve(run)
 
@@ -254,10 +292,13 @@ class AceStepPipeline:
         on_progress: ProgressCallback,
         cancel: CancelToken,
         listener: Listener | None = None,
+        *,
+        splice: Splice | None = None,
     ) -> AudioClip:
         """Latents to the finished track: trimmed to the duration, levelled, faded at its end.
 
-        The listener hears it before it is levelled.
+        splice: the music that it goes on from. The listener hears it before it is levelled, but
+        nothing of a track that goes on from another: there the level is known at the end.
         """
         self._parts.make_room_for(self._decoder)
         cost = self.manifest.relative_cost
@@ -284,9 +325,14 @@ class AceStepPipeline:
             outline=self.decoder.outline(mel),
         )
         stream = overheard(
-            resample_stream(pieces, source_rate, OUTPUT_SAMPLE_RATE), facts, listener
+            resample_stream(pieces, source_rate, OUTPUT_SAMPLE_RATE),
+            facts,
+            listener if splice is None else None,
         )
         samples = join_to_length(stream, channels=facts.channels, frames=facts.frames)
-        clip = finished(samples, OUTPUT_SAMPLE_RATE, mastering)
+        if splice is None:
+            clip = finished(samples, OUTPUT_SAMPLE_RATE, mastering)
+        else:
+            clip = finished_like(samples, OUTPUT_SAMPLE_RATE, splice, mastering)
         report(1.0)
         return clip

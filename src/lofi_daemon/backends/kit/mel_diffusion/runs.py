@@ -19,6 +19,7 @@ from lofi_daemon.backends.kit.mel_diffusion.schedule import (
     windowed_schedule,
 )
 from lofi_daemon.backends.kit.mel_diffusion.solvers import (
+    AfterStep,
     FreshNoise,
     Latents,
     OnIteration,
@@ -27,13 +28,15 @@ from lofi_daemon.backends.kit.mel_diffusion.solvers import (
     solve_euler,
     solve_heun,
     solve_pingpong,
+    unchanged,
 )
 from lofi_daemon.backends.kit.solver import Solver
 
 
 @dataclass(frozen=True)
 class Run:
-    """noise: where it starts. conditional, both: the model, see guidance.py."""
+    """noise: where it starts. conditional, both: the model, see guidance.py. after_step: what is
+    done to the latents after each step."""
 
     noise: Latents
     steps: int
@@ -43,6 +46,7 @@ class Run:
     fresh_noise: FreshNoise
     on_iteration: OnIteration
     omega: float
+    after_step: AfterStep = unchanged
 
     @property
     def velocity(self) -> Velocity:
@@ -72,23 +76,29 @@ class MelSolver(Solver[Run, Guidance]):
 
 def _euler(run: Run) -> Latents:
     schedule = flow_schedule(run.steps)
-    return solve_euler(run.velocity, run.noise, schedule, run.on_iteration, run.omega)
+    return solve_euler(
+        run.velocity, run.noise, schedule, run.on_iteration, run.omega, run.after_step
+    )
 
 
 def _heun(run: Run) -> Latents:
     schedule = flow_schedule(run.steps)
-    return solve_heun(run.velocity, run.noise, schedule, run.on_iteration, run.omega)
+    return solve_heun(
+        run.velocity, run.noise, schedule, run.on_iteration, run.omega, run.after_step
+    )
 
 
 def _pingpong(run: Run) -> Latents:
     schedule = flow_schedule(run.steps)
-    return solve_pingpong(run.velocity, run.noise, schedule, run.on_iteration, run.fresh_noise)
+    return solve_pingpong(
+        run.velocity, run.noise, schedule, run.on_iteration, run.fresh_noise, run.after_step
+    )
 
 
 def _adams(run: Run) -> Latents:
     schedule = windowed_schedule(run.steps, run.guidance.guided_share)
     parts = guided_parts(run.conditional, run.both, run.guidance, schedule.guided or range(0))
-    return solve_adams(parts, run.noise, schedule, run.on_iteration, run.omega)
+    return solve_adams(parts, run.noise, schedule, run.on_iteration, run.omega, run.after_step)
 
 
 def _counted(steps: int, guidance: Guidance) -> range:

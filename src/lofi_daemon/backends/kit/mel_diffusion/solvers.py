@@ -2,7 +2,8 @@
 
 A solver calls `velocity(latents, timestep, iteration)` and `on_iteration(iteration, latents)`.
 Iterations count velocity evaluations: N for Euler and PingPong, 2N − 1 for Heun. Guidance is
-part of the velocity; progress, cancellation and checks are on_iteration's business.
+part of the velocity; progress, cancellation and checks are on_iteration's business, and what has to
+stay as it was is put back by `after_step(latents, sigma)`.
 
 Latents are float32 [1, 8, 16, T].
 """
@@ -23,6 +24,12 @@ Velocity = Callable[[Latents, np.float32, int], Latents]
 # The conditional velocity and what guidance adds to it, None where it adds nothing.
 VelocityParts = Callable[[Latents, np.float32, int], tuple[Latents, Latents | None]]
 FreshNoise = Callable[[int], Latents]
+# What is done to the latents after a step, at the noise level that they have reached.
+AfterStep = Callable[[Latents, np.float32], Latents]
+
+
+def unchanged(latents: Latents, sigma: np.float32) -> Latents:
+    return latents
 
 
 def mean_shift_factor(omega: float) -> float:
@@ -41,6 +48,7 @@ def solve_euler(
     schedule: Schedule,
     on_iteration: OnIteration,
     omega: float,
+    after_step: AfterStep = unchanged,
 ) -> Latents:
     """First order: x ← x + M((σ' − σ)·v), M the mean shift."""
     factor = mean_shift_factor(omega)
@@ -48,6 +56,7 @@ def solve_euler(
         interval = schedule.sigmas[step + 1] - schedule.sigmas[step]
         slope = velocity(latents, timestep, step)
         latents = latents + _mean_shifted(interval * slope, factor)
+        latents = after_step(latents, schedule.sigmas[step + 1])
         on_iteration(step, latents)
     return latents
 
@@ -58,6 +67,7 @@ def solve_heun(
     schedule: Schedule,
     on_iteration: OnIteration,
     omega: float,
+    after_step: AfterStep = unchanged,
 ) -> Latents:
     """Second order: an Euler predictor, then the mean of both slopes; the last interval is Euler.
 
@@ -71,10 +81,11 @@ def solve_heun(
         predicted = latents + _mean_shifted(interval * slope, factor)
         on_iteration(2 * step, predicted)
         if step == last:
-            return predicted
+            return after_step(predicted, schedule.sigmas[step + 1])
         slope_ahead = velocity(predicted, schedule.timesteps[step + 1], 2 * step + 1)
         mean_slope = (slope + slope_ahead) * np.float32(0.5)
         latents = latents + _mean_shifted(interval * mean_slope, factor)
+        latents = after_step(latents, schedule.sigmas[step + 1])
         on_iteration(2 * step + 1, latents)
     return latents
 
@@ -85,6 +96,7 @@ def solve_pingpong(
     schedule: Schedule,
     on_iteration: OnIteration,
     fresh_noise: FreshNoise,
+    after_step: AfterStep = unchanged,
 ) -> Latents:
     """Stochastic: to the clean estimate x₀ = x − σ·v and back, x ← (1 − σ')·x₀ + σ'·noise.
 
@@ -96,6 +108,7 @@ def solve_pingpong(
         latents = clean
         if next_sigma > 0:
             latents = (np.float32(1.0) - next_sigma) * clean + next_sigma * fresh_noise(step)
+        latents = after_step(latents, next_sigma)
         on_iteration(step, latents)
     return latents
 
@@ -106,6 +119,7 @@ def solve_adams(
     schedule: Schedule,
     on_iteration: OnIteration,
     omega: float,
+    after_step: AfterStep = unchanged,
 ) -> Latents:
     """Second order at one evaluation a step (Adams–Bashforth), on nodes of any distance.
 
@@ -123,6 +137,7 @@ def solve_adams(
         if added is not None:
             slope = slope + _continued(added, added_before, ratio)
         latents = latents + _mean_shifted(interval * slope, factor)
+        latents = after_step(latents, schedule.sigmas[step + 1])
         conditional_before, added_before, interval_before = conditional, added, interval
         on_iteration(step, latents)
     return latents

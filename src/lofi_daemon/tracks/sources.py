@@ -1,0 +1,79 @@
+"""The music that a task begins with: a track of the library, or any sound file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from lofi_daemon.backends.tasks import Source
+from lofi_daemon.errors import TrackNotFound
+from lofi_daemon.tracks.cache import TrackCache
+from lofi_daemon.tracks.sidecar import Track
+
+_TRACK_ID = re.compile("^[0-9a-f]{16}$")
+BLOCK_FRAMES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Found:
+    """A source, and the track that it is; None for a file from elsewhere."""
+
+    source: Source
+    track: Track | None
+
+
+def find_source(cache: TrackCache, name: str) -> Found:
+    """The track of that id, or the sound file of that path. Reads all of it.
+
+    Raises TrackNotFound, AudioPlaybackError.
+    """
+    track = _track(cache, name)
+    path = Path(name).expanduser() if track is None else cache.path(track)
+    material = None if track is None else cache.material(track)
+    seconds, digest = _heard(path, material)
+    if track is None:
+        return Found(Source(path.absolute(), digest, seconds), None)
+    source = Source(
+        path,
+        digest,
+        seconds,
+        track_id=track.track_id,
+        backend=track.backend,
+        model_version=track.model_version,
+        material=material,
+    )
+    return Found(source, track)
+
+
+def _track(cache: TrackCache, name: str) -> Track | None:
+    if _TRACK_ID.fullmatch(name):
+        track = cache.find(name)
+        if track is None:
+            raise TrackNotFound(f"There is no track '{name}'.", track_id=name)
+        return track
+    path = Path(name).expanduser()
+    track = cache.find(path.stem)
+    same = track is not None and cache.path(track) == path.absolute()
+    return track if same else None
+
+
+def _heard(path: Path, material: Path | None) -> tuple[float, str]:
+    """Length in seconds, and the hash of samples and material: no name, no tag, no container."""
+    import hashlib
+
+    from lofi_daemon.sound.files import SoundFile
+    from lofi_daemon.sound.material import read_material
+
+    digest, frames = hashlib.sha256(), 0
+    with SoundFile(path) as sound:
+        rate = sound.samplerate
+        digest.update(f"{rate} {sound.channels}".encode())
+        for block in sound.blocks_to_the_end(BLOCK_FRAMES):
+            frames += len(block)
+            digest.update(block.astype("<f4").tobytes())
+    if material is not None:
+        for name, array in sorted(read_material(material).items()):
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(array.tobytes())
+    return frames / rate, digest.hexdigest()

@@ -155,9 +155,9 @@ def test_a_request_full_of_mistakes_costs_little(
     told: list[int] = []
     as_lofi_error = lofi_daemon.parameters._as_lofi_error
 
-    def counted(problems: Sequence[Any], errors: Any) -> LofiError:
+    def counted(problems: Sequence[Any], errors: Any, missing: Sequence[str]) -> LofiError:
         told.append(len(problems))
-        return as_lofi_error(problems, errors)
+        return as_lofi_error(problems, errors, missing)
 
     monkeypatch.setattr(lofi_daemon.parameters, "_as_lofi_error", counted)
     with pytest.raises(LofiError):

@@ -263,7 +263,7 @@ def _as_lofi_error(
 ) -> LofiError:
     unsuitable = [problem for problem in problems if not _is_value_problem(problem)]
     if unsuitable or missing:
-        said = [*(_describe(problem) for problem in unsuitable), *map(_missing, missing)]
+        said = [*map(_missing, missing), *map(_describe, unsuitable)]
         return InvalidParams(
             "; ".join(said[:MAX_NAMED]),
             parameters=sorted({*map(_name, unsuitable), *missing})[:MAX_NAMED],

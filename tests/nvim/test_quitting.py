@@ -17,12 +17,12 @@ from tests.nvim.conftest import ROOT
 PATIENCE_SEC = 60.0
 
 
-def processes_with(marker: str) -> list[psutil.Process]:
-    """Those that were started with this text in their environment."""
+def processes_with(value: str) -> list[psutil.Process]:
+    """Those that were started with this value in their environment."""
     found: list[psutil.Process] = []
     for process in psutil.process_iter():
         try:
-            if marker in process.environ().values() and process.status() != psutil.STATUS_ZOMBIE:
+            if value in process.environ().values() and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:  # another user's, or gone
             continue
@@ -35,14 +35,12 @@ def test_the_radio_and_out_at_once(neovim: str, tmp_path: Path, since: str, afte
     """Since the command was given, and since the daemon was there to be asked."""
     told = tmp_path / "stderr"
     daemon = f"exec {shlex.quote(sys.executable)} -m lofi_daemon 2>>{shlex.quote(str(told))}"
-    marker = str(tmp_path / "marker")
     environment = {
         "HOME": str(tmp_path),
         "XDG_RUNTIME_DIR": str(tmp_path),
         "PATH": "/usr/bin:/bin",
         "PYTHONPATH": str(ROOT / "src"),
         "LOFI_AUDIO_DEVICE": "null",
-        "LOFI_TEST_MARKER": marker,
     }
     setup = f"lua require('lofi').setup({{ cmd = {{ 'sh', '-c', [[{daemon}]] }} }})"
     leave = (
@@ -59,7 +57,7 @@ def test_the_radio_and_out_at_once(neovim: str, tmp_path: Path, since: str, afte
         timeout=PATIENCE_SEC,
     )
     deadline = time.monotonic() + PATIENCE_SEC
-    while left := processes_with(marker):
+    while left := processes_with(str(tmp_path)):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
     log = told.read_text() if told.exists() else ""

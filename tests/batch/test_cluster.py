@@ -46,7 +46,9 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path, write_songs: Writ
     file = write_songs(*songs, "not json")
     alone, together = tmp_path / "alone", tmp_path / "together"
     plain = subprocess.run(
-        [*COMMAND, str(file), "--output", str(alone)], env=environment(tmp_path), timeout=PATIENCE_SEC
+        [*COMMAND, str(file), "--output", str(alone)],
+        env=environment(tmp_path),
+        timeout=PATIENCE_SEC,
     )
     assert plain.returncode == 3
     driver = psutil.Popen(

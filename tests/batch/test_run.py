@@ -58,6 +58,19 @@ def files_of(output: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(output.glob("??/*.flac"))}
 
 
+def test_nothing_is_written_through_a_link_in_the_output(
+    registry: Registry, write_songs: WriteSongs, output: Path, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    output.mkdir()
+    for name in ("results.jsonl", "failed.jsonl", "batch.json"):
+        (output / name).symlink_to(precious)
+    outcome = carry_out(registry, write_songs({"prompt": "rain"}, "not json"), output)
+    assert (outcome.count("made"), outcome.failed) == (1, ["not json"])
+    assert precious.read_text() == "precious"
+
+
 def test_every_song_is_made_once(registry: Registry, write_songs: WriteSongs, output: Path) -> None:
     file = write_songs(
         {"prompt": "a", "duration_sec": 5.0, "count": 2},

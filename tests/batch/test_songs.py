@@ -100,3 +100,30 @@ def test_parquet_says_the_same(registry: Registry, write_songs: WriteSongs, tmp_
     (tmp_path / "songs.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         songs_of(tmp_path / "songs.parquet", registry)
+
+
+def test_a_row_that_cannot_be_read_concerns_that_row_only(
+    registry: Registry, tmp_path: Path
+) -> None:
+    prompts = pyarrow.array([b"before", b"\xff", b"after"]).view(pyarrow.string())
+    times = pyarrow.array([None, None, 1 << 62], pyarrow.timestamp("us"))
+    table = pyarrow.table({"prompt": prompts, "id": ["a", "b", "c"], "when": times})
+    parquet.write_table(table, tmp_path / "songs.parquet")
+    first, bad, last = songs_of(tmp_path / "songs.parquet", registry)
+    assert isinstance(first, Song)
+    assert isinstance(bad, Refused)
+    assert isinstance(last, Refused)
+    assert (bad.line, last.line) == (2, 3)
+    assert "cannot be read" in bad.error.message
+
+
+def test_values_of_odd_types_concern_their_row_only(registry: Registry, tmp_path: Path) -> None:
+    odd = [
+        {"prompt": "nested", "seed": {"a": [1]}},
+        {"prompt": "more nested", "seed": {"a": []}},
+    ]
+    parquet.write_table(pyarrow.Table.from_pylist(odd), tmp_path / "odd.parquet")
+    assert [type(each) for each in songs_of(tmp_path / "odd.parquet", registry)] == [Refused] * 2
+    floats = pyarrow.table({"prompt": ["a", "b"], "duration_sec": [float("nan"), 5.0]})
+    parquet.write_table(floats, tmp_path / "odd.parquet")
+    assert len(songs_of(tmp_path / "odd.parquet", registry)) == 2

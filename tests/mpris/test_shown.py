@@ -38,6 +38,11 @@ def test_microseconds_are_counted_on_while_it_plays_and_not_beyond_the_end() -> 
     assert (paused.status, paused.position(20.0)) == ("Paused", 4_000_000)
 
 
+def test_a_title_is_text_that_a_bus_takes() -> None:
+    title = shown(table(), "off", "rain\0\udcff\x1b[2J", 1.0).title
+    assert title == "rain\\x00\\xff\\x1b[2J"
+
+
 def test_where_nothing_plays_there_is_no_track_and_the_way_back_stays() -> None:
     silent = moment(9.0, (8.0, Stopped()))
     assert (silent.status, silent.track, silent.plays) == ("Stopped", NO_TRACK, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,13 @@ def test_a_file_that_is_gone_is_an_error_of_playing(tmp_path: Path) -> None:
     file.close()
     with pytest.raises(AudioPlaybackError):
         file.read_block(5)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="has no FIFOs")
+def test_a_fifo_in_its_place_makes_nobody_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(AudioPlaybackError, match="not a file"):
+        GrowingFile(tmp_path / "fifo", Growth(RATE, 2, 10))
 
 
 def test_what_is_over_full_scale_is_clipped() -> None:

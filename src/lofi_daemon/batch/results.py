@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -47,7 +48,7 @@ class Results:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._results: IO[str] = (folder / RESULTS).open("w", encoding="utf-8")
+        self._results = _begun(folder / RESULTS)
         self._failed: IO[bytes] | None = None
         self._failed_line = 0
         self.counts: Counter[Status] = Counter()
@@ -72,11 +73,19 @@ class Results:
         """Note a result; text: the line of the file that asked for the song."""
         self.counts[result.status] += 1
         said = {name: value for name, value in asdict(result).items() if value is not None}
-        self._results.write(json.dumps(said) + "\n")
+        self._results.write(json.dumps(said).encode() + b"\n")
         self._results.flush()
         if result.status == "failed" and result.line != self._failed_line:
             self._failed_line = result.line
             if self._failed is None:
-                self._failed = (self._folder / FAILED).open("wb")
+                self._failed = _begun(self._folder / FAILED)
             self._failed.write(text.rstrip(b"\r\n") + b"\n")
             self._failed.flush()
+
+
+def _begun(path: Path) -> IO[bytes]:
+    """A new file; what had the name, a link perhaps, is gone and not written into."""
+    while True:
+        path.unlink(missing_ok=True)
+        with suppress(FileExistsError):  # another batch of the same folder was faster
+            return path.open("xb")

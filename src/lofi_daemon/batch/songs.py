@@ -193,12 +193,31 @@ def _parquet(file: Path) -> Iterator[Line]:
     try:
         with parquet.ParquetFile(file) as table:
             for batch in table.iter_batches(batch_size=4096):
-                for row in batch.to_pylist():
+                for row in _rows(batch):
                     number += 1
+                    if isinstance(row, LofiError):
+                        yield Line(number, row, b"")
+                        continue
                     said = {name: value for name, value in row.items() if value is not None}
                     yield Line(number, said, json.dumps(said, default=str).encode())
     except (OSError, ArrowException) as error:
         raise _unreadable(file, str(error).splitlines()[0]) from error
+
+
+def _rows(batch: Any) -> Iterator[dict[str, Any] | LofiError]:
+    """The rows of a pyarrow.RecordBatch; text that is no UTF-8, or a time that no calendar has,
+    concerns its row only.
+    """
+    try:
+        yield from batch.to_pylist()
+        return
+    except (ValueError, OverflowError):
+        pass
+    for index in range(batch.num_rows):
+        try:
+            yield batch.slice(index, 1).to_pylist()[0]
+        except (ValueError, OverflowError) as error:
+            yield InvalidParams(f"The row cannot be read: {error}")
 
 
 def _unreadable(file: Path, why: str) -> ConfigurationError:

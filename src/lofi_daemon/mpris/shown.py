@@ -7,6 +7,7 @@ from typing import Literal
 
 from lofi_daemon.player.playlist import Loop
 from lofi_daemon.player.table import Table
+from lofi_daemon.text import shown as spelt_out
 
 Status = Literal["Playing", "Paused", "Stopped"]
 LoopStatus = Literal["None", "Track", "Playlist"]
@@ -46,12 +47,15 @@ class Shown:
 
 
 def shown(table: Table, loop: Loop, title: str, now: float) -> Shown:
-    """The moment `now` (on the table's clock); title: what the playing track is called."""
+    """The moment `now` (on the table's clock); title: what the playing track is called.
+
+    A bus ends the connection of whoever sends it a NUL, or what is no UTF-8.
+    """
     playing = table.playing
     return Shown(
         status=_STATUS[table.state],
         track=NO_TRACK if playing is None else f"/nvim/lofi/turn/{playing.entry}",
-        title=title,
+        title=spelt_out(title),
         length_usec=usec(table.duration_sec),
         volume=0.0 if table.muted else table.volume,
         loop=_LOOP[loop],

@@ -7,6 +7,7 @@ The file holds nothing but samples of 16 bits, frame after frame. How long it wi
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def as_bytes(samples: Samples) -> bytes:
 class GrowingFile:
     """One reading of a growing file, with the methods of `SoundFile` that a player needs.
 
-    Raises AudioPlaybackError when the file is gone.
+    Raises AudioPlaybackError when the file is gone, or is no regular file.
     """
 
     def __init__(self, path: Path, growth: Growth) -> None:
@@ -39,6 +40,8 @@ class GrowingFile:
         self._growth = growth
         self._position = 0
         try:
+            if not stat.S_ISREG(path.stat().st_mode):  # a FIFO would wait for a writer for ever
+                raise AudioPlaybackError(f"{shown(str(path))} cannot be read on: it is not a file.")
             self._file = path.open("rb", buffering=0)
         except OSError as error:
             raise _unreadable(path, error) from error

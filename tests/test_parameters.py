@@ -38,8 +38,8 @@ def test_an_integer_is_a_duration() -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"inference_steps": 999}, "less than or equal to 200, not 999"),
-        ({"seed": -1}, "seed: input should be greater than or equal to 0, not -1"),
+        ({"inference_steps": 999}, "inference_steps: must be at most 200, not 999"),
+        ({"seed": -1}, "seed: must be at least 0, not -1"),
         ({"scheduler": "magic"}, "or 'adams', not 'magic'"),
         ({"duration_sec": "long"}, "a valid number, not 'long'"),
         ({"seed": -(10**5000)}, "not a number that long"),

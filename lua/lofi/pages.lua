@@ -219,7 +219,8 @@ function M.choose_preset(choose)
       prompt = "lofi radio",
       kind = "lofi_preset",
       format_item = function(preset)
-        return text.shown(("%s: %s"):format(preset.name, preset.description))
+        local shown = text.shown(("%s: %s"):format(preset.name, preset.description))
+        return text.shorten(shown, vim.o.columns - #"12: " - 1)
       end,
     }, function(preset)
       if preset then

@@ -202,6 +202,12 @@ class GenerationParameters(TrackParameters):
 
 ParametersT = TypeVar("ParametersT", bound=Parameters)
 
+_LIMITS = {
+    "greater_than": "more than",
+    "greater_than_equal": "at least",
+    "less_than": "less than",
+    "less_than_equal": "at most",
+}
 _VALUE_PROBLEMS = frozenset(
     {
         "blank",
@@ -209,10 +215,7 @@ _VALUE_PROBLEMS = frozenset(
         "string_too_long",
         "string_unicode",
         "finite_number",
-        "greater_than",
-        "greater_than_equal",
-        "less_than",
-        "less_than_equal",
+        *_LIMITS,
     }
 )
 
@@ -273,6 +276,16 @@ def _as_lofi_error(
     return error_class(_describe(problem))
 
 
+def _asked(problem: ErrorDetails) -> str:
+    """What is asked for, in few words: a line of an editor is short."""
+    word = _LIMITS.get(problem["type"])
+    limits = list(problem.get("ctx", {}).values())
+    if word is None or len(limits) != 1:
+        return problem["msg"]
+    limit = limits[0] if isinstance(limits[0], int) else f"{limits[0]:g}"
+    return f"must be {word} {limit}"
+
+
 def _given(problem: ErrorDetails) -> str:
     """What was given in the place of what the message asks for, where that says more."""
     value = problem["input"]
@@ -310,5 +323,5 @@ def _describe(problem: ErrorDetails) -> str:
         return f"unknown parameter '{name}'"
     if problem["type"] == "missing":
         return _missing(name)
-    message = problem["msg"] + _given(problem)
+    message = _asked(problem) + _given(problem)
     return f"{name}: {message[:1].lower()}{message[1:]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lofi_daemon.backends.ace_step.backend import ace_step_backend
 from lofi_daemon.backends.ace_step_15.backend import ace_step_15_backend
@@ -13,9 +13,6 @@ from lofi_daemon.backends.demo.backend import demo_backend
 from lofi_daemon.backends.musicgen.backend import musicgen_backend
 from lofi_daemon.backends.options import SoundT, with_backends
 from lofi_daemon.backends.protocol import Availability, Backend, BackendInfo, GenerationRequest
-from lofi_daemon.backends.remote.address import address_of
-from lofi_daemon.backends.remote.backend import RemoteBackend
-from lofi_daemon.backends.remote.box import Box, Report
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import (
     BackendNotInstalled,
@@ -26,6 +23,9 @@ from lofi_daemon.errors import (
     RemoteUnavailable,
 )
 from lofi_daemon.models.model_files import ModelFiles
+
+if TYPE_CHECKING:
+    from lofi_daemon.backends.remote.box import Box, Report
 
 # In order of preference: where nobody names a backend, the first installed full model is taken.
 FACTORIES: Mapping[str, Callable[[Settings], Backend]] = {
@@ -229,6 +229,10 @@ class Registry:
             )
         if not command:
             return None
+        # Whoever has no other machine spends no time on it.
+        from lofi_daemon.backends.remote.address import address_of
+        from lofi_daemon.backends.remote.box import Box
+
         return Box(address_of(command), self._settings.cache_folder / "remote.json")
 
     def _make(self, name: str) -> Backend:
@@ -236,6 +240,8 @@ class Registry:
         backend = self._factories[name](self._settings)
         if self._box is None or not self._is_elsewhere(backend.info):
             return backend
+        from lofi_daemon.backends.remote.backend import RemoteBackend
+
         return RemoteBackend(backend, self._box, self._settings.track_format)
 
     def _is_elsewhere(self, info: BackendInfo) -> bool:

@@ -9,11 +9,11 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lofi_daemon import __version__
 from lofi_daemon.backends.protocol import HERE
-from lofi_daemon.backends.registry import Registry, Report
+from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.files.documents import read_document
@@ -24,6 +24,9 @@ from lofi_daemon.onnx.devices import choose_device
 from lofi_daemon.presets import load_presets
 from lofi_daemon.text import say
 from lofi_daemon.tracks import TrackCache
+
+if TYPE_CHECKING:
+    from lofi_daemon.backends.registry import Report
 
 WORKING_BYTES = 500_000_000
 """What a track of a few minutes needs besides the weights, roughly."""

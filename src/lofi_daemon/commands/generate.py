@@ -119,8 +119,10 @@ def _report(event: JobCompleted, registry: Registry, path: Path, *, named: bool)
     say(f", made in {event.generation_time_sec:.1f} s" if event.generation_time_sec else ", cached")
     backend = registry.get(track.backend)
     if not named and not backend.info.full_model:
+        away = [each.availability.error for each in registry.survey() if each.availability.away]
+        reason = away[0] if away else "No full model is installed."
         say(
-            f"{backend.info.name} was used because no full model is installed. "
+            f"{backend.info.name} was used. {reason} "
             "`lofi-daemon backends` lists them; the README says how to get one."
         )
     if event.understood is not None:

@@ -75,8 +75,7 @@ class RemoteBackend:
     def availability(self) -> Availability:
         name, there = self._box.name, self._box.backend(self._info.type)
         if not self._box.is_known:
-            error = f"{name} has not told yet what it has."
-            return Availability(installed=False, error=error, away=True)
+            return Availability(installed=False, error=self._box.problem, away=True)
         if there is None or there.status in ("not_installed", "downloading"):
             return Availability(installed=False)
         if there.status == "error" or there.terms is None:

@@ -54,6 +54,7 @@ class Box:
         self._peer: Peer | None = None
         self._lock = threading.Lock()
         self._asking: threading.Thread | None = None
+        self._problem: str | None = None
 
     @property
     def name(self) -> str:
@@ -63,6 +64,11 @@ class Box:
     def is_known(self) -> bool:
         """Whether it has ever told what it has."""
         return self._description is not None
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is known of it."""
+        return self._problem or f"{self.name} has not told yet what it has."
 
     @property
     def is_connected(self) -> bool:
@@ -118,6 +124,7 @@ class Box:
 
     def _silent(self, error: LofiError) -> Report:
         log.info("%s", error.message)
+        self._problem = error.message
         return Report(self.name, self.address.written, problem=f"{error.message} {error.hint}")
 
     def _opened(self, cancel: CancelToken) -> tuple[Peer, Report]:

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 class Description(Told):
     """`command` is that of the address it was told by."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     command: list[str]
     version: Name

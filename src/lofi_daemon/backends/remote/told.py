@@ -23,7 +23,7 @@ Hexadecimal = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class Told(BaseModel):
     """Base of these forms: exact types; what another version says besides is not looked at."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, defer_build=True)
 
 
 ToldT = TypeVar("ToldT", bound=Told)

@@ -123,6 +123,10 @@ def answer(request: Json) -> None:
         result: Any = {"status": "ok", "version": "0.1.0", "protocol": protocol}
     elif method == "get_backends":
         result = [] if KIND == "strange answer" else listed()
+    elif method == "generate" and KIND == "refusal":
+        data = {"code": "QUEUE_FULL", "hint": "Wait."}
+        send(id=request["id"], error={"code": -32004, "message": "\x1b[2JTen wait.", "data": data})
+        return
     elif method == "generate":
         result = {"track_id": TRACK, "seed": params["seed"], "backend": "demo"}
         if KIND == "strange ticket":

@@ -16,6 +16,7 @@ from lofi_daemon.errors import (
     LofiError,
     ModelInferenceFailed,
     ModelLoadFailed,
+    QueueFull,
     RemoteUnavailable,
 )
 from lofi_daemon.sound.clip import AudioClip
@@ -26,7 +27,7 @@ from tests.tone_backend import ToneBackend
 @pytest.fixture
 def track(tmp_path: Path) -> Path:
     """What the box has made: noise, so that it is not small."""
-    noise = np.random.default_rng(1).normal(0.0, 0.1, (5 * 48000, 2))
+    noise = np.random.default_rng(1).uniform(-0.99, 0.99, (5 * 48000, 2))
     soundfile.write(tmp_path / "track.flac", noise, 48000, subtype="PCM_16")
     return tmp_path / "track.flac"
 
@@ -65,6 +66,7 @@ def test_one_that_is_as_it_should_be(
         ("long line later", RemoteUnavailable, "longer than 1048576 bytes"),
         ("deep", RemoteUnavailable, "nested too deeply"),
         ("error", ModelInferenceFailed, "gpubox: The model made \\x1b]0;owned\\x07 NaN."),
+        ("refusal", QueueFull, "gpubox: \\x1b[2JTen wait."),
         ("unknown error", InternalError, "gpubox: What?"),
         ("stops", RemoteUnavailable, "stopped without being asked"),
         ("other track", RemoteUnavailable, "another track"),
@@ -72,7 +74,7 @@ def test_one_that_is_as_it_should_be(
         ("no tracks_read", ModelLoadFailed, "too old"),
         ("half", RemoteUnavailable, "50000 of"),
         ("wrong hash", RemoteUnavailable, "its checksum is another"),
-        ("huge", RemoteUnavailable, "1099511627776 bytes"),
+        ("huge", RemoteUnavailable, "is said to have 1099511627776 bytes"),
         ("empty", RemoteUnavailable, "have 0 bytes"),
         ("changes", RemoteUnavailable, "changed on the way"),
         ("not base64", RemoteUnavailable, "not in base64"),

@@ -43,6 +43,8 @@ MAX_RESTARTS = 5
 RESTART_WINDOW_SEC = 60.0
 DEVICE_RETRY_SEC = 1.0
 DEVICE_TRIES = 60
+SETTLED_SEC = 2.0
+LOOK_AGAIN_SEC = 0.02
 
 
 class Turntable:
@@ -154,9 +156,28 @@ class Turntable:
     async def seek(self, position_sec: float) -> None:
         """In a track that grows: at most to where it ends so far."""
         if self.table.state != "stopped" and self.running:
-            reached = await self._pipe.request("seek", {"position_sec": position_sec})
+            reached = await self._sought(position_sec)
             position_sec = position_sec if reached is None else reached
         self.step(Seek(position_sec))
+
+    async def _sought(self, position_sec: float) -> float | None:
+        """Where the player goes on.
+
+        The file of a track that has just become whole is gone a moment before this daemon knows
+        where the track lies, which another one may have made.
+        """
+        patience_ends = time.monotonic() + SETTLED_SEC
+        while True:
+            playing = self.table.playing
+            try:
+                return await self._pipe.request("seek", {"position_sec": position_sec})
+            except AudioPlaybackError:
+                now = self.table.playing
+                if playing is None or now is None or now.entry != playing.entry:
+                    raise
+                if playing.growing is None or time.monotonic() > patience_ends:
+                    raise
+            await asyncio.sleep(LOOK_AGAIN_SEC)
 
     async def settle(self, turn: Turn) -> None:
         """The track of this turn, which grew, is whole now, and the turn says where."""

@@ -1,0 +1,63 @@
+"""What the daemon does where the player refuses, without a player."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lofi_daemon.errors import AudioPlaybackError
+from lofi_daemon.player.reports import Started
+from lofi_daemon.player.table import Put, Settle
+from lofi_daemon.player.turn import Turn
+from lofi_daemon.player.turntable import Turntable
+from lofi_daemon.sound.growth import Growth
+from lofi_daemon.tracks.growing import GrowingTrack
+
+GROWING = GrowingTrack("0" * 16, "rain", Path("/growing"), Growth(48000, 2, 480_000))
+
+
+class Refusing:
+    """The pipe to a player that cannot read the growing file; it is settled at the third try."""
+
+    process_id = 1
+
+    def __init__(self, settle: Any) -> None:
+        self.asked = 0
+        self._settle = settle
+
+    async def request(self, name: str, arguments: dict[str, Any]) -> Any:
+        self.asked += 1
+        if self.asked < 3:
+            raise AudioPlaybackError("it cannot be read on")
+        self._settle()
+        return arguments["position_sec"]
+
+
+def sought(turn: Turn) -> tuple[int, float]:
+    """How often the player was asked, and the position after a seek to the eighth second."""
+
+    async def live() -> tuple[int, float]:
+        turntable = Turntable(lambda event: None)
+        turntable.step(Put(turn))
+        turntable.step(Started(turn.entry, 0.0, 10.0))
+        whole = Turn(turn.entry, Path("/whole"), 1.0, title="rain")
+        pipe = Refusing(lambda: turntable.step(Settle(whole)))
+        turntable._pipe = pipe  # type: ignore[assignment]
+        await turntable.seek(8.0)
+        return pipe.asked, turntable.position_sec
+
+    return asyncio.run(live())
+
+
+def test_a_seek_in_a_track_that_has_just_become_whole_waits_for_where_it_lies() -> None:
+    asked, position_sec = sought(Turn(1, Path("/growing"), 1.0, growing=GROWING))
+    assert asked == 3
+    assert position_sec >= 8.0
+
+
+def test_a_seek_in_a_whole_track_that_cannot_be_read_is_an_error() -> None:
+    with pytest.raises(AudioPlaybackError):
+        sought(Turn(1, Path("/whole"), 1.0, title="rain"))

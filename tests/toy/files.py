@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from pydantic import Field
@@ -28,10 +28,13 @@ class ToyFiles(ModelFiles[ToyConfiguration]):
 
     type = "toy"
     title = "Toy of two notes"
-    published: ClassVar[Path | None] = Path(__file__).parent / "published.json"
     default_folder = "toy"
     configuration_class = ToyConfiguration
     smaller = ("int8",)
+
+    @property
+    def published(self) -> Path | None:
+        return Path(__file__).parent / "published.json"
 
     def choose(self) -> FileSet | None:
         precision = self.configuration.variant or "fp16"

@@ -103,10 +103,11 @@ def _plan(published: Published, folder: Path, cancel: CancelToken, retries: Retr
     commit = _commit_begun(folder, published.source)
     files: list[tuple[ModelFile, RemoteFile]] = []
     for file, remote in list_files(published, commit, cancel, retries):
-        commit = remote.commit
+        if remote.source == published.source:
+            commit = remote.commit
         _compare(file, remote)
         files.append((file, remote))
-    assert commit is not None, "a model has at least one file"
+    assert commit is not None, "a model has a file of its own"
     whole = {f.name for f, remote in files if _is_whole(folder / f.name, remote, cancel)}
     staging = folder / DOWNLOAD_FOLDER
     missing = sum(

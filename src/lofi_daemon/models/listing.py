@@ -13,7 +13,7 @@ from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelDownloadFailed
 from lofi_daemon.files.names import FileName
 from lofi_daemon.models.documents import MANIFEST, read_checked
-from lofi_daemon.models.published import ModelFile, Published
+from lofi_daemon.models.published import ModelFile, Published, Source
 from lofi_daemon.models.store import expected_files
 from lofi_daemon.models.transfer import NotAtSource, RemoteFile, Retries, describe_remote, fetch
 
@@ -33,27 +33,30 @@ class _Index(BaseModel):
 def list_files(
     published: Published, commit: str | None, cancel: CancelToken, retries: Retries
 ) -> Iterator[tuple[ModelFile, RemoteFile]]:
-    """Every file of the model, with what the Hub says of it; all of them at one commit.
+    """Every file of the model, with what the Hub says of it; those of one source at one commit.
 
     A source other than the model's own is asked for its manifest.json; where it has none, the files
     have the names that this package knows. Weights that are not in one file are in several, which
     an index names. Raises ModelDownloadFailed, ModelLoadFailed (of a broken list), Cancelled.
     """
     files = published.files
+    commits = {str(published.source): commit}
     if published.elsewhere:
         files = _listed(published, commit, cancel, retries)
     for file in files:
         cancel.raise_if_cancelled()
+        source = published.source_of(file)
+        commit = commits.get(str(source))
         try:
-            remote = describe_remote(published.source, file.source_path, commit, retries)
+            remote = describe_remote(source, file.source_path, commit, retries)
         except NotAtSource as missing:
             if not file.name.endswith(SHARDED):
                 raise
-            for found in _shards(published, file, commit, missing, cancel, retries):
-                commit = found[1].commit
+            for found in _shards(source, file, commit, missing, cancel, retries):
+                commits[str(source)] = found[1].commit
                 yield found
             continue
-        commit = remote.commit
+        commits[str(source)] = remote.commit
         yield file, remote
 
 
@@ -88,7 +91,7 @@ def _listed(
 
 
 def _shards(
-    published: Published,
+    source: Source,
     whole: ModelFile,
     commit: str | None,
     missing: NotAtSource,
@@ -101,7 +104,7 @@ def _shards(
     """
     index = _beside(whole, f"{PurePosixPath(whole.name).name}{INDEX}")
     try:
-        remote = describe_remote(published.source, index.source_path, commit, retries)
+        remote = describe_remote(source, index.source_path, commit, retries)
     except NotAtSource:
         raise missing from None
     with _document(remote, "index", PurePosixPath(index.name).name, cancel, retries) as copy:
@@ -111,7 +114,7 @@ def _shards(
         cancel.raise_if_cancelled()
         shard = _beside(whole, name)
         path = shard.source_path
-        yield shard, describe_remote(published.source, path, remote.commit, retries)
+        yield shard, describe_remote(source, path, remote.commit, retries)
 
 
 def _beside(file: ModelFile, name: str) -> ModelFile:
@@ -120,6 +123,7 @@ def _beside(file: ModelFile, name: str) -> ModelFile:
         name=(PurePosixPath(file.name).parent / name).as_posix(),
         path=(PurePosixPath(file.source_path).parent / name).as_posix(),
         component=file.component,
+        repository=file.repository,
     )
 
 

@@ -62,16 +62,14 @@ FilesT = TypeVar("FilesT", bound="ModelFiles[Any]")
 class ModelFiles(Generic[ConfigurationT]):
     """One model's files: where they come from, where they lie, and which of them run.
 
-    A backend subclasses it: `type` is the backend's, `title` the model's name for people,
-    `published` the document that says what can be downloaded (None: nothing, the files come with
-    the package, in `bundled`), `default_folder` the folder's name below the cache,
-    `configuration_class` the variables of the environment, `old_variables` their former names,
-    which still count, and `smaller` the precisions that `quantize` makes.
+    A backend subclasses it: `type` is the backend's, `title` the model's name for people, `bundled`
+    the folder of files that come with the package, `default_folder` the folder's name below the
+    cache, `configuration_class` the variables of the environment, `old_variables` their former
+    names, which still count, and `smaller` the precisions that `quantize` makes.
     """
 
     type: ClassVar[str]
     title: ClassVar[str]
-    published: ClassVar[Path | None] = None
     bundled: ClassVar[Path | None] = None
     default_folder: ClassVar[str] = ""
     configuration_class: type[ConfigurationT]
@@ -91,6 +89,11 @@ class ModelFiles(Generic[ConfigurationT]):
         self.device: DeviceName = device
         self.threads = threads
 
+    @property
+    def published(self) -> Path | None:
+        """The document that says what can be downloaded; None where the files are bundled."""
+        return None
+
     @classmethod
     def configured(cls: type[FilesT], settings: Settings) -> FilesT:
         """As the user's settings have it. Raises ConfigurationError naming the variable."""
@@ -104,8 +107,14 @@ class ModelFiles(Generic[ConfigurationT]):
             raise ConfigurationError(
                 f"{name}={problem['input']!s:.80}: {message[:1].lower()}{message[1:]}"
             ) from None
-        folder = cls.bundled or configuration.folder or default_cache_folder() / cls.default_folder
+        folder = cls.bundled or configuration.folder
+        folder = folder or default_cache_folder() / cls.folder_name(configuration)
         return cls(folder, configuration, device=settings.device, threads=settings.threads)
+
+    @classmethod
+    def folder_name(cls, configuration: ConfigurationT) -> str:
+        """Of the model's folder below the cache, where the user names no other."""
+        return cls.default_folder
 
     @classmethod
     def variables(cls) -> Iterator[tuple[str, str, FieldInfo]]:

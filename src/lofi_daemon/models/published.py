@@ -49,11 +49,15 @@ class Source(_Data):
 
 
 class ModelFile(_Data):
-    """One file: `path` inside the source folder (the name, unless said), `name` when installed."""
+    """One file: `path` inside the source folder (the name, unless said), `name` when installed.
+
+    repository: where it lies, if not with the rest of the model.
+    """
 
     name: FileName
     component: str
     path: str = ""
+    repository: str = ""
     bytes: int | None = None
     sha256: str | None = None
 
@@ -84,6 +88,9 @@ class Published(_Data):
     @property
     def source(self) -> Source:
         return Source(repository=self.repository, folder=self.folder, revision=self.revision)
+
+    def source_of(self, file: ModelFile) -> Source:
+        return Source(repository=file.repository) if file.repository else self.source
 
 
 @cache

@@ -9,6 +9,8 @@ import pytest
 
 from tests.parity.ace_step_15.checkpoints import write_original
 
+MODEL = "acestep-v15-turbo"
+
 
 @pytest.fixture(scope="session")
 def pristine_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from lofi_daemon.backends.ace_step_15.backend import AceStep15Backend, ace_step_15_backend
-from lofi_daemon.backends.ace_step_15.files import MODEL
 from lofi_daemon.backends.ace_step_15.options import AceStep15Options
 from lofi_daemon.backends.protocol import GenerationRequest, Phase, PhaseProgress
 from lofi_daemon.backends.registry import FACTORIES
@@ -23,6 +22,7 @@ from lofi_daemon.config import Settings
 from lofi_daemon.errors import InvalidDuration, ModelLoadFailed, ModelNotFound
 from lofi_daemon.parameters import parse
 from lofi_daemon.sound.clip import AudioClip
+from tests.backends.ace_step_15.conftest import MODEL
 
 
 def backend_in(folder: Path, **settings: Any) -> AceStep15Backend:

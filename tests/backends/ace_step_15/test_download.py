@@ -16,7 +16,7 @@ import pytest
 import soundfile
 from safetensors.numpy import load_file, save_file
 
-from lofi_daemon.backends.ace_step_15.files import MODEL
+from tests.backends.ace_step_15.conftest import MODEL
 from tests.daemon_process import REPOSITORY
 from tests.models.hub_server import COMMIT, HubServer
 
@@ -128,6 +128,32 @@ def test_from_the_hub_to_a_track(
     weights = lofi.folder / "fp32" / "transformer.bin"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
     assert "transformer.bin is altered" in lofi("verify", "ace_step_15", status=1)
+
+
+def test_another_model_comes_with_the_parts_that_all_of_them_share(
+    pristine_checkpoint: Path, tmp_path: Path, hub: HubServer, lofi: Lofi
+) -> None:
+    """Its own files lie at the top of its repository, the others in the main one."""
+    files = {
+        path.removeprefix(f"{MODEL}/"): content
+        for path, content in served(pristine_checkpoint).items()
+    }
+    config = {**json.loads(files["config.json"]), "is_turbo": False, "model_version": "sft"}
+    hub.serve({**files, "config.json": json.dumps(config).encode()})
+    told = lofi("download", "ace_step_15", "--yes", LOFI_ACE_STEP_15_MODEL="sft")
+    folder = lofi.folder.with_name("ace-step-15-sft")
+    assert f"1.5-sft-fp32 is made of it in {folder / 'fp32'}" in told
+    assert not lofi.folder.exists()
+    asked = {request.split("/resolve/")[0] for request in hub.repository.requests}
+    own, shared = "/ACE-Step/acestep-v15-sft", "/ACE-Step/Ace-Step1.5"
+    assert {f"HEAD {own}", f"HEAD {shared}"} <= asked
+    for request in hub.repository.requests:
+        if request.startswith("HEAD") and "/resolve/" in request:
+            of_all = "/Qwen3-Embedding-0.6B/" in request or "/vae/" in request
+            assert (shared in request) == of_all, request
+    record = json.loads((folder / "installed.json").read_text())
+    assert record["source"] == f"ACE-Step/acestep-v15-sft@{COMMIT}"
+    lofi.track(tmp_path / "track.wav", LOFI_ACE_STEP_15_MODEL="sft")
 
 
 def test_an_index_without_its_shards_is_named(

@@ -18,7 +18,6 @@ import torch
 from lofi_daemon.backends.ace_step_15.bundle import GRAPHS, SILENCE, read_manifest
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint, read_single_tensor
 from lofi_daemon.backends.ace_step_15.files import (
-    MODEL,
     AceStep15Configuration,
     AceStep15Files,
 )
@@ -29,6 +28,7 @@ from lofi_daemon.models import store
 from lofi_daemon.models.file_set import FileSet
 from lofi_daemon.models.model_files import OnProgress
 from lofi_daemon.onnx.graph_writer import Precision
+from tests.backends.ace_step_15.conftest import MODEL
 from tests.parity.ace_step_15.checkpoints import write_diffusers, write_original
 
 FP32 = SetOptions(precision=Precision.FP32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -53,10 +53,13 @@ class AceStepFiles(ModelFiles[AceStepConfiguration]):
 
     type = "ace_step"
     title = "ACE-Step 3.5B"
-    published: ClassVar[Path | None] = Path(__file__).parent / "published.json"
     default_folder = "ace-step"
     configuration_class = AceStepConfiguration
     smaller = ("int8", "int4")
+
+    @property
+    def published(self) -> Path | None:
+        return Path(__file__).parent / "published.json"
 
     def choose(self) -> FileSet | None:
         folder = self._chosen_folder()

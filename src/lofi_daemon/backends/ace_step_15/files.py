@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import Literal, cast
 
 from pydantic import Field
 
@@ -21,17 +21,20 @@ from lofi_daemon.models.file_set import FileSet, PrecisionName
 from lofi_daemon.models.model_files import ModelConfiguration, ModelFiles, OnProgress
 
 PRECISIONS: tuple[PrecisionName, ...] = ("int8", "int4", "fp16", "fp32")
-MODEL = "acestep-v15-turbo"
-# One file of each layout that tells it; everything else is checked when it is read.
-SIGNS = (f"{MODEL}/config.json", "transformer/config.json")
+ModelName = Literal["turbo", "base", "sft", "xl-turbo", "xl-base", "xl-sft"]
 # Copies of the largest tensor, in fp32, that are in memory while it is packed, and the rest.
 MAKING_COPIES = 3
 MAKING_BYTES = 500_000_000
 
 
 class AceStep15Configuration(ModelConfiguration):
-    """Which of the sets runs."""
+    """Which of the published models it is, and which of its sets runs."""
 
+    model: ModelName = Field(
+        default="turbo",
+        title="MODEL",
+        description="Which model {title} is: turbo, base or sft; the larger ones with xl- before.",
+    )
     variant: PrecisionName | None = Field(
         default=None,
         title="VARIANT",
@@ -44,10 +47,30 @@ class AceStep15Files(ModelFiles[AceStep15Configuration]):
 
     type = "ace_step_15"
     title = "ACE-Step 1.5"
-    published: ClassVar[Path | None] = Path(__file__).parent / "published.json"
     default_folder = "ace-step-15"
     configuration_class = AceStep15Configuration
     smaller = ("int8", "int4")
+
+    @property
+    def published(self) -> Path | None:
+        return Path(__file__).parent / "published" / f"{self.configuration.model}.json"
+
+    @classmethod
+    def folder_name(cls, configuration: AceStep15Configuration) -> str:
+        """A folder a model: each is downloaded, verified and deleted as a whole."""
+        model = configuration.model
+        return cls.default_folder if model == "turbo" else f"{cls.default_folder}-{model}"
+
+    @property
+    def _model_folder(self) -> str:
+        """The diffusion model's, in a checkpoint of the original's layout."""
+        return f"acestep-v15-{self.configuration.model}"
+
+    @property
+    def _signs(self) -> tuple[Path, Path]:
+        """One file of each layout that tells it; everything else is checked when it is read."""
+        names = (self._model_folder, "transformer")
+        return self.folder / names[0] / "config.json", self.folder / names[1] / "config.json"
 
     def choose(self) -> FileSet | None:
         there: list[PrecisionName] = [
@@ -71,14 +94,14 @@ class AceStep15Files(ModelFiles[AceStep15Configuration]):
         from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint
         from lofi_daemon.backends.ace_step_15.make import make_set, options_for
 
-        checkpoint = Checkpoint.find(self.folder, MODEL)
+        checkpoint = Checkpoint.find(self.folder, self._model_folder)
         options = options_for(files.folder, files.precision, self.threads)
         make_set(checkpoint, files.folder, options, on_progress, cancel)
 
     def making_bytes(self, files: FileSet) -> int:
         from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint
 
-        largest = Checkpoint.find(self.folder, MODEL).largest_tensor
+        largest = Checkpoint.find(self.folder, self._model_folder).largest_tensor
         return MAKING_COPIES * 4 * largest + MAKING_BYTES
 
     def manifest(self, files: FileSet) -> Manifest:
@@ -112,12 +135,11 @@ class AceStep15Files(ModelFiles[AceStep15Configuration]):
 
     def _kind(self) -> str:
         """turbo, base or sft, as the checkpoint's configuration says; the larger ones with xl-."""
-        sign = next(each for each in SIGNS if (self.folder / each).is_file())
-        config = read_any(self.folder / sign)
+        config = read_any(next(each for each in self._signs if each.is_file()))
         kind = config.get("model_version") or ("turbo" if config.get("is_turbo") else "base")
         width = config.get("hidden_size")
         encoder = cast("int | None", config.get("encoder_hidden_size")) or width
         return f"{'' if encoder == width else 'xl-'}{kind:.32}"
 
     def _has_checkpoint(self) -> bool:
-        return any((self.folder / sign).is_file() for sign in SIGNS)
+        return any(sign.is_file() for sign in self._signs)

@@ -13,8 +13,13 @@ from typing import Any, Generic, TypeVar
 
 from lofi_daemon.backends.protocol import Phase, PhaseProgress, ProgressCallback
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.memory import give_back_freed_memory
+from lofi_daemon.onnx.processor import byte_products_saturate
 
 ModelT = TypeVar("ModelT")
+
+# Measured on the transformer of ACE-Step 1.5, of 1.67 GB: without VNNI 2.70 GB were held.
+EXACT_COPY = 0.65
 
 
 class Resident(Generic[ModelT]):
@@ -73,13 +78,21 @@ class Residents:
             for part in self._parts:
                 if part not in needed:
                     part.drop()
+            # What is freed in many pieces stays with the process, and the next phase comes on top.
+            give_back_freed_memory()
 
 
-def graphs_bytes(folder: Path, graphs: tuple[str, ...]) -> int:
-    """Size of graphs and their weights, which lie beside them under names that begin as theirs."""
-    return sum(
+def graphs_bytes(folder: Path, graphs: tuple[str, ...], *, columns_of_bytes: bool = False) -> int:
+    """What graphs take when they are loaded: as much as they and their weights have on the disk,
+    which lie beside them under names that begin as theirs.
+
+    columns_of_bytes: their matrices are so; they are held twice where products are made exact.
+    """
+    size = sum(
         path.stat().st_size
         for graph in graphs
         for path in folder.glob(f"{graph}*")
         if path.is_file()
     )
+    held_twice = columns_of_bytes and byte_products_saturate()
+    return round((1.0 + EXACT_COPY) * size) if held_twice else size

@@ -60,11 +60,14 @@ class MusicGenFiles(ModelFiles[MusicGenConfiguration]):
 
     type = "musicgen"
     title = "MusicGen"
-    published: ClassVar[Path | None] = Path(__file__).parent / "published.json"
     default_folder = "musicgen"
     configuration_class = MusicGenConfiguration
     old_variables: ClassVar = {"LOFI_MUSICGEN_MODEL_PATH": "LOFI_MODEL_PATH"}
     smaller = ("int8", "int4")
+
+    @property
+    def published(self) -> Path | None:
+        return Path(__file__).parent / "published.json"
 
     def choose(self) -> FileSet | None:
         names = {*PUBLISHED_FILES, *NATIVE_FILES}

@@ -34,12 +34,14 @@ WORKING_BYTES = 150_000_000
 
 def needs(folder: Path, duration_sec: float) -> Mapping[Phase, Need]:
     """Of a track of this length. Raises ModelLoadFailed when the manifest is broken."""
-    bytes_of_weight = BYTES_OF_WEIGHT.get(read_manifest(folder).precision, 4.0)
+    manifest = read_manifest(folder)
+    bytes_of_weight = BYTES_OF_WEIGHT.get(manifest.precision, 4.0)
+    of_bytes = manifest.model_version.endswith("int8-columns")
     frames = frames_for(duration_sec)
     rows = 2 if frames <= PAIR_FRAMES else 1
 
     def need(phase: Phase) -> Need:
-        model = graphs_bytes(folder, GRAPHS_OF_PHASES[phase])
+        model = graphs_bytes(folder, GRAPHS_OF_PHASES[phase], columns_of_bytes=of_bytes)
         growth = rows * frames / MEASURED_FRAMES if phase is Phase.DIFFUSING else 1.0
         activations = WORKING_BYTES_PER_WEIGHT * model / bytes_of_weight * growth
         return Need(model, WORKING_BYTES + round(activations))

@@ -120,10 +120,9 @@ local function to_params(options)
   return asked
 end
 
----@param options lofi.GenerateOptions|string
 ---@param callback? fun(problem?: lofi.Failure, track?: lofi.Track)
 ---@return lofi.Handle
-function M.generate(options, callback)
+local function new_handle(callback)
   local handle = setmetatable({ done = false, cancelled = false }, Handle)
   handle.callback = function(problem, track)
     if callback then
@@ -132,19 +131,20 @@ function M.generate(options, callback)
       failure.show(problem)
     end
   end
-  local params, problem = to_params(options)
-  if not params then
-    vim.schedule(function()
-      handle:finish(problem)
-    end)
-    return handle
-  end
+  return handle
+end
+
+---Has the daemon make what these parameters say.
+---@param handle lofi.Handle
+---@param params table as the daemon takes them
+---@param prompt string what the track is called until it is there
+local function request(handle, params, prompt)
   daemon.request("generate", params, function(refusal, accepted)
     if refusal then
       return handle:finish(refusal)
     end
     handle.track_id = accepted.track_id
-    accepted.prompt = params.prompt
+    accepted.prompt = prompt
     local job = job_of(accepted.track_id, accepted, true)
     job.handles[#job.handles + 1] = handle
     if handle.cancelled then
@@ -152,6 +152,34 @@ function M.generate(options, callback)
       handle:cancel()
     end
   end)
+end
+
+---@param options lofi.GenerateOptions|string
+---@param callback? fun(problem?: lofi.Failure, track?: lofi.Track)
+---@return lofi.Handle
+function M.generate(options, callback)
+  local handle = new_handle(callback)
+  local params, problem = to_params(options)
+  if params then
+    request(handle, params, params.prompt)
+  else
+    vim.schedule(function()
+      handle:finish(problem)
+    end)
+  end
+  return handle
+end
+
+---Makes a track from another one. What is left out is that one's.
+---@param source lofi.CachedTrack
+---@param params { task: string, span?: number[], strength?: number, prompt?: string, play?: boolean }
+---@param callback? fun(problem?: lofi.Failure, track?: lofi.Track)
+---@return lofi.Handle
+function M.remake(source, params, callback)
+  local handle = new_handle(callback)
+  local asked = vim.tbl_extend("keep", { source = source.track_id }, params)
+  asked.play = params.play and "early" or nil
+  request(handle, asked, params.prompt or source.prompt)
   return handle
 end
 

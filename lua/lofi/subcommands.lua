@@ -208,6 +208,48 @@ M.list = {
     end,
   },
   {
+    name = "again",
+    args = "[{track}]",
+    help = "Makes the track that plays (or the one with this id or these words in its prompt) once "
+      .. "more, with another seed.",
+    run = function(words)
+      require("lofi.editing").again(words)
+    end,
+    complete = complete.tracks_and_ids,
+  },
+  {
+    name = "vary",
+    args = "[{0-1}] [{track}]",
+    also = { "variation", "variant" },
+    help = "Makes a track near the one that plays: `:Lofi vary 0.1` is close to it, `:Lofi vary 1` is "
+      .. "another one (default 0.3).",
+    run = function(words)
+      require("lofi.editing").vary(words)
+    end,
+    complete = complete.tracks_and_ids,
+  },
+  {
+    name = "extend",
+    args = "[{seconds}] [{track}]",
+    also = { "longer", "more" },
+    help = "Makes the track that plays longer: the same up to where it turns to its end, and then so "
+      .. "many seconds more (default 30).",
+    run = function(words)
+      require("lofi.editing").extend(words)
+    end,
+    complete = complete.tracks_and_ids,
+  },
+  {
+    name = "redo",
+    args = "{m:ss}-{m:ss} [{prompt}]",
+    also = { "repaint" },
+    help = "Makes a part of the track that plays anew, with other words where you say some; the rest "
+      .. "stays as it is. A track's id may stand before the part.",
+    run = function(words)
+      require("lofi.editing").redo(words)
+    end,
+  },
+  {
     name = "keep",
     args = "[{track}]",
     also = { "save", "like", "star" },

@@ -25,6 +25,11 @@ local UNDO_MS = 10000
 ---@field kept boolean
 ---@field loudness_lufs? number
 ---@field last_played_at? string
+---@field parent? string the track that it was asked from
+---@field task? string what was made of its source
+---@field source? string
+---@field span? number[]
+---@field strength? number
 
 local M = {}
 
@@ -74,6 +79,50 @@ function M.find(track, callback)
       problem = failure.new("TRACK_NOT_FOUND", said, ":Lofi tracks lists them.")
     end
     callback(problem, found and found[1] and found[1].track_id)
+  end)
+end
+
+---@param track_id string
+---@param callback fun(problem?: lofi.Failure, track?: lofi.CachedTrack)
+---@param offset? integer where to look on
+local function by_id(track_id, callback, offset)
+  offset = offset or 0
+  M.list({ offset = offset }, function(problem, page, total)
+    for _, each in ipairs(page or {}) do
+      if each.track_id == track_id then
+        return callback(nil, each)
+      end
+    end
+    if not problem and (#page == 0 or offset + #page >= total) then
+      local said = ("there is no track %s yet"):format(track_id)
+      problem = failure.new("TRACK_NOT_FOUND", said, ":Lofi tracks lists those that there are.")
+    end
+    if problem then
+      return callback(problem)
+    end
+    by_id(track_id, callback, offset + #page)
+  end)
+end
+
+---@param track? string track id, or words of a prompt; nil for the one that plays
+---@param callback fun(problem?: lofi.Failure, track?: lofi.CachedTrack) all that is known of it
+function M.get(track, callback)
+  track = track or player.state().track_id
+  if not track then
+    return vim.schedule(function()
+      callback(
+        failure.new("TRACK_NOT_FOUND", "nothing is playing", "Name a track, or play one first.")
+      )
+    end)
+  end
+  if track:match("^%x+$") and #track == 16 then
+    return by_id(track, callback)
+  end
+  M.find(track, function(problem, track_id)
+    if problem then
+      return callback(problem)
+    end
+    by_id(assert(track_id), callback)
   end)
 end
 

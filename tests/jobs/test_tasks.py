@@ -227,6 +227,13 @@ def test_what_does_not_fit_is_refused(
         library.asked(**{"source": track.track_id, **given})
 
 
+def test_every_backend_that_takes_the_option_can_make_variations() -> None:
+    for backend in Registry(Settings()):
+        info = backend.info
+        takes = "variation" in info.options.model_fields
+        assert (info.offer("variation") is not None) == takes, info.type
+
+
 def test_who_cannot_extend_cannot_vary_an_extension(library: Library, track: Track) -> None:
     longer = library.made(task="extend", source=track.track_id, span=[6, 9])
     library.varies_only()

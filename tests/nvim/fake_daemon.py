@@ -118,7 +118,10 @@ class FakeDaemon:
         protocol = 9 if "protocol" in BEHAVIOURS else 1
         return {"status": "ok", "version": "0.0-fake", "protocol": protocol}
 
-    def generate(self, prompt: str, **params: Any) -> dict[str, Any]:
+    def generate(self, prompt: str = "", **params: Any) -> dict[str, Any]:
+        if not prompt:
+            source = params["source"]
+            prompt = next(each["prompt"] for each in self.tracks if each["track_id"] == source)
         backend = params.get("backend") or "demo"
         if "queue_full" in BEHAVIOURS:
             raise RefusalError(

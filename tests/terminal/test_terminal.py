@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -53,6 +54,25 @@ def test_the_radio_plays_obeys_single_keys_and_leaves_the_terminal_clean(tmp_pat
     assert terminal.written.rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in terminal.written
     kept = [path for path in tmp_path.rglob("*.json") if '"kept": true' in path.read_text()]
     assert len(kept) == 1
+
+
+def test_what_plays_is_varied_and_extended_by_a_key(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, "radio", "frogs", "--duration", "20", "--seed", "3")
+    terminal.until("▶ frogs")
+    terminal.until("2/2 ready")
+    terminal.until("A variation of frogs is being made", terminal.press("v"))
+    terminal.until(lambda text: made_from(tmp_path) == {None})
+    terminal.until("A longer form of frogs is being made", terminal.press("x"))
+    terminal.until(lambda text: made_from(tmp_path) == {None, "extend"})
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert "Traceback" not in terminal.written
+
+
+def made_from(folder: Path) -> set[str | None]:
+    """The tasks of the tracks that came from another one."""
+    written = [json.loads(path.read_text()) for path in folder.rglob("tracks/*.json")]
+    return {each.get("task") for each in written if "parent" in each}
 
 
 def test_what_is_waited_for_is_said_until_it_is_there(tmp_path: Path) -> None:

@@ -78,6 +78,8 @@ end
 ---@return string line
 function M.label(track)
   local name = text.shorten(presets.title(track.prompt), NAME_WIDTH)
+  local mark = track.parent and "↳ " or ""
+  name = text.shorten(mark .. name, NAME_WIDTH)
   return ("%s %s%s  %5s  %s  %s"):format(
     track.kept and "★" or " ",
     name,
@@ -86,6 +88,24 @@ function M.label(track)
     M.waveform(track.waveform or {}, WAVEFORM_WIDTH),
     when(track.created_at)
   )
+end
+
+---@param track lofi.CachedTrack
+---@return string? origin what it was made from and how, nil where it began with nothing
+function M.origin(track)
+  if not track.parent and not track.task then
+    return nil
+  end
+  local parts = { track.parent or text.shown(track.source) }
+  local task = track.task or "variation"
+  parts[2] = track.span
+      and ("%s %s-%s"):format(
+        task,
+        text.clock(math.max(0, track.span[1])),
+        text.clock(track.span[2])
+      )
+    or task
+  return table.concat(parts, ", ")
 end
 
 ---@param track lofi.CachedTrack
@@ -112,6 +132,7 @@ function M.details(track)
       row(parameter.key, tostring(value))
     end
   end
+  row("from", M.origin(track))
   row("loudness", track.loudness_lufs and ("%.1f LUFS"):format(track.loudness_lufs))
   row("played", track.last_played_at and when(track.last_played_at))
   row("kept", track.kept and "yes" or nil)
@@ -119,13 +140,11 @@ function M.details(track)
 end
 
 ---@param track lofi.CachedTrack
----@param seed? integer|string nil for a new one
-local function again(track, seed)
+local function same_seed(track)
   local options = { prompt = track.prompt, play = true }
   for _, parameter in ipairs(parameters.list) do
     options[parameter.name] = track[parameter.name]
   end
-  options.seed = seed
   require("lofi.jobs").generate(options)
 end
 
@@ -190,7 +209,7 @@ M.actions = {
     label = "Generate again, same seed",
     key = "<M-e>",
     run = function(track)
-      again(track, track.seed)
+      same_seed(track)
     end,
   },
   {
@@ -198,7 +217,7 @@ M.actions = {
     label = "Generate again, new seed",
     key = "<M-v>",
     run = function(track)
-      again(track, nil)
+      require("lofi.editing").make_again(track)
     end,
   },
 }

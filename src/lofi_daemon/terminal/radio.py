@@ -13,7 +13,7 @@ from typing import Any
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import LofiError
-from lofi_daemon.parameters import SoundParameters, parse
+from lofi_daemon.parameters import SoundParameters, TaskName, parse
 from lofi_daemon.presets import Presets, load_presets
 from lofi_daemon.rpc.handover import Music, RadioMusic
 from lofi_daemon.rpc.methods.status import StatusResult
@@ -27,6 +27,7 @@ from lofi_daemon.text import say
 log = logging.getLogger(__name__)
 
 ASK_AGAIN_SEC = 1.0
+FROM_WHAT_PLAYS: dict[str, TaskName] = {"v": "variation", "x": "extend"}
 OF_THE_LIBRARY = {"kept": "kept tracks", "all": "all tracks"}
 
 
@@ -110,11 +111,21 @@ class RadioListener(Listener):
     async def pressed(self, key: str) -> None:
         if key == "k":
             await self.keep()
+        elif key in FROM_WHAT_PLAYS:
+            await self._make_from_what_plays(FROM_WHAT_PLAYS[key])
         elif key == "r":
             loop = "off" if self.music.loop != "off" else "track"
             await self.ask("player_set", loop=loop)
         else:
             await super().pressed(key)
+
+    async def _make_from_what_plays(self, task: TaskName) -> None:
+        """Another track from this one, which plays once it is ready. Raises LofiError."""
+        track_id, title = self.music.track_id, self.music.prompt
+        if track_id is not None:
+            await self.ask("generate", task=task, source=track_id, play="ready", priority="high")
+            made = "A variation" if task == "variation" else "A longer form"
+            self.show_notice(f"{made} of {title} is being made.")
 
     def heard(self, method: str, params: dict[str, Any]) -> None:
         super().heard(method, params)

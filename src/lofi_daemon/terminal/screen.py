@@ -26,6 +26,8 @@ KEYS = (
     ("m", "mute"),
     ("r", "repeat"),
     ("t", "timer"),
+    ("v", "vary"),
+    ("x", "longer"),
 )
 
 
@@ -176,7 +178,7 @@ def _notice(notice: str, width: int) -> list[Text]:
 def _keys(view: View, width: int) -> Text:
     line = Text()
     for key, meaning in KEYS:
-        if key == "k" and view.kept is None:
+        if key in "kvx" and view.kept is None:
             continue
         if key == "space" and view.state == "paused":
             meaning = "go on"

@@ -22,6 +22,7 @@ from lofi_daemon.backends.protocol import (
     Terms,
     Understood,
 )
+from lofi_daemon.backends.tasks import TaskOffer
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.models.file_set import FileSet
 
@@ -98,6 +99,7 @@ def ace_step_15_backend(settings: Settings) -> AceStep15Backend:
             min_duration_sec=5.0,
             max_duration_sec=600.0,
             options=AceStep15Options,
+            tasks=(TaskOffer("variation", strength=True),),
             understand=_understood,
             files=files,
         ),

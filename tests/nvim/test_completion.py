@@ -11,7 +11,8 @@ from tests.nvim.test_commands import make_track
 SUBCOMMANDS = [
     *("generate", "radio", "play", "pause", "resume", "toggle", "stop", "skip"),
     *("previous", "seek", "mute", "loop", "player", "volume"),
-    *("device", "keep", "tracks", "undo", "prompt", "cancel", "queue", "status", "backends"),
+    *("device", "again", "vary", "extend", "redo"),
+    *("keep", "tracks", "undo", "prompt", "cancel", "queue", "status", "backends"),
     *("download", "install", "log", "restart", "help"),
 ]
 PARAMETERS = [

@@ -16,7 +16,7 @@ SUBCOMMANDS = [
     *("download", "install", "log", "restart", "help"),
 ]
 PARAMETERS = [
-    *("duration=", "backend=", "seed=", "priority=", "steps=", "guidance="),
+    *("duration=", "backend=", "seed=", "priority=", "format=", "steps=", "guidance="),
     *("variation=", "variation_seed=", "scheduler="),
     *("bpm=", "key=", "time_signature=", "lyrics=", "language=", "shift=", "dcw="),
     *("quality=", "cfg=", "erg="),

@@ -144,6 +144,11 @@ class Registry:
         """What the machine that computes says now; None where that is this one. Waits for it."""
         return None if self._box is None else self._box.ask(examine=True)
 
+    def leave(self) -> None:
+        """Let go of the machine that computes; for a process that ends."""
+        if self._box is not None:
+            self._box.leave()
+
     def device(self) -> str:
         """What computes here, by LOFI_DEVICE's names. Loads the library that knows, if need be.
 

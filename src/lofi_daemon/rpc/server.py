@@ -94,6 +94,7 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
     serving.leave()
     await dispatcher.finish(ANSWER_SEC)
     await serving.close()
+    registry.leave()
     await asyncio.wait([tidying], timeout=ANSWER_SEC)
     writer.close(FLUSH_SEC)
 

@@ -71,6 +71,8 @@ def test_what_is_told_while_nothing_is_known(laptop: Laptop, box: BoxMachine) ->
     assert ticket["backend"] == "demo"  # nobody named one, and this one is here
     assert daemon.final(ticket["track_id"])["method"] == "generation_complete"
     assert time.monotonic() - began < INSTANT_SEC + PATIENCE_SEC / 2
+    daemon.close()  # what reaches the box does not notice that its input has ended
+    box.is_quiet()
 
 
 def test_what_was_told_is_remembered_while_the_box_is_away(

@@ -55,6 +55,8 @@ class Box:
         self._lock = threading.Lock()
         self._asking: threading.Thread | None = None
         self._problem: str | None = None
+        # Those that are being made, too.
+        self._peers: set[Peer] = set()
 
     @property
     def name(self) -> str:
@@ -94,6 +96,11 @@ class Box:
         if peer is not None:
             peer.close()
 
+    def leave(self) -> None:
+        """End every connection at once; for a process that ends without waiting for its threads."""
+        for peer in list(self._peers):
+            peer.kill()
+
     def ask_soon(self) -> None:
         """Ask what it has, in a thread and over a connection of its own, once."""
         with self._lock:
@@ -130,6 +137,7 @@ class Box:
     def _opened(self, cancel: CancelToken) -> tuple[Peer, Report]:
         began = time.monotonic()
         peer = Peer(self.address)
+        self._peers = {each for each in self._peers if each.is_open} | {peer}
         try:
             pong = told(ToldPong, self.name, peer.greet(cancel))
             greeted = time.monotonic()

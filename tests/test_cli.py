@@ -83,7 +83,7 @@ def test_one_track_to_a_file(tmp_path: Path) -> None:
     assert soundfile.info(output).duration == 6.0
     assert "backend: demo" in result.stdout
     assert "seed: 42" in result.stdout
-    assert "no full model is installed" in result.stdout
+    assert "No full model is installed" in result.stdout
     assert result.stdout.splitlines()[-1] == str(output)
     percents = [int(p) for p in re.findall(r"^\s*(\d+) %", result.stderr, re.MULTILINE)]
     assert percents == sorted(percents)
@@ -92,7 +92,7 @@ def test_one_track_to_a_file(tmp_path: Path) -> None:
         "--backend", "demo", "--output", str(tmp_path / "x.flac"),
     )  # fmt: skip
     assert "cached" in again.stdout
-    assert "no full model" not in again.stdout
+    assert "No full model" not in again.stdout
     first, _ = soundfile.read(output, dtype="int16")
     second, _ = soundfile.read(tmp_path / "x.flac", dtype="int16")
     assert (first == second).all()

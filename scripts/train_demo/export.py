@@ -36,7 +36,7 @@ HALF_PRECISION_FROM = 2048
 
 DEFAULTS = {
     "inference_steps": 16,
-    "scheduler": "euler",
+    "scheduler": "adams",
     "guidance_scale": 2.0,
     "cfg_type": "cfg",
     "guidance_interval": 1.0,

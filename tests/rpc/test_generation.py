@@ -370,6 +370,7 @@ def test_get_backends(start_daemon: StartDaemon) -> None:
         "model_version": "1",
         "place": "here",
         "terms": {},
+        "tasks": ["variation", "extend", "repaint"],
     }
 
 

@@ -226,11 +226,11 @@ class ConfigurationError(LofiError):
     default_hint = "Correct the value or remove it to use the default."
 
 
-def error_named(name: str) -> type[LofiError] | None:
-    """The error of that name on the wire; None for one that this version does not know."""
+def error_named(name: str) -> type[LofiError]:
+    """The error of that name on the wire; InternalError for one that this version does not know."""
     known = [LofiError]
     for kind in known:
         if kind.name == name and kind is not LofiError:
             return kind
         known.extend(kind.__subclasses__())
-    return None
+    return InternalError

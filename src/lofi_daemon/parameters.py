@@ -189,8 +189,9 @@ class GenerationParameters(TrackParameters):
 
     @model_validator(mode="after")
     def _nothing_without_its_task(self) -> GenerationParameters:
-        needs = {"source": get_args(TaskName), "span": ("repaint", "extend")}
-        for name, tasks in {**needs, "strength": get_args(TaskName)}.items():
+        every = get_args(TaskName)
+        takers = {"source": every, "span": ("repaint", "extend"), "strength": every}
+        for name, tasks in takers.items():
             if getattr(self, name) is not None and self.task not in tasks:
                 raise PydanticCustomError(
                     "task",

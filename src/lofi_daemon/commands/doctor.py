@@ -20,7 +20,6 @@ from lofi_daemon.files.documents import read_document
 from lofi_daemon.memory import available_memory, total_memory
 from lofi_daemon.models.documents import MANIFEST
 from lofi_daemon.models.model_files import ModelFiles
-from lofi_daemon.onnx.devices import choose_device
 from lofi_daemon.presets import load_presets
 from lofi_daemon.text import say
 from lofi_daemon.tracks import TrackCache
@@ -122,7 +121,7 @@ def diagnose(settings: Settings) -> Diagnosis:
     device = None
     if problem is None:
         try:
-            device = choose_device(settings.device, providers).device
+            device = registry.device()
         except ModelLoadFailed as error:
             problem = f"{error.message} {error.hint}"
     return Diagnosis(

@@ -290,7 +290,7 @@ class Sharing:
             self._answers.pop(number, None)
         if "error" in message:
             said = message["error"]
-            kind = error_named(said["name"]) or InternalError
+            kind = error_named(said["name"])
             raise kind(said["message"], hint=said["hint"], **said.get("data", {}))
         return message["result"]
 

@@ -8,7 +8,7 @@ import json
 
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
-from lofi_daemon.errors import InternalError, LofiError, error_named
+from lofi_daemon.errors import LofiError, error_named
 from lofi_daemon.house import House
 from lofi_daemon.rpc.serving import Serving
 
@@ -65,6 +65,5 @@ class Hearing:
         said = message["params"]
         if message["method"] == "playback_ended" and said["track_id"] == self._track_id:
             if "message" in said:
-                kind = error_named(said["code"]) or InternalError
-                self._error = kind(said["message"], hint=said["hint"])
+                self._error = error_named(said["code"])(said["message"], hint=said["hint"])
             self._over.set()

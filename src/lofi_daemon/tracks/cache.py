@@ -32,12 +32,12 @@ from lofi_daemon.files.temporary import (
     temporary_file,
 )
 from lofi_daemon.tracks.eviction import to_evict
+from lofi_daemon.tracks.identity import is_track_id
 from lofi_daemon.tracks.sidecar import Track, changed_sidecar, moment_after, read_sidecar
 from lofi_daemon.tracks.sidecars import Sidecars
 
 log = logging.getLogger(__name__)
 
-_TRACK_ID = re.compile("^[0-9a-f]{16}$")
 _AUDIO = re.compile(r"^[0-9a-f]{16}\.(wav|flac)$")
 _TRACK_FILE = re.compile(r"^[0-9a-f]{16}\.(wav|flac|json|npz)$")
 _MATERIAL = re.compile(r"^[0-9a-f]{16}\.npz$")
@@ -105,7 +105,7 @@ class TrackCache:
 
     def find(self, track_id: str) -> Track | None:
         """The track, when it is there and whole."""
-        if not _TRACK_ID.fullmatch(track_id):
+        if not is_track_id(track_id):
             return None
         track = read_sidecar(self._sidecar_path(track_id))
         return track if track is not None and self._is_whole(track) else None
@@ -335,7 +335,7 @@ class TrackCache:
         mode = mode_of_files(self.folder)
         for entry in list(self.folder.iterdir()):
             with suppress(OSError):  # another user's, or gone
-                if _TRACK_ID.fullmatch(stem_of(entry.name) or "") and is_abandoned(entry):
+                if is_track_id(stem_of(entry.name) or "") and is_abandoned(entry):
                     log.info("Sweeping %s, left behind by a crash.", entry.name)
                     entry.unlink()
                 elif (

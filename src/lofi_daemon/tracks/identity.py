@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 
 from lofi_daemon.backends.protocol import GenerationRequest
@@ -11,6 +12,13 @@ from lofi_daemon.backends.protocol import GenerationRequest
 # The options that there were when the first tracks were made. They count even where they are not
 # set, so that those tracks are found again; every later one counts only where it is set.
 FIRST_OPTIONS = ("inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg")
+
+_TRACK_ID = re.compile("[0-9a-f]{16}")
+
+
+def is_track_id(text: str) -> bool:
+    """Whether a track may be called that, and its files be named so."""
+    return _TRACK_ID.fullmatch(text) is not None
 
 
 def track_id(backend: str, model_version: str | None, request: GenerationRequest) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from lofi_daemon.backends.tasks import Source
 from lofi_daemon.errors import TrackNotFound
 from lofi_daemon.tracks.cache import TrackCache
+from lofi_daemon.tracks.identity import is_track_id
 from lofi_daemon.tracks.sidecar import Track
 
-_TRACK_ID = re.compile("^[0-9a-f]{16}$")
 BLOCK_FRAMES = 1 << 16
 
 
@@ -47,7 +46,7 @@ def find_source(cache: TrackCache, name: str) -> Found:
 
 
 def _track(cache: TrackCache, name: str) -> Track | None:
-    if _TRACK_ID.fullmatch(name):
+    if is_track_id(name):
         track = cache.find(name)
         if track is None:
             raise TrackNotFound(f"There is no track '{name}'.", track_id=name)

@@ -67,10 +67,10 @@ class AceStep15Files(ModelFiles[AceStep15Configuration]):
         return f"acestep-v15-{self.configuration.model}"
 
     @property
-    def _signs(self) -> tuple[Path, Path]:
+    def _signs(self) -> list[Path]:
         """One file of each layout that tells it; everything else is checked when it is read."""
-        names = (self._model_folder, "transformer")
-        return self.folder / names[0] / "config.json", self.folder / names[1] / "config.json"
+        folders = (self._model_folder, "transformer")
+        return [self.folder / folder / "config.json" for folder in folders]
 
     def choose(self) -> FileSet | None:
         there: list[PrecisionName] = [

@@ -129,9 +129,9 @@ def error_told(name: str, value: object) -> LofiError:
 
 def error_of(name: str, code: object, message: object, hint: object) -> LofiError:
     """An error as the machine of that name told it: its code, and its words behind the name."""
-    kind = error_named(code) if isinstance(code, str) else None
+    kind = error_named(code) if isinstance(code, str) else InternalError
     text = _words(message) or "It failed and does not say why."
-    return (kind or InternalError)(f"{name}: {text}", hint=_words(hint) or f"Look at {name}.")
+    return kind(f"{name}: {text}", hint=_words(hint) or f"Look at {name}.")
 
 
 def _words(text: object) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Annotated
 
 from pydantic import FailFast, Field
 
+from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidParams, TrackNotFound
+from lofi_daemon.models.checksums import hash_file
 from lofi_daemon.parameters import Parameters
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
@@ -118,11 +119,7 @@ def _read_piece(daemon: Daemon, params: TracksReadParameters) -> TracksReadResul
 @lru_cache(maxsize=4)
 def _digest(path: Path, size: int, changed_ns: int, inode: int) -> str:
     """SHA-256 of the file as it is in that state, so that its pieces cost one reading."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+    return hash_file(path, CancelToken())
 
 
 async def tracks_keep(daemon: Daemon, params: TracksKeepParameters) -> TracksKeepResult:

@@ -232,8 +232,8 @@ def test_every_parameter_has_a_flag() -> None:
         "backend": "demo", "scheduler": "heun", "guidance_scale": 4.0, "cfg_type": "cfg",
         "bpm": 70, "key": "A minor", "time_signature": "6", "lyrics": "la", "language": "en",
         "shift": 2.0, "dcw": False, "variation": 0.5, "variation_seed": 4,
-        "quality": "fast", "task": "repaint", "source": "x", "span": [40.0, 70.0],
-        "strength": 0.5,
+        "quality": "fast", "task": "repaint", "source": str(Path.cwd() / "x"),
+        "span": [40.0, 70.0], "strength": 0.5,
     }  # fmt: skip
     assert set(given) == set(model.model_fields) - {"priority", "play", "format"}
 
@@ -253,6 +253,16 @@ def test_a_span_is_read_as_players_show_time(text: str, span: list[float]) -> No
     parser = argparse.ArgumentParser()
     add_task_flags(parser.add_argument_group("x"))
     assert parser.parse_args([f"--span={text}"]).span == span
+
+
+def test_a_source_is_a_track_or_a_file_from_where_one_is() -> None:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    add_task_flags(parser.add_argument_group("x"))
+    names = ["0123456789abcdef", "/a/b.wav", "~/b.wav", "b.wav"]
+    read = [parser.parse_args(["--source", name]).source for name in names]
+    assert read == [*names[:2], str(Path.home() / "b.wav"), str(Path.cwd() / "b.wav")]
 
 
 def test_a_track_from_another(tmp_path: Path) -> None:

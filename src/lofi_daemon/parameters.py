@@ -149,7 +149,8 @@ class GenerationParameters(TrackParameters):
         default=None,
         min_length=1,
         max_length=4096,
-        description="What a task begins with: the id of a track, or the path of a sound file.",
+        description="What a task begins with: the id of a track, or the absolute path of a sound "
+        "file of at most ten minutes.",
     )
     span: list[float] | None = Field(
         default=None,
@@ -162,7 +163,8 @@ class GenerationParameters(TrackParameters):
         default=None,
         ge=0.0,
         le=1.0,
-        description="How far a task goes from its source, 0.0 to 1.0.",
+        description="How far a task goes from its source, 0.0 to 1.0: at 0 from_audio is the "
+        "source itself, at 1 a track that has nothing of it.",
     )
     priority: Literal["normal", "high"] = Field(
         default="normal",

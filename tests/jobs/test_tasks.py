@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.protocol import GenerationRequest
@@ -216,7 +217,12 @@ def test_a_source_that_changed_cannot_be_varied_on(library: Library, track: Trac
         ({"task": "extend", "duration_sec": 9}, "the length follows"),
         ({"task": "extend", "strength": 0.5}, "takes no strength"),
         ({"task": "from_audio"}, "cannot do from_audio"),
-        ({"task": "extend", "source": "no.wav", "prompt": "x", "backend": "demo"}, "file is gone"),
+        (
+            {"task": "extend", "source": "/no.wav", "prompt": "x", "backend": "demo"},
+            "read: .* gone",
+        ),
+        ({"task": "extend", "source": "no.wav", "prompt": "x"}, "'no.wav' is neither"),
+        ({"task": "extend", "source": "/dev/zero", "prompt": "x"}, "read: it is not a file"),
         ({"task": "extend", "source": "0" * 16}, "There is no track"),
     ],
 )
@@ -225,6 +231,47 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises((InvalidParams, AudioPlaybackError, TrackNotFound), match=said):
         library.asked(**{"source": track.track_id, **given})
+
+
+def test_what_is_no_sound_or_too_much_of_it_is_told(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(path: Path) -> Resolved:
+        return library.asked(task="from_audio", source=str(path), prompt="x", backend="copier")
+
+    text = tmp_path / "notes.wav"
+    text.write_text("no sound")
+    with pytest.raises(AudioPlaybackError, match=r"notes\.wav cannot be read: .*ormat"):
+        ask(text)
+    hole = tmp_path / "hole.wav"
+    samples = np.zeros((6 * RATE, 1), np.float32)
+    samples[-1] = np.nan
+    soundfile.write(hole, samples, RATE, subtype="FLOAT")
+    with pytest.raises(AudioPlaybackError, match="no numbers"):
+        ask(hole)
+    soundfile.write(hole, np.zeros((6 * RATE, 1)), RATE)
+    assert ask(hole).recipe.request.duration_sec == 6.0
+    monkeypatch.setattr("lofi_daemon.tracks.sources.LONGEST_SEC", 5.9)
+    with pytest.raises(InvalidParams, match=r"hole\.wav is longer than 5\.9 s"):
+        ask(hole)
+    monkeypatch.setattr("lofi_daemon.sound.files.SoundFile.known_frames", None)
+    with pytest.raises(InvalidParams, match="longer"):
+        ask(hole)
+
+
+def test_new_music_from_a_sound_is_the_chosen_models_own(library: Library, track: Track) -> None:
+    """A track's words go on; its options are another model's, unless that one is named."""
+    given = {"task": "from_audio", "source": track.track_id, "strength": 0.4}
+    parameters, origin = with_source(library.tracks, parse(library.model, given))
+    assert (parameters.prompt, parameters.backend) == ("rain", None)
+    assert parameters.model_dump()["inference_steps"] is None
+    named, _ = with_source(library.tracks, parse(library.model, {**given, "backend": "demo"}))
+    assert named.model_dump()["inference_steps"] == 5
+    assert origin.task is not None
+    assert (origin.task.strength, origin.task.span, origin.parent) == (0.4, None, track.track_id)
+    made = library.made(**given, backend="copier", seed=3)
+    assert (made.task, made.strength, made.parent) == ("from_audio", 0.4, track.track_id)
+    assert made.duration_sec == track.duration_sec
 
 
 def test_every_backend_that_takes_the_option_can_make_variations() -> None:

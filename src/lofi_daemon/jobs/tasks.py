@@ -166,8 +166,12 @@ def _completed(
     track = found.track
     inherited: dict[str, object] = {}
     if track is not None:
-        inherited = {"prompt": track.prompt, "backend": track.backend}
-        if parameters.backend in (None, track.backend):
+        inherited = {"prompt": track.prompt}
+        # New music from a sound is anybody's who can; what goes on from a track is its maker's.
+        chosen = parameters.backend
+        if chosen is None and parameters.task != "from_audio":
+            inherited["backend"] = chosen = track.backend
+        if chosen == track.backend:
             inherited |= _options(parameters, track)
     elif not parameters.prompt:
         raise InvalidParams(

@@ -25,33 +25,29 @@ _UNKNOWN_FRAMES = 1 << 60
 class SoundFile(soundfile.SoundFile):
     """A sound file that is open for reading.
 
-    Raises AudioPlaybackError when it is no regular file, cannot be read or is not sound.
+    wanted: what it was to be, for the message. Raises AudioPlaybackError when it is no regular
+    file, cannot be read or is not sound.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, wanted: str = "played") -> None:
         self.path = path
+        problem = f"{shown(str(path))} cannot be {wanted}"
         self.is_over = False
         """Whether the last frame was read."""
         try:
             # A FIFO would wait for a writer for ever, and a device never ends.
             if not stat.S_ISREG(path.stat().st_mode):
-                raise AudioPlaybackError(f"{shown(str(path))} cannot be played: it is not a file.")
+                raise AudioPlaybackError(f"{problem}: it is not a file.")
             # Names are bytes outside Windows, and need not be text.
             name: Any = str(path) if sys.platform == "win32" else os.fsencode(path)
             super().__init__(name)
         except OSError as error:
-            raise AudioPlaybackError(
-                f"{shown(str(path))} cannot be played: {_reason(error)}."
-            ) from error
+            raise AudioPlaybackError(f"{problem}: {_reason(error)}.") from error
         except (soundfile.LibsndfileError, ValueError) as error:
-            raise AudioPlaybackError(
-                f"{shown(str(path))} cannot be played: {_said(error)}."
-            ) from error
+            raise AudioPlaybackError(f"{problem}: {_said(error)}.") from error
         if self.frames <= 0:
             self.close()
-            raise AudioPlaybackError(
-                f"{shown(str(path))} cannot be played: there is no sound in it."
-            )
+            raise AudioPlaybackError(f"{problem}: there is no sound in it.")
 
     @property
     def known_frames(self) -> int | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Set as AbstractSet
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from lofi_daemon.backends.options import DeclaredOption, declared
 from lofi_daemon.parameters import TaskName
+from lofi_daemon.tracks.identity import is_track_id
 
 _TYPES = {"integer": int, "number": float, "string": str}
 
@@ -43,7 +45,10 @@ def add_task_flags(
         help="Another one near it, more of it, a part of it anew, or new music from a sound.",
     )
     group.add_argument(
-        "--source", metavar="TRACK", help="What it begins with: a track's id, or a sound file."
+        "--source",
+        type=_source,
+        metavar="TRACK",
+        help="What it begins with: a track's id, or a sound file.",
     )
     group.add_argument(
         "--span",
@@ -55,6 +60,11 @@ def add_task_flags(
     group.add_argument(
         "--strength", type=float, metavar="FLOAT", help="How far to go from it, 0.0 to 1.0."
     )
+
+
+def _source(text: str) -> str:
+    """A track's id, or the absolute path: in a shell a file is named from where one is."""
+    return text if is_track_id(text) else str(Path(text).expanduser().absolute())
 
 
 def _span(text: str) -> list[float]:

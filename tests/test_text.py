@@ -88,10 +88,9 @@ def test_what_was_typed_is_quoted_as_it_can_be_shown(
 def test_presets_of_strangers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("lofi_daemon.presets.own_presets_file", lambda: tmp_path / "radio.json")
-    (tmp_path / "radio.json").write_text(
-        json.dumps([{"name": EVIL, "description": EVIL, "prompts": ["rain"]}])
-    )
+    own = tmp_path / "radio.json"
+    monkeypatch.setattr("lofi_daemon.radio.presets.own_presets_file", lambda: own)
+    own.write_text(json.dumps([{"name": EVIL, "description": EVIL, "prompts": ["rain"]}]))
     assert run(["radio", "--list"]) == 0
     said = capsys.readouterr().out
     assert "owned" in said

@@ -10,7 +10,7 @@ local failure = require("lofi.failure")
 
 local M = {}
 
-local BUNDLED = "src/lofi_daemon/radio_presets.json"
+local BUNDLED = "src/lofi_daemon/radio/presets.json"
 
 ---@type lofi.Preset[]?
 local known

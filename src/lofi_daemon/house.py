@@ -9,7 +9,7 @@ from lofi_daemon.config import Settings
 from lofi_daemon.early import EarlySound
 from lofi_daemon.jobs.jobs import Jobs
 from lofi_daemon.player.playback import Playback
-from lofi_daemon.station import Station
+from lofi_daemon.radio.station import Station
 from lofi_daemon.tracks import TrackCache
 
 

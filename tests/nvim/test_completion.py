@@ -86,7 +86,7 @@ def test_tracks(editor: Editor) -> None:
 
 def test_presets_come_at_once_and_the_users_own_when_they_are_known(editor: Editor) -> None:
     editor.fake()
-    bundled = json.loads((ROOT / "src/lofi_daemon/radio_presets.json").read_text())
+    bundled = json.loads((ROOT / "src/lofi_daemon/radio/presets.json").read_text())
     names = [preset["name"] for preset in bundled]
     assert complete(editor, "Lofi radio ") == ["off", "kept", "all", *names]
     assert editor.requests() == [], "nothing was asked for, so nothing was waited for"

@@ -50,7 +50,7 @@ def test_a_strangers_prompt_in_every_place(editor: Editor) -> None:
 
 
 def test_every_track_of_a_preset_has_a_short_name_of_its_own(editor: Editor) -> None:
-    presets = json.loads((ROOT / "src/lofi_daemon/radio_presets.json").read_text())
+    presets = json.loads((ROOT / "src/lofi_daemon/radio/presets.json").read_text())
     prompts = [prompt for preset in presets for prompt in preset["prompts"]]
     names = editor.lua("return vim.tbl_map(require('lofi.presets').title, ...)", prompts)
     assert len(set(names)) > 0.95 * len(prompts)

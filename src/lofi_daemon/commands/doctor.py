@@ -20,7 +20,7 @@ from lofi_daemon.files.documents import read_document
 from lofi_daemon.memory import available_memory, total_memory
 from lofi_daemon.models.documents import MANIFEST
 from lofi_daemon.models.model_files import ModelFiles
-from lofi_daemon.presets import load_presets
+from lofi_daemon.radio.presets import load_presets
 from lofi_daemon.text import say
 from lofi_daemon.tracks import TrackCache
 

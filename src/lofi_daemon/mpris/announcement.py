@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lofi_daemon.mpris.shown import Shown, shown
 from lofi_daemon.player.events import PlaybackEvent, PlaybackStarted
 from lofi_daemon.player.playback import Playback
-from lofi_daemon.presets import Presets, load_presets
+from lofi_daemon.radio.presets import Presets, load_presets
 
 if TYPE_CHECKING:
     from dbus_fast.aio import MessageBus

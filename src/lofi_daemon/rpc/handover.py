@@ -11,8 +11,8 @@ from lofi_daemon.errors import LofiError
 from lofi_daemon.player.playback import Playback
 from lofi_daemon.player.playlist import Loop, Playlist
 from lofi_daemon.player.table import Adjust, ChangeDevice, Remember, Want
-from lofi_daemon.radio import Library, Order, Programme, RadioState
-from lofi_daemon.station import Station
+from lofi_daemon.radio.programme import Library, Order, Programme, RadioState
+from lofi_daemon.radio.station import Station
 
 # How far a listener who counts on may be from what plays before he is told again.
 COUNTED_SEC = 0.5

@@ -14,7 +14,7 @@ from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import LofiError
 from lofi_daemon.parameters import SoundParameters, TaskName, parse
-from lofi_daemon.presets import Presets, load_presets
+from lofi_daemon.radio.presets import Presets, load_presets
 from lofi_daemon.rpc.handover import Music, RadioMusic
 from lofi_daemon.rpc.methods.status import StatusResult
 from lofi_daemon.rpc.sharing import Here

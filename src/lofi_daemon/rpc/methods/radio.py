@@ -11,13 +11,13 @@ from pydantic import ConfigDict, Field
 
 from lofi_daemon.errors import InvalidParams
 from lofi_daemon.parameters import Prompt, SoundParameters, parse
-from lofi_daemon.presets import find_preset, load_presets
-from lofi_daemon.radio import DEFAULT_AHEAD, Library, Programme
+from lofi_daemon.radio.events import RadioEvent, RadioWaiting
+from lofi_daemon.radio.presets import find_preset, load_presets
+from lofi_daemon.radio.programme import DEFAULT_AHEAD, Library, Programme
 from lofi_daemon.rpc.daemon import Daemon
 from lofi_daemon.rpc.dispatch import Method
 from lofi_daemon.rpc.messages import Explained, Message, NoParameters
 from lofi_daemon.rpc.notifications import Tells
-from lofi_daemon.station import RadioEvent, RadioWaiting
 
 
 class RadioStartParameters(SoundParameters):

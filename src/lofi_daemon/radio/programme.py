@@ -18,7 +18,8 @@ Order = Literal["cycle", "shuffle"]
 Library = Literal["kept", "all"]
 
 DEFAULT_AHEAD = 2
-FILLER_DURATION_SEC = 20.0
+# The first is short, to sound soon; the second has to last while the programme's first is made.
+FILLER_DURATIONS_SEC = (12.0, 28.0)
 # A wait that is estimated may last longer: be on the safe side by half and a second.
 ESTIMATE_SLACK = 1.5
 ESTIMATE_SLACK_SEC = 1.0
@@ -82,11 +83,14 @@ class Situation:
 
 @dataclass(frozen=True)
 class Make:
-    """Generate this. `filler`: a short track with the bundled model, outside the programme."""
+    """Generate this.
+
+    filler_sec: a track of this length with the bundled model, outside the programme.
+    """
 
     prompt: str
     seed: int
-    filler: bool = False
+    filler_sec: float | None = None
 
 
 @dataclass(frozen=True)
@@ -147,10 +151,10 @@ def next_to_make(situation: Situation, now: float) -> Make | None:
     programme = situation.programme
     if programme.library is not None or situation.making or now < situation.retry_at:
         return None
-    if situation.filler and len(situation.library) < 2 and situation.fillers_made < 2:
-        number = situation.fillers_made
+    number = situation.fillers_made
+    if situation.filler and len(situation.library) < 2 and number < len(FILLER_DURATIONS_SEC):
         seed = derived_seed(programme.seed, number, "filler")
-        return Make(prompt_at(programme, number), seed, filler=True)
+        return Make(prompt_at(programme, number), seed, FILLER_DURATIONS_SEC[number])
     if len(situation.ready) >= programme.ahead or not situation.fits:
         return None
     number = situation.made
@@ -246,7 +250,7 @@ class RadioState:
 
     def begun(self, make: Make, track_id: str) -> None:
         self.making, self.growing = track_id, False
-        if make.filler:
+        if make.filler_sec is not None:
             self.fillers_made += 1
         else:
             self.made += 1

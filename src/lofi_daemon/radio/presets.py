@@ -23,7 +23,7 @@ from lofi_daemon.text import short_name
 
 log = logging.getLogger(__name__)
 
-BUNDLED_FILE = "radio_presets.json"
+BUNDLED_FILE = "presets.json"
 OWN_FILE = "radio.json"
 DEFAULT_PRESET = "rainy night"
 
@@ -71,7 +71,7 @@ def load_presets(own_file: Path | None = None) -> Presets:
     Where the user's file cannot be read or understood, `problem` says why and where, and the
     bundled ones are there all the same.
     """
-    bundled = resources.files("lofi_daemon").joinpath(BUNDLED_FILE).read_text("utf-8")
+    bundled = resources.files("lofi_daemon.radio").joinpath(BUNDLED_FILE).read_text("utf-8")
     presets = _parse(json.loads(bundled), BUNDLED_FILE)
     try:
         return Presets({**presets, **_own(own_file or own_presets_file())})

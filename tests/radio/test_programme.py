@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lofi_daemon.radio import (
+from lofi_daemon.radio.programme import (
     KnownTrack,
     Make,
     Play,
@@ -22,7 +22,7 @@ from lofi_daemon.radio import (
     next_to_play,
     prompt_at,
 )
-from tests.radio_simulation import DAY_SEC, simulate
+from tests.radio.simulation import DAY_SEC, simulate
 
 PROGRAMME = Programme(("a", "b", "c"), seed=7)
 
@@ -110,7 +110,7 @@ def test_an_empty_cache_is_filled_with_two_short_tracks_first() -> None:
     assert first is not None
     assert second is not None
     assert third is not None
-    assert [first.filler, second.filler, third.filler] == [True, True, False]
+    assert [made.filler_sec for made in (first, second, third)] == [12.0, 28.0, None]
     assert len({first.seed, second.seed, third.seed}) == 3
 
 
@@ -183,6 +183,6 @@ def test_a_track_that_grew_and_failed_is_not_waited_for() -> None:
     state.grows("one", filler=False)
     state.failed(10.0)
     assert (state.ready, state.making, state.growing) == ([], None, False)
-    state.begun(Make("a", 5, filler=True), "short")
+    state.begun(Make("a", 5, filler_sec=12.0), "short")
     state.grows("short", filler=True)
     assert state.ready == []

@@ -1,4 +1,4 @@
-"""The radio's moving part: gathers the situation, carries out what `radio` decides."""
+"""The radio's moving part: gathers the situation, carries out what `programme` decides."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from lofi_daemon.backends.registry import Registry
@@ -20,9 +18,8 @@ from lofi_daemon.parameters import GenerationParameters, SoundParameters, parse
 from lofi_daemon.player.events import PlaybackEvent, PlaybackSilent
 from lofi_daemon.player.playback import Playback
 from lofi_daemon.player.turn import Origin
-from lofi_daemon.radio import (
-    FILLER_DURATION_SEC,
-    KnownTrack,
+from lofi_daemon.radio.events import RadioEvent, RadioFallback, RadioStatus, RadioWaiting
+from lofi_daemon.radio.programme import (
     Library,
     Make,
     Play,
@@ -32,55 +29,16 @@ from lofi_daemon.radio import (
     next_to_make,
     next_to_play,
 )
+from lofi_daemon.radio.shelf import Shelf
+from lofi_daemon.radio.stand_in import StandIn
 from lofi_daemon.tracks import Track, TrackCache
 from lofi_daemon.tracks.growing import GrowingTrack
 
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN_SEC = 1.0
-# How long the machine that computes is left alone once it was not reached.
-AWAY_SEC = 60.0
 # Two channels of 24 bits: no format writes more.
 BYTES_PER_FRAME = 6
-
-
-@dataclass(frozen=True)
-class RadioWaiting:
-    """The next new track is late; `replaying` is the older one that plays meanwhile, if any."""
-
-    ready: int
-    eta_sec: float | None
-    replaying: str | None
-
-
-@dataclass(frozen=True)
-class RadioFallback:
-    """The machine that computes is away: for a while this backend, which is here, makes the tracks.
-
-    Told once, until that machine has made a track again.
-    """
-
-    backend: str
-    error: LofiError
-
-
-RadioEvent = RadioWaiting | RadioFallback
-
-
-@dataclass(frozen=True)
-class RadioStatus:
-    preset: str | None
-    state: RadioState
-    sound: SoundParameters
-    unplayable: frozenset[str] = frozenset()
-
-    @property
-    def programme(self) -> Programme:
-        return self.state.programme
-
-    @property
-    def ready(self) -> int:
-        return len(self.state.ready)
 
 
 class Station:
@@ -93,16 +51,14 @@ class Station:
         self._playback = playback
         self._tracks = tracks
         self._registry = registry
+        self._stand_in = StandIn(registry)
+        self._shelf = Shelf(tracks)
         self._state: RadioState | None = None
         self._sound = SoundParameters()
         self._preset: str | None = None
         self._making_filler = False
         self._asked = False
         self._told_silence = False
-        self._heard: dict[str, float] = {}
-        self._began = time.time()
-        self._unplayable: set[str] = set()
-        self._back_at: float | None = None
         self._listeners: list[Callable[[RadioEvent], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._stepping = asyncio.Lock()
@@ -118,7 +74,7 @@ class Station:
         state = self._state
         if state is None:
             return None
-        return RadioStatus(self._preset, state, self._sound, frozenset(self._unplayable))
+        return RadioStatus(self._preset, state, self._sound, self._shelf.unplayable)
 
     def protected(self) -> set[str]:
         """Tracks that must not be evicted before they were heard. Any thread may ask."""
@@ -142,9 +98,9 @@ class Station:
             try:
                 self._jobs.resolve(self._parameters(sound, programme.prompts[0], programme.seed))
             except RemoteUnavailable:
-                if self._filler_backend() is None:
+                if self._stand_in.backend is None:
                     raise
-        elif not await self._library(programme):
+        elif not await self._shelf.tracks(programme):
             raise _no_library(programme.library)
         await self._playback.turntable.open_device()
         self.stop()
@@ -163,14 +119,14 @@ class Station:
         """Go on with a radio that another daemon began. Raises InvalidParams."""
         model = self._registry.taking_options(SoundParameters)
         self._begin(state, parse(model, sound), preset)
-        self._unplayable.update(unplayable)
+        self._shelf.leave_out(unplayable)
         self._playback.follow(self)
 
     def _begin(self, state: RadioState, sound: SoundParameters, preset: str | None) -> None:
         self._state, self._sound, self._preset = state, sound, preset
         self._asked = self._told_silence = False
-        self._back_at = None
-        self._unplayable.clear()
+        self._stand_in.step_back()
+        self._shelf.try_all_again()
         self._step_soon()
 
     def stop(self) -> None:
@@ -200,7 +156,7 @@ class Station:
         if state is None:
             return
         self._asked = self._told_silence = False
-        self._heard[track_id] = time.time()
+        self._shelf.heard_now(track_id)
         state.played += 1
         if track_id in state.ready:
             state.gone(track_id)
@@ -214,7 +170,7 @@ class Station:
             self._tell(RadioWaiting(0, self._eta_sec(self._state), track_id))
 
     def unplayable(self, track_id: str) -> None:
-        self._unplayable.add(track_id)
+        self._shelf.leave_out([track_id])
         if self._state is not None:
             self._state.gone(track_id)
 
@@ -229,8 +185,7 @@ class Station:
                 state.grows(event.track_id, filler=self._making_filler)
             elif isinstance(event, JobCompleted):
                 state.finished(event.track_id, filler=self._making_filler)
-                if not self._registry.get(event.track.backend).info.is_here:
-                    self._back_at = None
+                self._stand_in.made(event.track.backend)
             else:
                 state.failed(time.time())
                 if isinstance(event, JobFailed):
@@ -280,11 +235,10 @@ class Station:
         return makes and len(state.ready) < programme.ahead
 
     def _make(self, state: RadioState, make: Make) -> None:
-        sound = self._sound
-        if make.filler:
-            sound = SoundParameters(backend=self._filler_backend(), duration_sec=_filler_sec(sound))
-        elif self._back_at is not None and time.time() < self._back_at:
-            sound = self._bundled(sound)
+        if make.filler_sec is not None:
+            sound = self._stand_in.filler(self._sound, make.filler_sec)
+        else:
+            sound = self._stand_in.replaces(self._sound, time.time())
         try:
             ticket = self._jobs.submit(
                 self._parameters(sound, make.prompt, make.seed),
@@ -297,29 +251,17 @@ class Station:
             state.failed(time.time())
             self._fall_back(state, error)
             return
-        self._making_filler = make.filler
+        self._making_filler = make.filler_sec is not None
         state.begun(make, ticket.track_id)
 
     def _fall_back(self, state: RadioState, error: LofiError) -> None:
         """Where the machine that computes is away, the next track is made here, at once."""
-        backend = self._filler_backend()
-        if not isinstance(error, RemoteUnavailable) or backend is None:
+        backend = self._stand_in.backend
+        if backend is None or not isinstance(error, RemoteUnavailable):
             return
-        if self._back_at is None:
+        if self._stand_in.step_in(time.time()):
             self._tell(RadioFallback(backend, error))
-        self._back_at = time.time() + AWAY_SEC
         state.retry_at = 0.0
-
-    def _bundled(self, sound: SoundParameters) -> SoundParameters:
-        """The same with the backend that is here, whose options are others."""
-        name = self._filler_backend()
-        if name is None:
-            return sound
-        info = self._registry.get(name).info
-        longest = min(sound.duration_sec, info.max_duration_sec)
-        return SoundParameters(
-            backend=name, duration_sec=max(longest, info.min_duration_sec), seed=sound.seed
-        )
 
     async def _break_silence(self, state: RadioState) -> None:
         choice = await self.next_track(silent=True)
@@ -341,7 +283,7 @@ class Station:
     # -- the situation -------------------------------------------------------------------------
 
     async def _situation(self, state: RadioState, *, silent: bool) -> Situation:
-        tracks = await self._library(state.programme)
+        tracks = await self._shelf.tracks(state.programme)
         growing = self._growing(state)
         known = {track.track_id for track in (*tracks, *growing)}
         for track_id in [track_id for track_id in state.ready if track_id not in known]:
@@ -355,32 +297,17 @@ class Station:
             making=state.making is not None,
             making_eta_sec=self._eta_sec(state),
             library=(
-                *(self._known(track) for track in tracks),
-                *(
-                    KnownTrack(
-                        track.track_id, track.growth.duration_sec, self._heard.get(track.track_id)
-                    )
-                    for track in growing
-                ),
+                *(self._shelf.known(track) for track in tracks),
+                *(self._shelf.known_growing(track) for track in growing),
             ),
             played=state.played,
             playing=last.track_id if last is not None else None,
             silent=silent,
             asked=self._asked,
-            filler=self._filler_backend() is not None,
+            filler=self._stand_in.backend is not None,
             fits=self._fits(tracks, state),
             retry_at=state.retry_at,
         )
-
-    async def _library(self, programme: Programme) -> list[Track]:
-        """The tracks that this radio may play."""
-        tracks = await asyncio.to_thread(self._tracks.tracks)
-        kept_only = programme.library == "kept"
-        return [
-            track
-            for track in tracks
-            if track.track_id not in self._unplayable and (track.kept or not kept_only)
-        ]
 
     def _growing(self, state: RadioState) -> list[GrowingTrack]:
         """What is being made, where it can be heard already."""
@@ -388,13 +315,6 @@ class Station:
             return []
         track = self._playback.growing(state.making)
         return [] if track is None else [track]
-
-    def _known(self, track: Track) -> KnownTrack:
-        heard = self._heard.get(track.track_id)
-        if heard is None and track.last_played_at is not None:
-            # What was heard here was heard later, even where a wrong clock dated the other.
-            heard = min(self._began, _moment(track.last_played_at) or 0.0)
-        return KnownTrack(track.track_id, track.duration_sec, heard)
 
     def _eta_sec(self, state: RadioState) -> float | None:
         """Seconds until what is being made is ready, the listener's own requests before it."""
@@ -413,14 +333,6 @@ class Station:
         one_more = self._sound.duration_sec * rate * BYTES_PER_FRAME
         return staying + one_more <= self._tracks.max_bytes
 
-    def _filler_backend(self) -> str | None:
-        for backend in self._registry:
-            if not backend.info.full_model and backend.info.is_here:
-                available = backend.availability()
-                if available.installed and available.error is None:
-                    return backend.info.type
-        return None
-
     def _parameters(self, sound: SoundParameters, prompt: str, seed: int) -> GenerationParameters:
         model = self._registry.taking_options(GenerationParameters)
         return parse(model, {**sound.model_dump(), "prompt": prompt, "seed": seed})
@@ -437,15 +349,3 @@ def _no_library(library: Library) -> TrackNotFound:
             "There is no kept track to play.", hint="Keep a track that you like (:Lofi keep)."
         )
     return TrackNotFound("There is no track to play yet.", hint="Generate one first.")
-
-
-def _moment(written: str) -> float | None:
-    """A sidecar's time in seconds since 1970; None where it is none."""
-    try:
-        return datetime.fromisoformat(written.replace("Z", "+00:00")).timestamp()
-    except (ValueError, OverflowError):
-        return None
-
-
-def _filler_sec(sound: SoundParameters) -> float:
-    return min(FILLER_DURATION_SEC, sound.duration_sec)

@@ -11,7 +11,7 @@ import pytest
 
 from lofi_daemon.errors import InvalidParams
 from lofi_daemon.parameters import MAX_PROMPT_LENGTH
-from lofi_daemon.presets import DEFAULT_PRESET, find_preset, load_presets
+from lofi_daemon.radio.presets import DEFAULT_PRESET, find_preset, load_presets
 
 
 def test_the_bundled_presets_are_ten_or_more_and_well_formed(tmp_path: Path) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from lofi_daemon.radio import (
-    FILLER_DURATION_SEC,
+from lofi_daemon.radio.programme import (
     KnownTrack,
     Make,
     Play,
@@ -125,8 +124,8 @@ class Simulation:
             make = next_to_make(situation(), now)
             if make is not None:
                 number += 1
-                duration = FILLER_DURATION_SEC if make.filler else self.track_sec
-                state.begun(make, f"{'filler' if make.filler else 'new'}-{number:06d}")
+                duration = make.filler_sec or self.track_sec
+                state.begun(make, f"{'filler' if make.filler_sec else 'new'}-{number:06d}")
                 queue.append((state.making or "", make, duration, now))
             if job is None and queue:
                 identity, what, duration, asked = queue.pop(0)
@@ -138,7 +137,7 @@ class Simulation:
                 job = None
                 cache[identity] = CachedTrack(duration, now)
                 if what is not None:
-                    state.finished(identity, filler=what.filler)
+                    state.finished(identity, filler=what.filler_sec is not None)
                 else:
                     result.user_tracks += 1
                 self._evict(max_bytes, {identity, *state.ready, *([playing] if playing else [])})
@@ -179,7 +178,7 @@ class Simulation:
         return len(state.ready) < self.programme.ahead
 
     def _takes(self, make: Make | None, duration_sec: float) -> float:
-        filler = make is not None and make.filler
+        filler = make is not None and make.filler_sec is not None
         return duration_sec / (self.filler_speed if filler else self.speed)
 
     def _evict(self, max_bytes: int, protected: set[str]) -> None:

@@ -26,7 +26,8 @@ end
 
 ---@param name string
 ---@param text? string
-function M.execute(name, text)
+---@param lines? string[] of the buffer, for a subcommand that takes some
+function M.execute(name, text, lines)
   text = vim.trim(text or "")
   local subcommand = subcommands.by_name[name]
   local words = text == "" and {} or vim.split(text, "%s+")
@@ -37,7 +38,7 @@ function M.execute(name, text)
     )
   end
   local function action()
-    subcommand.run(words, text)
+    subcommand.run(words, text, lines)
   end
   if subcommand.offline then
     action()
@@ -48,16 +49,19 @@ end
 
 ---The selected text where the command came from a visual selection, the lines of the range elsewhere.
 ---@param invocation table
----@return string
-local function selection(invocation)
+---@return string[]
+local function selected_lines(invocation)
   local from, to = vim.fn.getpos("'<"), vim.fn.getpos("'>")
-  local lines
   if from[2] == invocation.line1 and to[2] == invocation.line2 then
-    lines = vim.fn.getregion(from, to, { type = vim.fn.visualmode() })
-  else
-    lines = vim.api.nvim_buf_get_lines(0, invocation.line1 - 1, invocation.line2, false)
+    return vim.fn.getregion(from, to, { type = vim.fn.visualmode() })
   end
-  local text = vim.trim((table.concat(lines, " "):gsub("%s+", " ")))
+  return vim.api.nvim_buf_get_lines(0, invocation.line1 - 1, invocation.line2, false)
+end
+
+---@param invocation table
+---@return string prompt of one line
+local function selection(invocation)
+  local text = vim.trim((table.concat(selected_lines(invocation), " "):gsub("%s+", " ")))
   return vim.fn.strcharpart(text, 0, 512)
 end
 
@@ -129,14 +133,18 @@ end
 function M.run(invocation)
   local text = vim.trim(invocation.args)
   local name, rest = text:match("^(%S+)%s*(.-)$")
-  if invocation.range > 0 then
+  local ranged = invocation.range > 0
+  local subcommand = subcommands.by_name[name]
+  if subcommand and subcommand.takes_lines then
+    M.execute(name, rest, ranged and selected_lines(invocation) or nil)
+  elseif ranged then
     local words = vim.split(name == "generate" and rest or text, "%s+", { trimempty = true })
     with_daemon(function()
       generate_from_range(invocation, words)
     end)
   elseif not name then
     M.execute("toggle")
-  elseif subcommands.by_name[name] then
+  elseif subcommand then
     M.execute(name, rest)
   elseif rest ~= "" or not ask_about(name) then
     M.execute("generate", text)

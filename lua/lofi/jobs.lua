@@ -41,6 +41,8 @@ local M = {}
 
 ---@type table<string, lofi.Job> by track id
 local jobs = {}
+---@type string? what was asked for last, here
+local last_prompt
 
 ---@package
 ---@param problem? lofi.Failure
@@ -139,6 +141,7 @@ end
 ---@param params table as the daemon takes them
 ---@param prompt string what the track is called until it is there
 local function request(handle, params, prompt)
+  last_prompt = prompt
   daemon.request("generate", params, function(refusal, accepted)
     if refusal then
       return handle:finish(refusal)
@@ -181,6 +184,11 @@ function M.remake(source, params, callback)
   asked.play = params.play and "early" or nil
   request(handle, asked, params.prompt or source.prompt)
   return handle
+end
+
+---@return string? prompt of the last track that was asked for here; nil before the first
+function M.last_prompt()
+  return last_prompt
 end
 
 ---@param track_id string

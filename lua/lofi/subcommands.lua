@@ -14,7 +14,8 @@ local pages = require("lofi.pages")
 ---@field also? string[] words that people try for it
 ---@field help string
 ---@field offline? boolean it needs no daemon
----@field run fun(words: string[], text: string)
+---@field takes_lines? boolean a range is of lines for it, and not the beginning of a prompt
+---@field run fun(words: string[], text: string, lines?: string[]) lines: of the range, where one is given
 ---@field complete? fun(words: string[], lead: string): string[] words: those before the one at the cursor
 
 local M = {}
@@ -248,6 +249,19 @@ M.list = {
     run = function(words)
       require("lofi.editing").redo(words)
     end,
+  },
+  {
+    name = "lyrics",
+    args = "[{prompt}] [duration=… …]",
+    also = { "sing", "song" },
+    takes_lines = true,
+    help = "Has a song made of the selection (`:'<,'>Lofi lyrics slow piano`), of a range of lines or of "
+      .. "the whole buffer, by the first model that is ready and takes lyrics. Structure tags such as "
+      .. "[verse] and [chorus] stand on lines of their own. Without a prompt the last one is taken.",
+    run = function(words, _, lines)
+      require("lofi.lyrics").sing(words, lines)
+    end,
+    complete = complete.parameters,
   },
   {
     name = "keep",

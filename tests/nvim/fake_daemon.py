@@ -77,7 +77,11 @@ class FakeDaemon:
         self.lock = threading.RLock()
         self.cancelled: set[str] = set()
         self.running: set[str] = set()
-        self.tracks: list[dict[str, Any]] = []
+        self.tracks: list[dict[str, Any]] = (
+            [{"track_id": "a" * 16, "prompt": "kept from yesterday", "duration_sec": 30}]
+            if "library" in BEHAVIOURS
+            else []
+        )
         self.playlist: list[str] = []
         self.count = 0
         self.player: dict[str, Any] = {
@@ -256,8 +260,14 @@ class FakeDaemon:
             "max_duration_sec": 240,
             "sample_rate": 44100,
             "model_version": "1",
+            "options": [],
+            "tasks": [],
         }
-        return {"backends": [{**common, **each} for each in BACKENDS], "default_backend": "demo"}
+        backends = [{**common, **each} for each in BACKENDS]
+        for each in backends:
+            if f"{each['type']} sings" in BEHAVIOURS:
+                each["options"] = [{"name": "lyrics", "type": "string"}]
+        return {"backends": backends, "default_backend": "demo"}
 
     def download_backend(self, backend: str) -> dict[str, Any]:
         if backend == "demo":

@@ -11,7 +11,7 @@ from tests.nvim.test_commands import make_track
 SUBCOMMANDS = [
     *("generate", "radio", "play", "pause", "resume", "toggle", "stop", "skip"),
     *("previous", "seek", "mute", "loop", "player", "volume"),
-    *("device", "again", "vary", "extend", "redo"),
+    *("device", "again", "vary", "extend", "redo", "lyrics"),
     *("keep", "tracks", "undo", "prompt", "cancel", "queue", "status", "backends"),
     *("download", "install", "log", "restart", "help"),
 ]
@@ -48,6 +48,7 @@ def test_subcommands(editor: Editor) -> None:
             ["scheduler=euler", "scheduler=heun", "scheduler=pingpong", "scheduler=adams"],
         ),
         ("Lofi generate priority=h", ["priority=high"]),
+        ("'<,'>Lofi lyrics slow piano lang", ["language="]),
         ("Lofi generate time_signature=3", ["time_signature=3"]),
         ("Lofi generate time_signature=3 time", []),
         (

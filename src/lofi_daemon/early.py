@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any, Literal
 
 from lofi_daemon.errors import LofiError
@@ -134,7 +135,7 @@ class EarlySound:
 
     async def _watch(self, track: GrowingTrack) -> None:
         """Until whoever makes it has taken the growing file away, or has died."""
-        while track.path.exists() and not await asyncio.to_thread(is_abandoned, track.path):
+        while await asyncio.to_thread(_grows, track.path):
             await asyncio.sleep(LOOK_SEC)
         kept = track.track_id in self._kept
         self._kept.discard(track.track_id)
@@ -171,6 +172,10 @@ class EarlySound:
             message = f"{state} but cannot be played: {error.message}"
             told = type(error)(message, hint=error.hint, **error.data)
             self._playback.cannot_be_played(track_id, told)
+
+
+def _grows(path: Path) -> bool:
+    return path.exists() and not is_abandoned(path)
 
 
 def _quoted(prompt: str) -> str:

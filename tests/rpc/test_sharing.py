@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from lofi_daemon.rpc.meeting import Follower
 from tests.daemon_process import PATIENCE_SEC, DaemonProcess
 
 TONES = {"demo": {}}
@@ -189,3 +194,77 @@ def settle(daemon: DaemonProcess, **wanted: Any) -> None:
             return
         assert time.monotonic() < deadline, (state, wanted)
         time.sleep(0.02)
+
+
+NO_MESSAGES = [
+    b"",
+    b"no json",
+    b"[" * 3000,
+    b'"text"',
+    b"[1]",
+    b"{}",
+    b'{"id": "one"}',
+    b'{"id": 1, "method": 2, "params": []}',
+    b'{"id": 1, "error": "bad"}',
+    b'{"method": "music", "params": {"state": "asleep"}}',
+    b'{"method": "playback_volume", "params": {"volume": NaN}}',
+]
+
+
+def test_a_leader_lives_with_what_it_does_not_understand(tmp_path: Path, runtime: Path) -> None:
+    with editor(tmp_path, runtime) as daemon:
+        daemon.request("ping")
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(PATIENCE_SEC)
+            link.connect(str(next((runtime / "lofi.nvim").glob("*.sock"))))
+            for line in NO_MESSAGES:
+                link.sendall(line + b"\n")
+            link.sendall(b'{"id": 5, "method": "no_such", "params": {}}\n')
+            link.sendall(b'{"id": 6, "method": "pause", "params": {}}\n')
+            answered: set[int] = set()
+            for line in link.makefile("rb"):
+                message = json.loads(line)
+                if "id" in message:
+                    answered.add(message["id"])
+                if {5, 6} <= answered:
+                    break
+        daemon.made("one", duration_sec=5.0)
+
+
+def test_a_follower_lives_with_a_leader_of_another_version(tmp_path: Path, runtime: Path) -> None:
+    with editor(tmp_path, runtime) as daemon:
+        daemon.request("ping")
+        place = next((runtime / "lofi.nvim").glob("*.sock"))
+    with socket.socket(socket.AF_UNIX) as listener, place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        listener.bind(str(place))
+        listener.listen()
+        listener.settimeout(PATIENCE_SEC)
+        with editor(tmp_path, runtime) as daemon:
+            asked = daemon.call("ping")
+            link, _ = listener.accept()
+            for line in NO_MESSAGES:
+                link.sendall(line + b"\n")
+            assert "result" in daemon.answer(asked)
+            told = {"jsonrpc": "2.0", "method": "playback_volume", "params": {"volume": 0.5}}
+            link.sendall(json.dumps(told).encode() + b"\n")
+            assert daemon.notification("playback_volume") == {"volume": 0.5}
+            assert all("jsonrpc" in message for message in daemon.messages)
+            link.close()
+            listener.close()
+            lock.close()
+            # Nobody leads any more, so that the music plays here.
+            track = daemon.made("one", duration_sec=5.0)[0]
+            assert daemon.request("play", track_id=track)["track_id"] == track
+
+
+def test_whoever_takes_nothing_any_more_is_let_go() -> None:
+    writer = Mock()
+    writer.transport.is_closing.return_value = False
+    writer.transport.get_write_buffer_size.return_value = 1000
+    Follower(writer).send(b"line\n")
+    writer.write.assert_called_once_with(b"line\n")
+    writer.transport.get_write_buffer_size.return_value = 3 << 20
+    Follower(writer).send(b"line\n")
+    writer.transport.abort.assert_called_once()
+    writer.write.assert_called_once()

@@ -11,15 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import itertools
-import json
 import logging
 import os
-import sys
-import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +22,27 @@ from pydantic import BaseModel, ValidationError
 
 from lofi_daemon.errors import AudioPlaybackError, InternalError, LofiError, error_named
 from lofi_daemon.files.locking import try_lock
-from lofi_daemon.files.private import private_folder
 from lofi_daemon.rpc.handover import Music
+from lofi_daemon.rpc.meeting import (
+    MAX_LINE_BYTES,
+    MUSIC,
+    Answered,
+    Asked,
+    Failure,
+    Follower,
+    Told,
+    meeting_place,
+    messages,
+)
 from lofi_daemon.rpc.messages import encode, notification
 from lofi_daemon.rpc.notifications import Notifier, Tells
 
 log = logging.getLogger(__name__)
 
-MUSIC = "music"
-MAX_LINE_BYTES = 1 << 21
 JOIN_AGAIN_SEC = 0.05
 JOIN_TRIES = 60
 # longer than a player may take to answer its own daemon
 ANSWER_SEC = 15.0
-MAX_PATH_BYTES = 100  # of a socket's name; systems have room for 104 to 108
 
 Carry = Callable[[str, Mapping[str, Any]], Awaitable[BaseModel]]
 
@@ -66,7 +68,7 @@ class Sharing:
         music: Callable[[], Music],
         put_on: Callable[[Music], Awaitable[None]],
     ) -> None:
-        self._place = _place(tracks_folder)
+        self._place = meeting_place(tracks_folder)
         self._carry_out = carry_out
         self._notifier = notifier
         self._greet = greet
@@ -74,9 +76,9 @@ class Sharing:
         self._put_on = put_on
         self._lock: int | None = None
         self._server: asyncio.AbstractServer | None = None
-        self._followers: set[asyncio.StreamWriter] = set()
+        self._followers: set[Follower] = set()
         self._leader: asyncio.StreamWriter | None = None
-        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._answers: dict[int, asyncio.Future[Answered]] = {}
         self._numbers = itertools.count(1)
         self._known: Music | None = None
         self._said: Music | None = None
@@ -154,7 +156,8 @@ class Sharing:
 
     def close(self) -> None:
         """Let another one lead."""
-        for writer in (*self._followers, *([self._leader] if self._leader else [])):
+        followed = [follower.writer for follower in self._followers]
+        for writer in (*followed, *([self._leader] if self._leader else [])):
             writer.close()
         for task in list(self._tasks):
             task.cancel()
@@ -198,43 +201,45 @@ class Sharing:
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        self._followers.add(writer)
+        follower = Follower(writer)
+        self._followers.add(follower)
         self._said = None
         self.say_music()
-        self._greet(_Follower(writer))
+        self._greet(follower)
         try:
             with contextlib.suppress(asyncio.CancelledError):  # this daemon ends
-                async for line in _lines(reader):
-                    self._spawn(self._answer(writer, line))
+                async for message in messages(reader):
+                    self._spawn(self._answer(follower, message))
         finally:
-            self._followers.discard(writer)
+            self._followers.discard(follower)
             writer.close()
 
-    async def _answer(self, writer: asyncio.StreamWriter, line: bytes) -> None:
-        asked = json.loads(line)
+    async def _answer(self, follower: Follower, message: Mapping[str, Any]) -> None:
         if self._closing:
             return  # whoever leads next is asked again
-        answer: dict[str, Any] = {"id": asked["id"]}
         try:
-            result = await self._carry_out(asked["method"], asked["params"])
-            answer["result"] = result.model_dump()
+            asked = Asked.model_validate(message)
+        except ValidationError as error:
+            log.warning("Another daemon asked for nothing that can be answered: %s", error)
+            return
+        answer = Answered(id=asked.id)
+        try:
+            result = await self._carry_out(asked.method, asked.params)
+            answer.result = result.model_dump()
         except LofiError as error:
-            answer["error"] = {
-                "name": error.name,
-                "message": error.message,
-                "hint": error.hint,
-                "data": error.data,
-            }
+            answer.error = Failure(
+                name=error.name, message=error.message, hint=error.hint, data=error.data
+            )
         except Exception as defect:  # the boundary: any failure becomes an answer
-            log.exception("'%s' failed, asked by another daemon", asked["method"])
-            answer["error"] = {"name": InternalError.name, "message": repr(defect), "hint": ""}
-        writer.write(encode(answer))
+            log.exception("'%s' failed, asked by another daemon", asked.method)
+            answer.error = Failure(name=InternalError.name, message=repr(defect))
+        follower.send(encode(answer.model_dump()))
         self.say_music()
 
     def _send_all(self, message: Mapping[str, Any]) -> None:
         line = encode(message)
-        for writer in self._followers:
-            writer.write(line)
+        for follower in self._followers:
+            follower.send(line)
 
     # -- following -----------------------------------------------------------------------------
 
@@ -253,8 +258,8 @@ class Sharing:
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            async for line in _lines(reader):
-                self._hear(json.loads(line))
+            async for message in messages(reader):
+                self._hear(message)
         writer.close()
         self._joined.clear()
         self._leader = None
@@ -262,24 +267,32 @@ class Sharing:
         await self.join()
 
     def _hear(self, message: dict[str, Any]) -> None:
-        if "id" in message:
-            answer = self._answers.get(message["id"])
-            if answer is not None and not answer.done():
-                answer.set_result(message)
-        elif message["method"] == MUSIC:
-            with contextlib.suppress(ValidationError):  # of another version: nothing to go on with
-                self._known = Music.model_validate(message["params"])
-        else:
-            self._notifier.relay(encode(message))
+        try:
+            if "id" in message:
+                self._hear_answer(Answered.model_validate(message))
+                return
+            told = Told.model_validate(message)
+            if told.method == MUSIC:
+                self._known = Music.model_validate(told.params)
+            else:
+                self._notifier.relay(encode(message))
+        except ValueError as error:  # the daemon that plays is of another version
+            log.warning("The daemon that plays said what this one does not understand: %s", error)
+
+    def _hear_answer(self, message: Answered) -> None:
+        answer = self._answers.get(message.id)
+        if answer is not None and not answer.done():
+            answer.set_result(message)
 
     async def _asked(
         self, leader: asyncio.StreamWriter, method: str, params: Mapping[str, Any]
     ) -> Any:
         number = next(self._numbers)
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
-            leader.write(encode({"id": number, "method": method, "params": params}))
+            asked = Asked(id=number, method=method, params=dict(params))
+            leader.write(encode(asked.model_dump()))
             message = await asyncio.wait_for(answer, ANSWER_SEC)
         except asyncio.TimeoutError:
             raise AudioPlaybackError(
@@ -288,11 +301,10 @@ class Sharing:
             ) from None
         finally:
             self._answers.pop(number, None)
-        if "error" in message:
-            said = message["error"]
-            kind = error_named(said["name"])
-            raise kind(said["message"], hint=said["hint"], **said.get("data", {}))
-        return message["result"]
+        if message.error is not None:
+            said = message.error
+            raise error_named(said.name)(said.message, hint=said.hint, **said.data)
+        return message.result
 
     def _fail_answers(self) -> None:
         gone = (
@@ -310,52 +322,9 @@ class Sharing:
         task.add_done_callback(self._tasks.discard)
 
 
-@dataclass(frozen=True)
-class _Follower:
-    """One of them, to be told something alone."""
-
-    writer: asyncio.StreamWriter
-
-    def notify(self, method: str, params: BaseModel) -> None:
-        self.writer.write(encode(notification(method, params)))
-
-
 class Here(Exception):
     """This daemon leads."""
 
 
-async def _lines(reader: asyncio.StreamReader) -> AsyncGenerator[bytes, None]:
-    while True:
-        try:
-            line = await reader.readline()
-        except (ValueError, OSError):  # too long a line, or the other side is gone
-            return
-        if not line:
-            return
-        yield line
-
-
 def _told(music: Music) -> dict[str, Any]:
     return {"method": MUSIC, "params": music.model_dump()}
-
-
-def _place(tracks_folder: Path) -> Path | None:
-    """Where the daemons of this user on this cache meet, without the ending; None: nowhere."""
-    if sys.platform == "win32":
-        return None
-    given = os.environ.get("XDG_RUNTIME_DIR")
-    if given:
-        folder = Path(given) / "lofi.nvim"
-    else:
-        folder = Path(tempfile.gettempdir()) / f"lofi.nvim-{os.geteuid()}"
-    name = hashlib.sha256(os.fsencode(os.path.realpath(tracks_folder))).hexdigest()[:16]
-    place = folder / name
-    if len(os.fsencode(place)) + len(".sock") > MAX_PATH_BYTES:
-        return None
-    try:
-        private_folder(folder)
-        status = folder.lstat()
-    except OSError:
-        return None
-    mine = status.st_uid == os.geteuid() and not status.st_mode & 0o077
-    return place if mine else None

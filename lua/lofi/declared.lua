@@ -17,8 +17,8 @@
 ---@field bpm? integer Beats a minute, 30 to 300. Default: what the prompt says. ace_step_15 only.
 ---@field key? string The key, as "A minor" or "F# major". Default: what the prompt says. ace_step_15 only.
 ---@field time_signature? "2"|"3"|"4"|"6" Beats a bar: 2, 3, 4 or 6. Default: what the prompt says. ace_step_15 only.
----@field lyrics? string What is sung, with tags like [verse] on lines of their own, up to 4095 characters. Default: instrumental. ace_step_15 only.
----@field language? string The language of the lyrics as a code, such as en or ja. ace_step_15 only.
+---@field lyrics? string What is sung, with tags like [verse] on lines of their own, up to 4095 characters. Default: instrumental. ace_step_15 and ace_step only.
+---@field language? string The language of the lyrics as a code, such as en or ja. ace_step_15 and ace_step only.
 ---@field shift? number How much of the steps is spent at high noise, 1.0 to 5.0. ace_step_15 only.
 ---@field dcw? boolean Correct each step in the wavelet domain. Default: on for turbo models. ace_step_15 only.
 ---@field quality? "fast"|"normal"|"reference" fast, normal or reference (as the original, slowest): the steps and the solver, where they are not given themselves. ace_step and demo only.
@@ -115,13 +115,13 @@ return {
     name = "lyrics",
     key = "lyrics",
     types = { "string" },
-    help = "What is sung, with tags like [verse] on lines of their own, up to 4095 characters. Default: instrumental. ace_step_15 only.",
+    help = "What is sung, with tags like [verse] on lines of their own, up to 4095 characters. Default: instrumental. ace_step_15 and ace_step only.",
   },
   {
     name = "language",
     key = "language",
     types = { "string" },
-    help = "The language of the lyrics as a code, such as en or ja. ace_step_15 only.",
+    help = "The language of the lyrics as a code, such as en or ja. ace_step_15 and ace_step only.",
   },
   {
     name = "shift",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +20,13 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from .ace_step.checkpoint import TEXT_ENCODER_FOLDER, load_checkpoint
-from .ace_step.export import TOKENIZER_FILE, Precision, Report, export_checkpoint
+from .ace_step.export import (
+    LYRIC_TOKENIZER_FILE,
+    TOKENIZER_FILE,
+    Precision,
+    Report,
+    export_checkpoint,
+)
 from .ace_step.graphs import Form
 from .ace_step.lyric_encoder import LyricEncoderConfig
 from .ace_step.transformer import AceStepTransformer, TransformerConfig
@@ -28,6 +35,17 @@ from .reference_checkpoint import FOLDERS, save_weights
 
 LYRIC_VOCABULARY = 6693
 """As in the real model: the lyric ids of the structure tags are fixed by the daemon."""
+
+LYRIC_MARKS = {
+    "[en]": 259,
+    "[de]": 260,
+    "[START]": 261,
+    "[ru]": 267,
+    "[zh-cn]": 5023,
+    "[verse]": 6683,
+    "[chorus]": 6684,
+    "[inst]": 6688,
+}
 
 SPECIAL_TOKENS = ("<pad>", "</s>", "<unk>")
 
@@ -63,6 +81,7 @@ def build_tiny_bundle(
             load_checkpoint(checkpoint),
             {form: folder},
             tokenizer=checkpoint / TEXT_ENCODER_FOLDER / TOKENIZER_FILE,
+            lyric_tokenizer=checkpoint / LYRIC_TOKENIZER_FILE,
             precision=precision,
             model_version=f"tiny-{seed}",
             licence="MIT",
@@ -72,7 +91,7 @@ def build_tiny_bundle(
 
 
 def build_tiny_checkpoint(folder: Path, *, seed: str, sizes: TinySizes) -> Path:
-    """Write the four folders of a checkpoint, configs, weights and tokenizer."""
+    """Write the four folders of a checkpoint, configs, weights and tokenizers."""
     tokenizer = build_tokenizer()
     configs = tiny_configs(sizes, tokenizer.get_vocab_size())
     shapes = state_shapes(configs, sizes)
@@ -83,6 +102,7 @@ def build_tiny_checkpoint(folder: Path, *, seed: str, sizes: TinySizes) -> Path:
         (target / "config.json").write_text(config_text, encoding="utf-8")
         save_weights(target, module, seed, shapes[module])
     tokenizer.save(str(folder / TEXT_ENCODER_FOLDER / TOKENIZER_FILE))
+    build_lyric_tokenizer(seed).save(str(folder / LYRIC_TOKENIZER_FILE))
     return folder
 
 
@@ -102,6 +122,21 @@ def build_tokenizer() -> Tokenizer:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="$A </s>", special_tokens=[("</s>", vocabulary["</s>"])]
     )
+    return tokenizer
+
+
+def build_lyric_tokenizer(seed: str) -> Tokenizer:
+    """Pieces of letters that a seed chose, with the real vocabulary's marks at their real ids."""
+    letters = "abcdefghijklmnopqrstuvwxyzäöüéñçабвгдежзиклмнопрстуя0123456789.,'-&%()"
+    chance = random.Random(seed)
+    pairs = sorted({tuple(chance.sample(letters[:26], 2)) for _ in range(100)})
+    vocabulary = {"[STOP]": 0, "[UNK]": 1, "[SPACE]": 2}
+    for piece in (*letters, *map("".join, pairs)):
+        vocabulary[piece] = len(vocabulary)
+    marks = {"[STOP]", "[UNK]", "[SPACE]", *LYRIC_MARKS}
+    tokenizer = Tokenizer(models.BPE(vocabulary | LYRIC_MARKS, pairs, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.add_special_tokens(sorted(marks))
     return tokenizer
 
 

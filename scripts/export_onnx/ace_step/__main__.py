@@ -20,15 +20,25 @@ def main() -> int:
     parser.add_argument("out_dir", type=Path)
     parser.add_argument("--form", choices=["native", "published"], default="native")
     parser.add_argument("--precision", choices=["fp32", "fp16"], default="fp32")
+    parser.add_argument(
+        "--lyrics",
+        type=Path,
+        metavar="VOCAB_JSON",
+        help="the vocabulary of lyrics, acestep/models/lyrics_utils/vocab.json of the original's "
+        "source code; without it the model sings no lyrics",
+    )
     arguments = parser.parse_args()
     tokenizer = arguments.checkpoint_dir / TEXT_ENCODER_FOLDER / TOKENIZER_FILE
     try:
         if not tokenizer.is_file():
             raise CheckpointError(f"{tokenizer} is missing; it comes with the checkpoint")
+        if arguments.lyrics is not None and not arguments.lyrics.is_file():
+            raise CheckpointError(f"{arguments.lyrics} is missing")
         export_checkpoint(
             load_checkpoint(arguments.checkpoint_dir),
             {arguments.form: arguments.out_dir},
             tokenizer=tokenizer,
+            lyric_tokenizer=arguments.lyrics,
             precision=arguments.precision,
         )
     except (CheckpointError, VerificationError) as error:

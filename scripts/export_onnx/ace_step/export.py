@@ -23,6 +23,7 @@ Precision = Literal["fp32", "fp16"]
 Report = Callable[[str], None]
 
 TOKENIZER_FILE = "tokenizer.json"
+LYRIC_TOKENIZER_FILE = "lyric_tokenizer.json"
 DECODER_NAME = "transformer_decoder"
 LARGEST_EMBEDDED_BYTES = 2 * 10**9
 """A protobuf file cannot exceed 2 GiB; weights above this go into a file beside the graph."""
@@ -50,22 +51,28 @@ def export_checkpoint(
     out_dirs: Mapping[Form, Path],
     *,
     tokenizer: Path,
+    lyric_tokenizer: Path | None = None,
     precision: Precision = "fp32",
     model_version: str = "ace-step-v1-3.5b",
     licence: str = "Apache-2.0",
     report: Report = print,
 ) -> None:
-    """Export every graph of ``checkpoint``, with tokenizer and manifest, in the forms asked for.
+    """Export every graph of ``checkpoint``, with tokenizers and manifest, in the forms asked for.
 
+    Without ``lyric_tokenizer`` the bundle makes instrumental music only.
     The checkpoint's modules are rearranged on the way and of no further use. Raises
     VerificationError when a graph does not do what its PyTorch module does.
     """
     erg = weakening_has_effect(checkpoint)
     vocoder = checkpoint.vocoder_config
-    files = [TOKENIZER_FILE]
+    copied = {TOKENIZER_FILE: tokenizer}
+    if lyric_tokenizer is not None:
+        copied[LYRIC_TOKENIZER_FILE] = lyric_tokenizer
+    files = [*copied]
     for out_dir in out_dirs.values():
         out_dir.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(tokenizer, out_dir / TOKENIZER_FILE)
+        for name, source in copied.items():
+            shutil.copyfile(source, out_dir / name)
     for graph in build_graphs(checkpoint):
         files += export_graph(graph, out_dirs, precision, report)
     for form, out_dir in out_dirs.items():

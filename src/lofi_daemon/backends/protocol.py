@@ -79,7 +79,7 @@ class GenerationRequest:
         Raises InvalidParams for one that is set and not in that class.
         """
         options = self.options
-        if type(options) is kind:
+        if isinstance(options, kind):
             return options
         return parse_options(kind, options.given, backend)
 

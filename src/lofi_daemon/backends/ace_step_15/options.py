@@ -11,8 +11,8 @@ from pydantic_core import PydanticCustomError
 from lofi_daemon.backends.ace_step_15.prompt import LANGUAGES
 from lofi_daemon.backends.ace_step_15.reading import MAX_BPM, MIN_BPM
 from lofi_daemon.backends.kit.diffusion_options import FlowOptions
+from lofi_daemon.backends.kit.lyrics import MAX_LYRICS, sung
 
-MAX_LYRICS = 4095
 TimeSignature = Literal["2", "3", "4", "6"]
 SchedulerName = Literal["euler", "heun", "pingpong"]
 
@@ -84,10 +84,4 @@ class AceStep15Options(FlowOptions):
     @field_validator("lyrics")
     @classmethod
     def _is_text(cls, lyrics: str | None) -> str | None:
-        if lyrics is None:
-            return None
-        if not lyrics.strip():
-            raise PydanticCustomError("blank", "the lyrics have only blanks")
-        if any(not (each.isprintable() or each in "\n\t") for each in lyrics):
-            raise PydanticCustomError("lyrics", "lyrics are printable characters and newlines")
-        return lyrics
+        return None if lyrics is None else sung(lyrics)

@@ -167,10 +167,15 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
             files.folder,
             SessionSettings(device=self._files.device, threads=self._files.threads),
             compose=self._compose,
+            sing=self._singer(files.folder),
             keep_loaded=keep,
             cancel=cancel,
             on_progress=on_progress,
         )
+
+    def _singer(self, folder: Path) -> Composer | None:
+        """What writes the lyric tokens of a request that has lyrics; None where nobody sings."""
+        return None
 
     def _manifest(self) -> Manifest:
         """Of the files that a job would run now: those in memory may have been replaced."""

@@ -86,8 +86,9 @@ class AceStepPipeline:
 
     keep_loaded: they are loaded now and stay; otherwise each phase of a request loads its own and
     drops those of the others, which takes less memory and more time.
-    compose writes the lyric tokens of a request; by default the instrumental tag. A bundle whose
-    manifest asks for a score must be given the composer of that score.
+    compose writes the score of a request as lyric tokens: a bundle whose manifest asks for a score
+    must be given its composer. sing writes them where none is composed; by default the
+    instrumental tag.
     Raises ModelNotFound and ModelLoadFailed, naming the file.
     """
 
@@ -97,6 +98,7 @@ class AceStepPipeline:
         settings: SessionSettings | None = None,
         *,
         compose: Composer | None = None,
+        sing: Composer | None = None,
         keep_loaded: bool = True,
         cancel: CancelToken | None = None,
         on_progress: ProgressCallback = ignore_progress,
@@ -110,7 +112,7 @@ class AceStepPipeline:
                 f"{folder} needs a composer of the score '{self.manifest.score}'.",
                 hint="Use the backend that this bundle belongs to.",
             )
-        self._compose: Composer = compose or (lambda request: instrumental_lyric())
+        self._compose: Composer = compose or sing or (lambda request: instrumental_lyric())
 
         self.device: str | None = None  # what the transformer was last loaded on
         self._parts = parts = Residents(folder, keep=keep_loaded)

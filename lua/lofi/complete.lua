@@ -142,6 +142,13 @@ function M.tracks_and_ids(words, lead)
   return found
 end
 
+---@param lead string
+---@return string[] ids of the newest tracks
+function M.track_ids(lead)
+  M.names("tracks")
+  return M.matching(track_ids, lead)
+end
+
 ---@param words string[]
 ---@param lead string
 ---@return string[]

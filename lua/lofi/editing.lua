@@ -30,13 +30,13 @@ function M.span_of(text)
 end
 
 ---@return boolean play whether what is made is to be heard
-local function autoplay()
+function M.autoplay()
   return require("lofi.config").get().autoplay
 end
 
 ---@param words string[] of a track's prompt, or its id; none for the track that plays
 ---@param done fun(track: lofi.CachedTrack)
-local function with_track(words, done)
+function M.with_track(words, done)
   local named = table.concat(words, " ")
   tracks.get(named ~= "" and named or nil, function(problem, track)
     if problem then
@@ -69,7 +69,7 @@ end
 
 ---@param words string[]
 function M.again(words)
-  with_track(words, M.make_again)
+  M.with_track(words, M.make_again)
 end
 
 ---@param words string[] how far to go, and a track
@@ -81,8 +81,8 @@ function M.vary(words)
       "`:Lofi vary 0.3` stays near, `:Lofi vary 1` is another track."
     )
   end
-  with_track(vim.list_slice(words, strength and 2 or 1), function(track)
-    jobs.remake(track, { task = "variation", strength = strength, play = autoplay() })
+  M.with_track(vim.list_slice(words, strength and 2 or 1), function(track)
+    jobs.remake(track, { task = "variation", strength = strength, play = M.autoplay() })
   end)
 end
 
@@ -92,12 +92,12 @@ function M.extend(words)
   if more == 0 then
     return message.complain("0 seconds are no more than there is", "`:Lofi extend 60`.")
   end
-  with_track(vim.list_slice(words, more and 2 or 1), function(track)
+  M.with_track(vim.list_slice(words, more and 2 or 1), function(track)
     local length = track.duration_sec
     jobs.remake(track, {
       task = "extend",
       span = { length, length + (more or USUAL_EXTENSION_SEC) },
-      play = autoplay(),
+      play = M.autoplay(),
     })
   end)
 end
@@ -105,7 +105,7 @@ end
 ---@param words string[] perhaps a track's id, a span, and what it should be like
 function M.redo(words)
   local rest = vim.deepcopy(words)
-  local id = rest[1] and #rest[1] == 16 and rest[1]:match("^%x+$") and table.remove(rest, 1)
+  local id = tracks.is_id(rest[1]) and table.remove(rest, 1)
   local span = rest[1] and M.span_of(table.remove(rest, 1))
   if not span then
     return message.complain(
@@ -114,12 +114,12 @@ function M.redo(words)
     )
   end
   local prompt = table.concat(rest, " ")
-  with_track(id and { id } or {}, function(track)
+  M.with_track(id and { id } or {}, function(track)
     jobs.remake(track, {
       task = "repaint",
       span = span,
       prompt = prompt ~= "" and prompt or nil,
-      play = autoplay(),
+      play = M.autoplay(),
     })
   end)
 end

@@ -251,6 +251,20 @@ M.list = {
     end,
   },
   {
+    name = "like",
+    args = "[{id}|{file}] [strength={0-1}] [{prompt}] [backend=… …]",
+    also = { "cover" },
+    help = "Makes new music from the track that plays, from the one with this id or from a sound file, "
+      .. "like what the words say: strength=0.3 stays near, 1 goes far. By the first model that is "
+      .. "ready and can.",
+    run = function(words)
+      require("lofi.likeness").make(words)
+    end,
+    complete = function(words, lead)
+      return require("lofi.likeness").complete(words, lead)
+    end,
+  },
+  {
     name = "lyrics",
     args = "[{prompt}] [duration=… …]",
     also = { "sing", "song" },
@@ -266,7 +280,7 @@ M.list = {
   {
     name = "keep",
     args = "[{track}]",
-    also = { "save", "like", "star" },
+    also = { "save", "star" },
     help = "Keeps the track that plays, or the one with this id or these words in its prompt, from ever "
       .. "being evicted.",
     run = function(_, text)

@@ -67,10 +67,16 @@ local function list_all(query, callback, so_far)
   end)
 end
 
+---@param word? string
+---@return boolean whether a track may have that id
+function M.is_id(word)
+  return word ~= nil and #word == 16 and word:match("^%x+$") ~= nil
+end
+
 ---@param track string track id, or words of a prompt
 ---@param callback fun(problem?: lofi.Failure, track_id?: string) the newest track that has the words
 function M.find(track, callback)
-  if track:match("^%x+$") and #track == 16 then
+  if M.is_id(track) then
     return callback(nil, track)
   end
   M.list({ query = track, limit = 1 }, function(problem, found)
@@ -115,7 +121,7 @@ function M.get(track, callback)
       )
     end)
   end
-  if track:match("^%x+$") and #track == 16 then
+  if M.is_id(track) then
     return by_id(track, callback)
   end
   M.find(track, function(problem, track_id)

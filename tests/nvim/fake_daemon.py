@@ -267,6 +267,8 @@ class FakeDaemon:
         for each in backends:
             if f"{each['type']} sings" in BEHAVIOURS:
                 each["options"] = [{"name": "lyrics", "type": "string"}]
+            if f"{each['type']} covers" in BEHAVIOURS:
+                each["tasks"] = ["variation", "from_audio"]
         return {"backends": backends, "default_backend": "demo"}
 
     def download_backend(self, backend: str) -> dict[str, Any]:

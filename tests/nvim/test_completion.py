@@ -11,7 +11,7 @@ from tests.nvim.test_commands import make_track
 SUBCOMMANDS = [
     *("generate", "radio", "play", "pause", "resume", "toggle", "stop", "skip"),
     *("previous", "seek", "mute", "loop", "player", "volume"),
-    *("device", "again", "vary", "extend", "redo", "lyrics"),
+    *("device", "again", "vary", "extend", "redo", "like", "lyrics"),
     *("keep", "tracks", "undo", "prompt", "cancel", "queue", "status", "backends"),
     *("download", "install", "log", "restart", "help"),
 ]

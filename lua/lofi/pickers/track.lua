@@ -220,6 +220,19 @@ M.actions = {
       require("lofi.editing").make_again(track)
     end,
   },
+  {
+    name = "like",
+    label = "Make new music like it",
+    key = "<M-l>",
+    run = function(track)
+      vim.ui.input({ prompt = "lofi like this, but: " }, function(words)
+        if words then
+          local said = vim.split(vim.trim(words), "%s+", { trimempty = true })
+          require("lofi.likeness").make({ track.track_id, unpack(said) })
+        end
+      end)
+    end,
+  },
 }
 
 ---Runs an action on a track of a list, and takes the track out of the list where it is gone.

@@ -10,7 +10,7 @@ STYLUA := build/stylua/node_modules/@johnnymorganz/stylua
 
 # Tests that start no daemon and load no model.
 QUICK := tests/files tests/tracks tests/jobs tests/sound tests/test_cancellation.py \
-	tests/test_config.py tests/test_parameters.py tests/test_presets.py tests/test_protocol_docs.py \
+	tests/test_config.py tests/test_parameters.py tests/radio tests/test_protocol_docs.py \
 	tests/test_text.py
 
 .DEFAULT_GOAL := help

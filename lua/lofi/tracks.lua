@@ -90,23 +90,16 @@ end
 
 ---@param track_id string
 ---@param callback fun(problem?: lofi.Failure, track?: lofi.CachedTrack)
----@param offset? integer where to look on
-local function by_id(track_id, callback, offset)
-  offset = offset or 0
-  M.list({ offset = offset }, function(problem, page, total)
-    for _, each in ipairs(page or {}) do
+local function by_id(track_id, callback)
+  M.list({ query = track_id }, function(problem, found)
+    for _, each in ipairs(found or {}) do
       if each.track_id == track_id then
         return callback(nil, each)
       end
     end
-    if not problem and (#page == 0 or offset + #page >= total) then
-      local said = ("there is no track %s yet"):format(track_id)
-      problem = failure.new("TRACK_NOT_FOUND", said, ":Lofi tracks lists those that there are.")
-    end
-    if problem then
-      return callback(problem)
-    end
-    by_id(track_id, callback, offset + #page)
+    local said = ("there is no track %s yet"):format(track_id)
+    local hint = ":Lofi tracks lists those that there are."
+    callback(problem or failure.new("TRACK_NOT_FOUND", said, hint))
   end)
 end
 

@@ -435,7 +435,9 @@ class FakeDaemon:
         return {"presets": PRESETS}
 
     def tracks_list(self, query: str = "", limit: int = 100, offset: int = 0) -> dict[str, Any]:
-        found = [track for track in self.tracks if query in track["prompt"]]
+        found = [
+            track for track in self.tracks if query in track["prompt"] or query == track["track_id"]
+        ]
         return {"tracks": found[offset : offset + limit], "total": len(found)}
 
     def tracks_keep(self, track_ids: list[str], kept: bool) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def test_newest_first_and_pages(cache: TrackCache, make_track: MakeTrack) -> Non
 def test_query_is_part_of_the_prompt(cache: TrackCache, make_track: MakeTrack) -> None:
     wanted = make_track("STRASSE im Regen")
     make_track("sun")
+    assert ids(cache.page(wanted.track_id.upper())[0]) == [wanted.track_id]
     assert ids(cache.page("straße")[0]) == [wanted.track_id]
     assert cache.page("straße")[1] == 1
     assert cache.page("snow") == ([], 0)

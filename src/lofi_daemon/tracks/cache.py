@@ -121,15 +121,20 @@ class TrackCache:
     def page(
         self, query: str = "", limit: int | None = None, offset: int = 0
     ) -> tuple[list[Track], int]:
-        """A page of the tracks whose prompt contains `query` (case aside), and how many match.
+        """A page of the tracks that match, and how many they are.
 
+        A track matches whose prompt contains `query` (case aside), or whose id it is.
         Raises CacheWriteFailed where nothing is known because the folder cannot be read.
         """
         tracks = self.tracks()
         if not tracks and self.problem is not None:
             raise CacheWriteFailed(self.problem, path=str(self.folder))
         wanted = query.casefold()
-        matching = [track for track in tracks if wanted in track.prompt.casefold()]
+        matching = [
+            track
+            for track in tracks
+            if wanted in track.prompt.casefold() or wanted == track.track_id
+        ]
         end = None if limit is None else offset + limit
         return matching[offset:end], len(matching)
 

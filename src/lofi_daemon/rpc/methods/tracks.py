@@ -25,7 +25,7 @@ MAX_PIECE_BYTES = 1 << 19
 
 
 class TracksListParameters(Parameters):
-    query: str = Field(default="", description="A part of the prompt; case does not matter.")
+    query: str = Field(default="", description="A part of the prompt, case aside, or a track's id.")
     limit: int | None = Field(default=None, ge=0, description="At most so many; null: all.")
     offset: int = Field(default=0, ge=0, description="Leave out so many, the newest first.")
 

@@ -22,6 +22,7 @@
 ---@field shift? number How much of the steps is spent at high noise, 1.0 to 5.0. ace_step_15 only.
 ---@field dcw? boolean Correct each step in the wavelet domain. Default: on for turbo models. ace_step_15 only.
 ---@field quality? "fast"|"normal"|"reference" fast, normal or reference (as the original, slowest): the steps and the solver, where they are not given themselves. ace_step and demo only.
+---@field loop? boolean A track that ends where it begins: its last seconds lead into its first. Its length becomes a whole number of bars where the model counts them. ace_step and demo only.
 ---@field cfg_type? "apg"|"cfg"|"cfg_star" Form of the guidance: apg, cfg or cfg_star. ace_step and demo only.
 ---@field erg? boolean Entropy-rectifying guidance. Default: on where the model files can do it. ace_step and demo only.
 ---@field play? boolean play the track as soon as it can be heard (default false)
@@ -142,6 +143,13 @@ return {
     types = { "string" },
     choices = { "fast", "normal", "reference" },
     help = "fast, normal or reference (as the original, slowest): the steps and the solver, where they are not given themselves. ace_step and demo only.",
+  },
+  {
+    name = "loop",
+    key = "loop",
+    types = { "boolean" },
+    choices = { "true", "false" },
+    help = "A track that ends where it begins: its last seconds lead into its first. Its length becomes a whole number of bars where the model counts them. ace_step and demo only.",
   },
   {
     name = "cfg_type",

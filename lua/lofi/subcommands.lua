@@ -158,7 +158,8 @@ M.list = {
     name = "loop",
     args = "[off|track|playlist]",
     also = { "repeat" },
-    help = "Repeats the track, or the playlist; without a word the track, or no longer.",
+    help = "Repeats the track, or the playlist; without a word the track, or no longer. A track that was made "
+      .. "with `loop=true` leads into itself, without a gap.",
     run = function(words)
       local loop = words[1] or (require("lofi.player").state().loop == "track" and "off" or "track")
       lofi.player_set(

@@ -122,6 +122,18 @@ def test_a_variation_is_the_same_request_from_another_start(library: Library, tr
     assert (named.variation, named.variation_seed) == (0.25, 3)
 
 
+def test_a_variation_of_a_loop_is_a_loop_and_more_of_it_is_none(library: Library) -> None:
+    loop = library.made(
+        prompt="rain", seed=7, duration_sec=9, backend="demo", inference_steps=5, loop=True
+    )
+    assert loop.loops
+    near = library.asked(task="variation", source=loop.track_id, strength=0.2).recipe.request
+    assert near.options_as(DiffusionOptions).loop is True
+    assert near.duration_sec == pytest.approx(loop.duration_sec)
+    longer = library.asked(task="extend", source=loop.track_id).recipe.request
+    assert longer.options_as(DiffusionOptions).loop is None
+
+
 @pytest.mark.parametrize("name", ["other name.wav", "0123456789abcdef.wav"])
 def test_the_id_follows_the_contents_and_not_the_name(
     library: Library, track: Track, tmp_path: Path, name: str

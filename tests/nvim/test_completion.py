@@ -19,7 +19,7 @@ PARAMETERS = [
     *("duration=", "backend=", "seed=", "priority=", "format=", "steps=", "guidance="),
     *("variation=", "variation_seed=", "scheduler="),
     *("bpm=", "key=", "time_signature=", "lyrics=", "language=", "shift=", "dcw="),
-    *("quality=", "cfg=", "erg="),
+    *("quality=", "loop=", "cfg=", "erg="),
 ]
 
 

@@ -71,6 +71,21 @@ def test_a_crossfade_is_the_mix_on_paper(tmp_path: Path, block: int) -> None:
     assert signal_to_error_db(rendered, expected.astype(np.float32)) > 100
 
 
+@pytest.mark.parametrize("block", [441, 1000])
+def test_a_track_that_wraps_goes_on_sample_by_sample_whatever_the_crossfade(
+    tmp_path: Path, block: int
+) -> None:
+    sound = music(0.9)
+    path = write(tmp_path / "a.wav", sound)
+    decks = table(crossfade_sec=0.2)
+    decks.play(deck(path), crossfade=True)
+    again = deck(path, 2)
+    again.seamless = True
+    decks.set_next(again)
+    both = np.concatenate([sound, sound])
+    np.testing.assert_array_equal(render(decks, len(both), block), both)
+
+
 def test_a_short_track_shortens_the_crossfade_to_its_quarter(tmp_path: Path) -> None:
     first, second = music(2.0, seed=1), music(0.4, seed=2)
     decks = table(crossfade_sec=1.0)

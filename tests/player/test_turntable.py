@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from lofi_daemon.player.table import Put, Settle
 from lofi_daemon.player.turn import Turn
 from lofi_daemon.player.turntable import Turntable
 from lofi_daemon.sound.growth import Growth
+from lofi_daemon.tracks import Track
 from lofi_daemon.tracks.growing import GrowingTrack
+from tests.player.library import put_track
+from tests.player.signals import music
 
 GROWING = GrowingTrack("0" * 16, "rain", Path("/growing"), Growth(48000, 2, 480_000))
 
@@ -61,3 +65,42 @@ def test_a_seek_in_a_track_that_has_just_become_whole_waits_for_where_it_lies() 
 def test_a_seek_in_a_whole_track_that_cannot_be_read_is_an_error() -> None:
     with pytest.raises(AudioPlaybackError):
         sought(Turn(1, Path("/whole"), 1.0, title="rain"))
+
+
+class Listening:
+    """The pipe to a player that does as it is told."""
+
+    process_id = 1
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, dict[str, Any]]] = []
+
+    async def request(self, name: str, arguments: dict[str, Any]) -> Any:
+        self.told.append((name, arguments))
+
+
+def told_of_next(turn: Turn) -> dict[str, Any]:
+    async def live() -> dict[str, Any]:
+        turntable, pipe = Turntable(lambda event: None), Listening()
+        turntable._pipe = pipe  # type: ignore[assignment]
+        await turntable.set_next(turn)
+        return pipe.told[-1][1]
+
+    return asyncio.run(live())
+
+
+@pytest.mark.parametrize(
+    ("options", "origin", "seamless"),
+    [
+        ({"loop": True}, "loop", True),
+        ({"loop": True}, "playlist", False),
+        ({}, "loop", False),
+    ],
+)
+def test_only_a_track_that_leads_into_itself_goes_on_without_a_cross_over(
+    tmp_path: Path, options: dict[str, Any], origin: Any, seamless: bool
+) -> None:
+    path = put_track(tmp_path, "a" * 16, music(0.1))
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    turn = Turn(1, path, 1.0, Track.model_validate({**sidecar, **options}), origin)
+    assert told_of_next(turn)["seamless"] is seamless

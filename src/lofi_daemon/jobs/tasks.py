@@ -18,7 +18,7 @@ from lofi_daemon.tracks.sources import Found, find_source
 USUAL_EXTENSION_SEC = 30.0
 USUAL_VARIATION = 0.3
 # What of a source's options belongs to that one track.
-_ITS_OWN = ("variation", "variation_seed")
+_ITS_OWN = ("variation", "variation_seed", "loop")
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ def _variation(
     given = {
         "seed": track.seed,
         "variation_seed": secrets.randbits(32),
+        **({"loop": True} if track.loops else {}),
         **_without_defaults(parameters),
         "variation": strength,
     }

@@ -99,8 +99,13 @@ class Player:
         path: str = "",
         gain: float = 1.0,
         growth: dict[str, int] | None = None,
+        *,
+        seamless: bool = False,
     ) -> None:
-        """Say what follows the playing track; without entry: nothing."""
+        """Say what follows the playing track; without entry: nothing.
+
+        seamless: it goes on where that one ends, without a cross-over.
+        """
         decks = self._decks
         if decks is None:
             return
@@ -108,7 +113,7 @@ class Player:
             decks.set_next(None)
         else:
             source = self._open(Path(path), decks.sample_rate, 0.0, _growth(growth))
-            decks.set_next(Deck(entry, source, gain))
+            decks.set_next(Deck(entry, source, gain, seamless=seamless))
 
     def settle(self, entry: int, path: str, gain: float) -> None:
         """The growing track of this turn is whole, in that file."""

@@ -42,7 +42,8 @@ class Deck:
 
     `swell` is a factor on its way to 1, while the gain changes. `flow` is one that lets the sound
     through: 0 while the deck `waits` for more of its track. settled_gain: what its gain is once the
-    track is read from another file.
+    track is read from another file. seamless: it goes on where the one before ends, and no
+    cross-over is made.
     """
 
     entry: int
@@ -53,6 +54,7 @@ class Deck:
     flow: Ramp = field(default_factory=lambda: steady(1.0))
     waits: bool = False
     settled_gain: float | None = None
+    seamless: bool = False
 
     def settle(self, path: Path, gain: float) -> None:
         """The track is whole, in that file; what is open of the growing one is played on."""
@@ -62,7 +64,10 @@ class Deck:
     def over(self, source: TrackSource) -> Deck:
         """The same turn over another reading of its track."""
         return Deck(
-            self.entry, source, self.gain if self.settled_gain is None else self.settled_gain
+            self.entry,
+            source,
+            self.gain if self.settled_gain is None else self.settled_gain,
+            seamless=self.seamless,
         )
 
     def next_gains(self, frames: int) -> Gains:
@@ -263,7 +268,7 @@ class Decks:
         return remaining - crossfade if remaining > crossfade else remaining
 
     def _crossfade_into_next(self, playing: Deck) -> int:
-        if self._next is None:
+        if self._next is None or self._next.seamless:
             return 0
         return crossfade_frames(
             self.crossfade_sec,

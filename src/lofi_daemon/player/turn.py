@@ -36,6 +36,11 @@ class Turn:
         return made.track_id if made is not None else self.path.as_uri()
 
     @property
+    def wraps(self) -> bool:
+        """Whether it goes on where its own last turn ends, without a cross-over."""
+        return self.origin == "loop" and self.track is not None and self.track.loops
+
+    @property
     def prompt(self) -> str:
         made = self.track or self.growing
         return made.prompt if made is not None else self.title

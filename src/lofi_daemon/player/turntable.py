@@ -121,7 +121,10 @@ class Turntable:
         self.step(LineUp(turn))
         if self.running:
             await self._pipe.request(
-                "next", {"entry": None} if turn is None else _as_arguments(turn)
+                "next",
+                {"entry": None}
+                if turn is None
+                else {**_as_arguments(turn), "seamless": turn.wraps},
             )
         if turn is not None:
             self.step(LinedUp(turn))

@@ -122,6 +122,11 @@ class Track(BaseModel):
         return self.bytes + self.material_bytes
 
     @property
+    def loops(self) -> bool:
+        """Whether its end leads into its beginning."""
+        return self.model_dump().get("loop") is True
+
+    @property
     def latest(self) -> str:
         """The later of its times."""
         return max(self.created_at, self.last_played_at or "")

@@ -37,6 +37,7 @@ def demo_backend(settings: Settings) -> BundleBackend:
         files,
         compose=compose_score,
         seams=_seams,
+        loop_frames=_loop_frames,
     )
 
 
@@ -56,7 +57,8 @@ def compose_score(request: GenerationRequest) -> LyricIds:
 
     if request.task is not None:
         return _rescored(request, request.task)
-    return _written(compose(request.prompt, request.seed, request.duration_sec), request)
+    score = compose(request.prompt, request.seed, request.duration_sec)
+    return _written(_looped(score, request), request)
 
 
 def compose_noted_score(request: GenerationRequest) -> LyricIds:
@@ -67,7 +69,34 @@ def compose_noted_score(request: GenerationRequest) -> LyricIds:
     if request.task is not None:
         return _rescored(request, request.task)
     score = compose(request.prompt, request.seed, request.duration_sec)
-    return _written(with_notes(score, request.seed), request)
+    return _written(_looped(with_notes(score, request.seed), request), request)
+
+
+def _loop_frames(request: GenerationRequest, allowed: range) -> int:
+    """Latent frames of the loop of whole bars that is nearest to what is asked."""
+    from lofi_daemon.backends.demo.plan import compose
+    from lofi_daemon.backends.demo.rescore import loop_bars
+    from lofi_daemon.backends.demo.score import LATENT_RATE
+
+    bar_frames = compose(request.prompt, request.seed, request.duration_sec).bar_frames
+    bars = loop_bars(request.duration_sec * LATENT_RATE / bar_frames)
+    while bars * bar_frames < allowed[0]:
+        bars += 1
+    while bars * bar_frames > allowed[-1]:
+        bars -= 1
+    return bars * bar_frames
+
+
+def _looped(score: Score, request: GenerationRequest) -> Score:
+    """The score of a loop, and those of its bars that are diffused once more; else as it is."""
+    if not request.options_as(DiffusionOptions).loop:
+        return score
+    from lofi_daemon.backends.demo.rescore import looped
+    from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for
+    from lofi_daemon.backends.kit.mel_diffusion.loop import OVERLAP_FRAMES
+
+    bars = frames_for(request.duration_sec) // score.bar_frames
+    return looped(score, bars, -(-OVERLAP_FRAMES // score.bar_frames))
 
 
 COMPOSERS = {"lofi": compose_score, "lofi-notes": compose_noted_score}

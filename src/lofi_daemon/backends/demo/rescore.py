@@ -20,6 +20,8 @@ ENDS = ("outro", "ending")
 # Progressions are of four bars.
 PERIOD = 4
 LONGEST_REPEAT = 32
+# A whole progression more or less is too much of a change for a loop that is shorter.
+SHORT_LOOP_BARS = 16
 
 
 def turn(score: Score) -> int:
@@ -33,6 +35,19 @@ def turn(score: Score) -> int:
 
 def turn_sec(score: Score) -> float:
     return turn(score) * score.bar_frames / LATENT_RATE
+
+
+def loop_bars(sounding: float) -> int:
+    """The bars of a loop of about so many: whole progressions, or halves where it is short."""
+    step = PERIOD if sounding >= SHORT_LOOP_BARS else PERIOD // 2
+    return step * max(1, round(sounding / step))
+
+
+def looped(score: Score, bars: int, further: int) -> Score:
+    """So many bars of a piece without its beginning and end, and as many further ones of them."""
+    body = tuple(bar for bar in score.bars if bar.section not in (*ENDS, "intro"))
+    ring = _bars_after(body or score.bars[:1], bars)
+    return replace(score, bars=tuple(ring[index % bars] for index in range(bars + further)))
 
 
 def rescored(score: Score, task: Task, prompt: str, seed: int) -> Score:

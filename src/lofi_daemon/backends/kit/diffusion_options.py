@@ -90,6 +90,11 @@ class DiffusionOptions(FlowOptions):
         description="Solver of the diffusion: euler, heun (twice the work a step), pingpong, or "
         "adams, which needs the fewest model calls.",
     )
+    loop: bool | None = Field(
+        default=None,
+        description="A track that ends where it begins: its last seconds lead into its first. Its "
+        "length becomes a whole number of bars where the model counts them.",
+    )
     cfg_type: CfgType | None = Field(
         default=None,
         description="Form of the guidance: apg, cfg or cfg_star.",

@@ -29,14 +29,23 @@ def finished(
 
     Where the model has no mastering of its own, its largest sample becomes `peak`.
     """
+    clip = finished_whole(samples, sample_rate, mastering, peak=peak)
     end_fade_sec = END_FADE_SEC
+    if mastering is not None:
+        fade_in(samples, round(mastering.fade_in_sec * sample_rate))
+        end_fade_sec = mastering.fade_out_sec
+    fade_out(samples, round(end_fade_sec * sample_rate))
+    return clip
+
+
+def finished_whole(
+    samples: Samples, sample_rate: int, mastering: Mastering | None = None, *, peak: float = PEAK
+) -> AudioClip:
+    """The same without the fades."""
     if mastering is None:
         normalise_peak(samples, peak)
     else:
         master(samples, sample_rate, mastering)
-        fade_in(samples, round(mastering.fade_in_sec * sample_rate))
-        end_fade_sec = mastering.fade_out_sec
-    fade_out(samples, round(end_fade_sec * sample_rate))
     return AudioClip(samples, sample_rate)
 
 

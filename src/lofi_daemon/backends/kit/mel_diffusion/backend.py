@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lofi_daemon.backends.checks import check_duration
+from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.kit.lifecycle import FolderBackend
 from lofi_daemon.backends.kit.manifest import told_of
 from lofi_daemon.backends.kit.mel_diffusion.bundle import (
@@ -73,6 +74,12 @@ class Seams:
     bar_frames: int = 1
 
 
+def _nearest(request: GenerationRequest, allowed: range) -> int:
+    from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for
+
+    return min(max(frames_for(request.duration_sec), allowed[0]), allowed[-1])
+
+
 def _no_seams(material: Material) -> Seams:
     return Seams()
 
@@ -88,12 +95,16 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
         configured: ConfiguredDefaults | None = None,
         compose: Composer | None = None,
         seams: Callable[[Material], Seams] | None = None,
+        loop_frames: Callable[[GenerationRequest, range], int] | None = None,
     ) -> None:
-        """seams: where a track can be gone on from, by what it was made of."""
+        """seams: where a track can be gone on from, by what it was made of. loop_frames: latent
+        frames of a loop, of those that are allowed; the nearest to what is asked by default.
+        """
         super().__init__(info, files)
         self._seams = seams or _no_seams
         self._configured = configured or ConfiguredDefaults()
         self._compose = compose
+        self._best_loop = loop_frames or _nearest
 
     def terms(self) -> Terms:
         told = {"erg", "defaults", "qualities", "relative_cost"}
@@ -104,7 +115,17 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
 
         manifest = self._manifest() if terms is None else told_of(Manifest, terms)
         if request.task is not None:
+            if request.options_as(DiffusionOptions).loop:
+                raise InvalidParams(
+                    "loop: only a track that begins with nothing can end where it begins.",
+                    hint="Leave loop out, or the task.",
+                    parameters=["loop"],
+                )
             request = self._joined(request, request.task, manifest)
+        elif request.options_as(DiffusionOptions).loop:
+            from lofi_daemon.backends.kit.mel_diffusion.loop import seconds_of
+
+            request = replace(request, duration_sec=seconds_of(self._loop_frames(request)))
         check_duration(self._info, request.duration_sec)
         return resolve(request, manifest, self._configured.over(manifest))
 
@@ -138,6 +159,16 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
         end = whole if seams.end_sec is None else min(whole, seams.end_sec)
         task = joined(task, end, fade_in + RAMP_SEC, seams.bar_frames)
         return replace(request, task=task, duration_sec=task.duration_sec)
+
+    def _loop_frames(self, request: GenerationRequest) -> int:
+        from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for
+
+        check_duration(self._info, request.duration_sec)
+        least, most = (
+            frames_for(self._info.min_duration_sec),
+            frames_for(self._info.max_duration_sec),
+        )
+        return self._best_loop(request, range(least, most))
 
     def workload(
         self, request: GenerationRequest, terms: Terms | None = None

@@ -13,7 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
-from lofi_daemon.backends.kit.finish import facts_of_sound, finished, finished_like
+from lofi_daemon.backends.kit.finish import (
+    facts_of_sound,
+    finished,
+    finished_like,
+    finished_whole,
+)
 from lofi_daemon.backends.kit.mel_diffusion.bundle import (
     CONTEXT_ENCODER,
     DCAE,
@@ -38,6 +43,7 @@ from lofi_daemon.backends.kit.mel_diffusion.editing import (
     splice_of,
 )
 from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, latents_shape
+from lofi_daemon.backends.kit.mel_diffusion.loop import Ring, closed, seconds_of
 from lofi_daemon.backends.kit.mel_diffusion.requests import Diffusion, diffusion_of
 from lofi_daemon.backends.kit.mel_diffusion.runs import SOLVERS, Run
 from lofi_daemon.backends.kit.mel_diffusion.solvers import (
@@ -166,14 +172,19 @@ class AceStepPipeline:
         on_progress = on_progress or ignore_progress
         cancel = cancel or CancelToken()
         diffusion = diffusion_of(request, self.manifest)
+        options = request.options_as(DiffusionOptions)
+        frames = frames_for(request.duration_sec)
+        ring = Ring(frames) if options.loop else None
         if initial_latents is None:
-            shape = latents_shape(frames_for(request.duration_sec))
-            options = request.options_as(DiffusionOptions)
+            shape = latents_shape(frames if ring is None else ring.diffused_frames)
             initial_latents = starting_noise(
                 request.seed, shape, options.variation or 0.0, options.varied_to(request.seed)
             )
-        task, after_step = request.task, unchanged
-        if task is not None:
+        task, after_step, fresh_noise = request.task, unchanged, None
+        if ring is not None:
+            initial_latents = ring.tied(initial_latents)
+            after_step, fresh_noise = ring.after_step, _tied_noise(request.seed, ring)
+        elif task is not None:
             kept = kept_of(task, material_of(task)[LATENTS], initial_latents.shape[-1])
             after_step = kept.put_back(initial_latents)
         lyric = self._compose(request)
@@ -185,11 +196,20 @@ class AceStepPipeline:
             initial_latents,
             on_progress,
             cancel,
+            fresh_noise=fresh_noise,
             after_step=after_step,
         )
+        if ring is not None:
+            latents = ring.of(latents)
         splice = None if task is None else splice_of(task, request.duration_sec)
         clip = self.decode(
-            latents, request.duration_sec, on_progress, cancel, listener, splice=splice
+            latents,
+            request.duration_sec,
+            on_progress,
+            cancel,
+            listener,
+            splice=splice,
+            ring=ring,
         )
         return replace(clip, material=self._material(latents, lyric))
 
@@ -296,11 +316,13 @@ class AceStepPipeline:
         listener: Listener | None = None,
         *,
         splice: Splice | None = None,
+        ring: Ring | None = None,
     ) -> AudioClip:
         """Latents to the finished track: trimmed to the duration, levelled, faded at its end.
 
-        splice: the music that it goes on from. The listener hears it before it is levelled, but
-        nothing of a track that goes on from another: there the level is known at the end.
+        splice: the music that it goes on from. ring: it ends where it begins, and fades nowhere.
+        The listener hears it before it is levelled, but nothing of these two: there the level, or
+        the beginning, is known at the end.
         """
         self._parts.make_room_for(self._decoder)
         cost = self.manifest.relative_cost
@@ -309,6 +331,10 @@ class AceStepPipeline:
 
         report = percent_of(Phase.DECODING, on_progress, cancel)
         report(0.0)
+        frames = round(duration_sec * OUTPUT_SAMPLE_RATE)
+        if ring is not None:
+            latents = ring.unrolled(latents)
+            duration_sec = seconds_of(latents.shape[-1])
         mel = self.decoder.mel(latents, lambda done: report(after_dcae * done), cancel)
         pieces = self.decoder.waveform(
             mel, lambda done: report(after_dcae + (after_vocoder - after_dcae) * done), cancel
@@ -329,12 +355,21 @@ class AceStepPipeline:
         stream = overheard(
             resample_stream(pieces, source_rate, OUTPUT_SAMPLE_RATE),
             facts,
-            listener if splice is None else None,
+            listener if splice is None and ring is None else None,
         )
         samples = join_to_length(stream, channels=facts.channels, frames=facts.frames)
-        if splice is None:
+        if ring is not None:
+            clip = finished_whole(samples, OUTPUT_SAMPLE_RATE, mastering)
+            clip = replace(clip, samples=closed(samples, OUTPUT_SAMPLE_RATE, frames))
+        elif splice is None:
             clip = finished(samples, OUTPUT_SAMPLE_RATE, mastering)
         else:
             clip = finished_like(samples, OUTPUT_SAMPLE_RATE, splice, mastering)
         report(1.0)
         return clip
+
+
+def _tied_noise(seed: int, ring: Ring) -> FreshNoise:
+    """What PingPong draws for a ring."""
+    shape = latents_shape(ring.diffused_frames)
+    return lambda step: ring.tied(gaussian_noise(seed, step + 1, shape))

@@ -77,6 +77,7 @@ def resolve(
             "guidance_scale": diffusion.guidance.scale,
             "cfg_type": diffusion.guidance.cfg_type,
             "erg": diffusion.erg,
+            "loop": given.loop or None,
             **given.resolved_variation(request.seed),
         }
     )

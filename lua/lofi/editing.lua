@@ -55,6 +55,7 @@ function M.make_again(track)
       task = track.task,
       span = track.span,
       strength = track.strength,
+      backend = track.backend,
       prompt = track.prompt,
       play = true,
     })

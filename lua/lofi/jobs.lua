@@ -175,7 +175,7 @@ end
 
 ---Makes a track from another one. What is left out is that one's.
 ---@param source lofi.CachedTrack
----@param params { task: string, span?: number[], strength?: number, prompt?: string, play?: boolean }
+---@param params { task: string, span?: number[], strength?: number, backend?: string, prompt?: string, play?: boolean }
 ---@param callback? fun(problem?: lofi.Failure, track?: lofi.Track)
 ---@return lofi.Handle
 function M.remake(source, params, callback)

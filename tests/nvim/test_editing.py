@@ -67,12 +67,13 @@ def test_again_of_a_longer_track_extends_its_source_again(editor: Editor) -> Non
     make_track(editor)
     editor.lua(
         "require('lofi.editing').make_again({ track_id = 'b', prompt = 'rain', task = 'extend',"
-        " source = '0123456789abcdef', span = { 30, 60 } })"
+        " source = '0123456789abcdef', span = { 30, 60 }, backend = 'demo' })"
     )
     assert editor.until(lambda: editor.requests("generate")[1:])[0] == {
         "task": "extend",
         "source": "0123456789abcdef",
         "span": [30, 60],
+        "backend": "demo",
         "prompt": "rain",
         "play": "early",
     }

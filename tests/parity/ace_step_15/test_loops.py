@@ -11,6 +11,8 @@ import pytest
 
 from lofi_daemon.backends.ace_step_15.bundle import NULL_CONDITION, Defaults
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint
+from lofi_daemon.backends.ace_step_15.editing import Cover, Edit, Repaint
+from lofi_daemon.backends.ace_step_15.encode import AudioTokens
 from lofi_daemon.backends.ace_step_15.pipeline import PEAK, AceStep15Pipeline
 from lofi_daemon.backends.ace_step_15.prompt import Facts, caption_text, lyric_text
 from lofi_daemon.backends.ace_step_15.requests import Piece
@@ -28,6 +30,14 @@ CONDITIONS = REFERENCE["condition"]
 PIPELINE = REFERENCE["pipeline"]
 CASES = pipeline_cases()
 SOLVER_NAMES = {"ode": "euler", "sde": "pingpong", "heun": "heun", "apg": "euler"}
+REPAINT_FORM = r"turbo\.repaint\.(\w+)\.(auto|explicit)(\.dcw)?"
+COVER_FORM = (
+    r"(turbo|base)\.cover\.(strength|noise)([\d.]*\d)(\.N\d+)?(\.shift\d+)?(\.g\d+)?(\.dcw)?"
+)
+# Injection ratio and frames of cross-fade of each way to repaint.
+REPAINTS = {
+    "balanced": (0.5, 12), "conservative": (1.0, 25), "aggressive": (0.0, 0), "small_fade": (0.5, 3)
+}  # fmt: skip
 FORM = r"(turbo|xl|base)\.(ode|sde|heun|apg|noguidance)(\.N\d+)?\.shift[\d.]+(\.g\d+)?(\.dcw)?"
 
 PIECE = Piece(
@@ -50,23 +60,34 @@ def piece_of(name: str) -> Piece:
     parts = name.split(".")
     found = dict(re.findall(r"\.(N|g)(\d+)", name))
     shift = re.search(r"\.shift(\d+(?:\.\d+)?)", name)
-    assert shift is not None
     return replace(
         PIECE,
         scheduler=SOLVER_NAMES.get(parts[1], "euler"),
         inference_steps=int(found.get("N", 8)),
         guidance_scale=float(found.get("g", 1)),
-        shift=float(shift[1]),
+        shift=3.0 if shift is None else float(shift[1]),
         dcw=name.endswith(".dcw"),
     )
 
 
 def run(
-    pipeline: AceStep15Pipeline, piece: Piece, rows: np.ndarray, noise: np.ndarray
+    pipeline: AceStep15Pipeline,
+    piece: Piece,
+    rows: np.ndarray,
+    noise: np.ndarray,
+    edit: Edit | None = None,
+    rows_alone: np.ndarray | None = None,
 ) -> np.ndarray:
     fresh = LOOPS["sde_noise"]
     return pipeline.diffuse(
-        piece, rows, noise, ignore_progress, CancelToken(), fresh_noise=lambda step: fresh[step]
+        piece,
+        rows,
+        noise,
+        ignore_progress,
+        CancelToken(),
+        fresh_noise=lambda step: fresh[step],
+        edit=edit,
+        rows_alone=rows_alone,
     )
 
 
@@ -94,6 +115,61 @@ def test_every_solver_and_kind_is_there() -> None:
     assert {"turbo.ode.shift3", "turbo.sde.shift3.dcw", "turbo.heun.shift3.dcw"} <= set(PLAIN)
     assert {"base.heun.N4.shift1.g7", "base.sde.N4.shift3.g7", "xl.ode.shift3.dcw"} <= set(PLAIN)
     assert len(PLAIN) > 15
+
+
+@pytest.mark.parametrize("name", [name for name in LOOPS if re.fullmatch(REPAINT_FORM, name)])
+def test_repaint(pipelines: Pipelines, name: str) -> None:
+    way, mask, _ = re.fullmatch(REPAINT_FORM, name).groups()  # type: ignore[union-attr]
+    injection, crossfade = REPAINTS[way]
+    start, stop = (int(each) for each in LOOPS["repaint.window"])
+    edit = Repaint(LOOPS["src"], start, stop, injection, crossfade, explicit=mask == "explicit")
+    rows = CONDITIONS["song.out"]
+    assert_same(run(pipelines["turbo"], piece_of(name), rows, LOOPS["noise"], edit), LOOPS[name])
+
+
+@pytest.fixture
+def rows_alone(pipelines: Pipelines) -> np.ndarray:
+    """What a cover attends to once it has left its source: other words, the same lyrics."""
+    encoder = pipelines["turbo"].encoder
+    feeds = {
+        "text_hidden_states": CONDITIONS["short.text"],
+        "lyric_embeddings": CONDITIONS["song.lyric"],
+        "timbre": encoder.timbre,
+    }
+    return encoder._condition.run(feeds, CancelToken())[0]
+
+
+@pytest.mark.parametrize("name", [name for name in LOOPS if re.fullmatch(COVER_FORM, name)])
+def test_cover(
+    pipelines: Pipelines, base: AceStep15Pipeline, rows_alone: np.ndarray, name: str
+) -> None:
+    kind, what, amount, *_ = re.fullmatch(COVER_FORM, name).groups()  # type: ignore[union-attr]
+    pipeline = base if kind == "base" else pipelines["turbo"]
+    source = LOOPS["src"]
+    tokens = AudioTokens(pipeline.folder, SETTINGS)
+    outline = tokens.outline(source, pipeline.silence(source.shape[1]), CancelToken())
+    edit = Cover(source, outline, likeness=1.0)
+    if what == "noise":
+        edit = replace(edit, closeness=float(amount))
+    else:
+        edit = replace(edit, likeness=float(amount))
+    rows = CONDITIONS["song.out"]
+    latents = run(pipeline, piece_of(name), rows, LOOPS["noise"], edit, rows_alone)
+    assert_same(latents, LOOPS[name])
+
+
+def test_a_cover_of_an_outline_that_is_given(pipelines: Pipelines) -> None:
+    edit = Cover(LOOPS["src"], LOOPS["hints"], likeness=1.0)
+    rows = CONDITIONS["song.out"]
+    latents = run(pipelines["turbo"], PIECE, rows, LOOPS["noise"], edit)
+    assert_same(latents, LOOPS["turbo.hints"])
+
+
+def test_every_way_to_repaint_and_to_cover_is_there() -> None:
+    repaints = {re.fullmatch(REPAINT_FORM, name) for name in LOOPS} - {None}
+    assert {match[1] for match in repaints if match} == set(REPAINTS)
+    covers = {"turbo.cover.strength0.5.dcw", "turbo.cover.noise0.4"}
+    assert covers <= {name for name in LOOPS if re.fullmatch(COVER_FORM, name)}
 
 
 def test_guidance_between_two_levels(base: AceStep15Pipeline) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lofi_daemon.backends.ace_step_15.bundle import FILES, Manifest
+from lofi_daemon.backends.ace_step_15.bundle import FILES, Manifest, read_manifest
 from lofi_daemon.backends.ace_step_15.files import AceStep15Files
 from lofi_daemon.backends.ace_step_15.needs import needs
 from lofi_daemon.backends.ace_step_15.options import AceStep15Options
@@ -22,14 +23,22 @@ from lofi_daemon.backends.protocol import (
     Terms,
     Understood,
 )
-from lofi_daemon.backends.tasks import TaskOffer
+from lofi_daemon.backends.tasks import Task, TaskOffer
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.errors import ModelNotFound
 from lofi_daemon.models.file_set import FileSet
 
 if TYPE_CHECKING:
     from lofi_daemon.backends.ace_step_15.pipeline import AceStep15Pipeline
     from lofi_daemon.config import Settings
 
+TASKS = (
+    TaskOffer("variation", strength=True),
+    TaskOffer("extend", files=True, strength=True),
+    TaskOffer("repaint", files=True, strength=True),
+    TaskOffer("from_audio", files=True, strength=True),
+)
+USUAL_STRENGTH = 0.5
 # Making a set takes this long against loading one, and comes before it.
 MAKING_SEC = 90.0
 
@@ -43,8 +52,48 @@ class AceStep15Backend(FolderBackend["AceStep15Pipeline", AceStep15Files]):
     def resolve(self, request: GenerationRequest, terms: Terms | None = None) -> GenerationRequest:
         from lofi_daemon.backends.ace_step_15.requests import resolve
 
+        manifest = self._manifest(terms)
+        if request.task is not None:
+            request = self._with_task(request, request.task, manifest)
         check_duration(self._info, request.duration_sec)
-        return resolve(request, self._manifest(terms))
+        return resolve(request, manifest)
+
+    def _with_task(
+        self, request: GenerationRequest, task: Task, manifest: Manifest
+    ) -> GenerationRequest:
+        """The request with nothing of its task left open.
+
+        Raises ModelNotFound where the files cannot read its source, AudioPlaybackError.
+        """
+        from lofi_daemon.backends.ace_step_15.editing import ramp_sec
+        from lofi_daemon.backends.ace_step_15.source import graphs_needed
+        from lofi_daemon.backends.kit.editing import joined
+        from lofi_daemon.backends.kit.finish import END_FADE_SEC
+
+        audio = manifest.audio
+        if task.strength is None:
+            task = replace(task, strength=USUAL_STRENGTH)
+        self._raise_if_missing(graphs_needed(task, audio.channels))
+        ramp = ramp_sec(task)
+        end = task.source.duration_sec - END_FADE_SEC - ramp
+        task = joined(task, end, ramp, audio.sample_rate / audio.samples_per_frame)
+        return replace(request, task=task, duration_sec=task.duration_sec)
+
+    def _raise_if_missing(self, graphs: Iterable[str]) -> None:
+        """What reads music is not in the sets that earlier versions made, nor in every checkpoint.
+
+        A set that is not made yet is asked when it is there.
+        """
+        files = self._running()
+        if not self._files.is_made(files):
+            return
+        missing = [each for each in graphs if not (files.folder / f"{each}.onnx").is_file()]
+        if missing:
+            raise ModelNotFound(
+                f"{files.folder} lacks {' and '.join(f'{each}.onnx' for each in missing)}, which "
+                "reads music: it makes music of words alone.",
+                hint=self._files.how_to_read(files),
+            )
 
     def workload(
         self, request: GenerationRequest, terms: Terms | None = None
@@ -52,14 +101,16 @@ class AceStep15Backend(FolderBackend["AceStep15Pipeline", AceStep15Files]):
         from lofi_daemon.backends.ace_step_15.requests import expected_seconds, piece_of
 
         manifest = self._manifest(terms)
-        work = expected_seconds(piece_of(request, manifest), manifest)
+        piece = piece_of(request, manifest)
+        work = expected_seconds(piece, manifest, reads_sound=_reads_sound(request, manifest))
         return work if terms is not None else self._loading() | work
 
     def _names(self, files: FileSet) -> Iterable[str]:
         return FILES
 
     def _needs(self, folder: Path, request: GenerationRequest) -> Mapping[Phase, Need]:
-        return needs(folder, request.duration_sec)
+        reads = _reads_sound(request, read_manifest(folder))
+        return needs(folder, request.duration_sec, reads_sound=reads)
 
     def _loading_sec(self, files: FileSet) -> float:
         return self._files.manifest(files).relative_cost.loading
@@ -99,12 +150,20 @@ def ace_step_15_backend(settings: Settings) -> AceStep15Backend:
             min_duration_sec=5.0,
             max_duration_sec=600.0,
             options=AceStep15Options,
-            tasks=(TaskOffer("variation", strength=True),),
+            tasks=TASKS,
             understand=_understood,
             files=files,
         ),
         files,
     )
+
+
+def _reads_sound(request: GenerationRequest, manifest: Manifest) -> bool:
+    if request.task is None:
+        return False
+    from lofi_daemon.backends.ace_step_15.source import reads_sound
+
+    return reads_sound(request.task, manifest.audio.channels)
 
 
 def _understood(prompt: str) -> Understood:

@@ -24,6 +24,9 @@ CONDITION_ENCODER = "condition_encoder"
 TRANSFORMER = "transformer"
 DECODER = "vae_decoder"
 GRAPHS = (TOKEN_EMBEDDINGS, TEXT_ENCODER, CONDITION_ENCODER, TRANSFORMER, DECODER)
+# What reads music. Sets of earlier versions lack them, and make music from words all the same.
+ENCODER = "vae_encoder"
+AUDIO_TOKENS = "audio_tokens"
 SILENCE = "silence_latent.npy"
 TIMBRE = "silence_timbre.npy"
 NULL_CONDITION = "null_condition.npy"
@@ -39,13 +42,16 @@ MIN_FRAMES = 128
 
 class AudioFacts(Section):
     """channels: of a latent frame; reach_frames: latent frames on each side that a sample can
-    depend on; window_frames: frames of one decoder call, with the reach on both sides."""
+    depend on; window_frames: frames of one decoder call, with the reach on both sides. What begins
+    with encoder_ is the same of sound that is read."""
 
     channels: int = 64
     sample_rate: int = 48_000
     samples_per_frame: int = 1920
     reach_frames: int = 9
     window_frames: int = 146
+    encoder_reach_frames: int = 7
+    encoder_window_frames: int = 142
 
     def track_frames(self, duration_sec: float) -> int:
         """Latent frames that are made: they cover the duration, to which the track is cut."""
@@ -74,12 +80,13 @@ BASE_DEFAULTS = Defaults(inference_steps=50, shift=1.0, dcw=False, guidance_scal
 
 class RelativeCost(Section):
     """Seconds at reference speed: loading, encoding the texts, one model call a latent frame, and
-    decoding a latent frame."""
+    decoding or reading a latent frame."""
 
     loading: float = 4.0
     encoding: float = 0.5
     model_call: float = 0.0016
     decoding: float = 0.034
+    reading: float = 0.034
 
 
 class Manifest(Section):

@@ -31,10 +31,13 @@ from lofi_daemon.errors import ModelLoadFailed
 
 _STORAGES = {"FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16"}
 SILENCE_FRAMES = 15_000
+FSQ_LEVELS = (8, 8, 8, 5, 5, 5)
 # The autoencoder's own silence, to two places, where the published one was looked at.
 STEADY_SILENCE = {13: 1.60, 14: -2.67, 19: -5.09, 29: -1.71, 48: -1.26, 56: -2.92}
 SILENCE_TOLERANCE = 0.1
 
+# Folders of diffusers' layout, in newer conversions alone, by the original's names.
+_TOKENIZERS = {"tokenizer": "audio_tokenizer", "detokenizer": "audio_token_detokenizer"}
 _TO_DIFFUSERS = (
     (".q_proj.", ".to_q."),
     (".k_proj.", ".to_k."),
@@ -71,7 +74,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class AutoencoderSizes:
-    """Sizes of the Oobleck decoder; ratios: of its blocks, first to last."""
+    """Sizes of the Oobleck autoencoder; ratios: of the decoder's blocks, first to last."""
 
     latent_channels: int
     audio_channels: int
@@ -118,7 +121,8 @@ class Checkpoint:
         """Every file that a set is made of."""
         names = ("config.json", "*.safetensors", f"*{INDEX}", "*.pt")
         if self._is_diffusers:
-            folders = [self.model / "transformer", self.model / "condition_encoder"]
+            names_of_parts = ("transformer", "condition_encoder", *_TOKENIZERS.values())
+            folders = [self.model / part for part in names_of_parts]
         else:
             folders = [self.model]
         found = [
@@ -186,22 +190,43 @@ class Checkpoint:
     def timbre_frames(self) -> int:
         return int(self._model_config.get("timbre_fix_frame", 750))
 
-    def lyric_layers(self) -> int:
-        return self._count_layers("encoder.lyric_encoder")
+    @property
+    def hears(self) -> bool:
+        """Whether the autoencoder's encoder is there: what reads sound."""
+        return "encoder.conv1.weight_v" in self._vae_file.names
 
-    def timbre_layers(self) -> int:
-        return self._count_layers("encoder.timbre_encoder")
+    @property
+    def has_audio_tokens(self) -> bool:
+        """Whether the 5 Hz tokenizer and its inverse are there."""
+        if self._is_diffusers:
+            return all((self.model / part).is_dir() for part in _TOKENIZERS.values())
+        return "tokenizer.audio_acoustic_proj.weight" in self._transformer_file.names
+
+    @property
+    def token_levels(self) -> tuple[int, ...]:
+        """How many values each channel of a token can have."""
+        folder = self.model / _TOKENIZERS["tokenizer"]
+        config = _config(folder) if self._is_diffusers else self._model_config
+        return tuple(config.get("fsq_input_levels") or FSQ_LEVELS)
+
+    def layers_of(self, prefix: str) -> int:
+        """How many layers a stack of that name has, which ends in a norm."""
+        file, name = self._place(f"{prefix}.norm.weight")
+        start = name.removesuffix("norm.weight") + "layers."
+        return len(
+            {each[len(start) :].split(".")[0] for each in file.names if each.startswith(start)}
+        )
 
     @property
     def values_of_a_set(self) -> int:
-        """About how many values a set is made of: transformer, encoders and half the autoencoder
-        once."""
-        return (
-            values_of(self._transformer_file, "decoder." if not self._is_diffusers else "")
-            + values_of(self._encoder_file, "encoder." if not self._is_diffusers else "")
-            + values_of(self._text_file, "")
-            + values_of(self._vae_file, "decoder.")
-        )
+        """About how many values a set is made of: each tensor that it needs once."""
+        if self._is_diffusers:
+            files = (self._transformer_file, self._encoder_file, *self._tokenizer_files.values())
+            model = sum(values_of(file, "") for file in files)
+        else:
+            parts = ("decoder.", "encoder.", "tokenizer.", "detokenizer.")
+            model = sum(values_of(self._transformer_file, part) for part in parts)
+        return model + values_of(self._text_file, "") + values_of(self._vae_file, "")
 
     @property
     def largest_tensor(self) -> int:
@@ -260,6 +285,15 @@ class Checkpoint:
     def _encoder_file(self) -> Weights:
         return open_weights(self._weights_of("condition_encoder"))
 
+    @cached_property
+    def _tokenizer_files(self) -> dict[str, Weights]:
+        """Of those folders that are there, by the names that the original has for them."""
+        name = "diffusion_pytorch_model.safetensors"
+        folders = {ours: self.model / theirs for ours, theirs in _TOKENIZERS.items()}
+        return {
+            ours: open_weights(folder / name) for ours, folder in folders.items() if folder.is_dir()
+        }
+
     def _weights_of(self, component: str) -> Path:
         if self._is_diffusers:
             return self.model / component / "diffusion_pytorch_model.safetensors"
@@ -273,14 +307,9 @@ class Checkpoint:
             rest = rest.replace(ours, theirs)
         if part == "decoder":
             return self._transformer_file, rest
+        if part in _TOKENIZERS:
+            return self._tokenizer_files[part], rest
         return self._encoder_file, rest or part
-
-    def _count_layers(self, prefix: str) -> int:
-        file, name = self._place(f"{prefix}.norm.weight")
-        start = name.removesuffix("norm.weight") + "layers."
-        return len(
-            {each[len(start) :].split(".")[0] for each in file.names if each.startswith(start)}
-        )
 
 
 def read_single_tensor(path: Path) -> NDArray[np.float32]:

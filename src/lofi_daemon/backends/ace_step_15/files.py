@@ -110,6 +110,15 @@ class AceStep15Files(ModelFiles[AceStep15Configuration]):
             return read_manifest(files.folder)
         return Manifest(model_version=files.version, precision=files.precision)
 
+    def how_to_read(self, files: FileSet) -> str:
+        """What to do about a made set that lacks what reads music."""
+        if not self._has_checkpoint():
+            return f"Delete {files.folder}. {self.repair()}"
+        return (
+            f"Delete {files.folder}: it is made again from the download, and then reads music too. "
+            "Where it does not, the download lacks the parts; the original's repository has them."
+        )
+
     def original_names(self) -> Iterator[str]:
         yield from super().original_names()
         for precision in PRECISIONS:

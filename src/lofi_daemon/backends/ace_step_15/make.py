@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lofi_daemon.backends.ace_step_15.bundle import (
+    AUDIO_TOKENS,
     BASE_DEFAULTS,
     CONDITION_ENCODER,
     DECODER,
+    ENCODER,
     GRAPHS,
     NULL_CONDITION,
     SILENCE,
@@ -33,9 +35,12 @@ from lofi_daemon.backends.ace_step_15.bundle import (
     Manifest,
 )
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint, is_known_silence
+from lofi_daemon.backends.ace_step_15.graphs.audio_tokens import write_audio_tokens
 from lofi_daemon.backends.ace_step_15.graphs.autoencoder import (
+    encoder_reach_frames,
     reach_frames,
     write_autoencoder_decoder,
+    write_autoencoder_encoder,
 )
 from lofi_daemon.backends.ace_step_15.graphs.condition_encoder import (
     write_condition_encoder,
@@ -68,6 +73,10 @@ _WRITE: Mapping[str, Callable[[GraphWriter, Checkpoint, Precision], None]] = {
     ),
     TRANSFORMER: write_transformer,
     DECODER: lambda graph, checkpoint, precision: write_autoencoder_decoder(graph, checkpoint),
+    ENCODER: lambda graph, checkpoint, precision: write_autoencoder_encoder(graph, checkpoint),
+    AUDIO_TOKENS: lambda graph, checkpoint, precision: write_audio_tokens(
+        graph, checkpoint, precision.sensitive
+    ),
 }
 CORE_FRAMES = 128
 
@@ -129,13 +138,19 @@ def make_set(
         _save(unfinished / TIMBRE, work.timbre(silence))
         if not checkpoint.is_turbo:
             _save(unfinished / NULL_CONDITION, checkpoint.tensor("null_condition_emb"))
-        for graph in GRAPHS:
+        for graph in graphs_of(checkpoint):
             work.write(graph)
         shutil.copyfile(checkpoint.tokenizer / TOKENIZER, unfinished / TOKENIZER)
         return _manifest(checkpoint, options, source, known).model_dump(exclude={"files"})
 
     identity = {"source": making.sums_of(source), **_said(options)}
     making.make_set(target, identity, write, cancel)
+
+
+def graphs_of(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """What is made of it: some checkpoints lack what reads music."""
+    reading = ((ENCODER, checkpoint.hears), (AUDIO_TOKENS, checkpoint.has_audio_tokens))
+    return (*GRAPHS, *(graph for graph, there in reading if there))
 
 
 class _Work:
@@ -200,7 +215,7 @@ def _manifest(
     checkpoint: Checkpoint, options: SetOptions, source: Mapping[str, SourceFile], known: bool
 ) -> Manifest:
     sizes = checkpoint.autoencoder
-    reach = reach_frames(sizes)
+    reach, encoder_reach = reach_frames(sizes), encoder_reach_frames(sizes)
     precision = options.precision.value
     name = "xl-" if checkpoint.has_timbre_token else ""
     return Manifest(
@@ -215,6 +230,8 @@ def _manifest(
             samples_per_frame=sizes.samples_per_frame,
             reach_frames=reach,
             window_frames=CORE_FRAMES + 2 * reach,
+            encoder_reach_frames=encoder_reach,
+            encoder_window_frames=CORE_FRAMES + 2 * encoder_reach,
         ),
         defaults=TURBO_DEFAULTS if checkpoint.is_turbo else BASE_DEFAULTS,
         source=dict(source),

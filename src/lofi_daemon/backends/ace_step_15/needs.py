@@ -8,6 +8,7 @@ from pathlib import Path
 from lofi_daemon.backends.ace_step_15.bundle import (
     CONDITION_ENCODER,
     DECODER,
+    ENCODER,
     TEXT_ENCODER,
     TOKEN_EMBEDDINGS,
     TRANSFORMER,
@@ -25,18 +26,27 @@ GRAPHS_OF_PHASES: Mapping[Phase, tuple[str, ...]] = {
 # transformer on a track of a minute, and 1.6 GB for two windows of the decoder side by side. The
 # transformer's part alone grows with the track.
 WORKING_BYTES = {Phase.ENCODING: 500_000_000, Phase.DECODING: 1_700_000_000}
+# One window of the encoder is as large as one of the decoder.
+READING_BYTES = 900_000_000
 DIFFUSING_BYTES = 100_000_000
 DIFFUSING_BYTES_PER_FRAME = 400_000
 
 
-def needs(folder: Path, duration_sec: float) -> Mapping[Phase, Need]:
-    """Of a track of this length. Raises ModelLoadFailed when the manifest is broken."""
+def needs(folder: Path, duration_sec: float, *, reads_sound: bool = False) -> Mapping[Phase, Need]:
+    """Of a track of this length; reads_sound: it begins with a sound that has to be encoded.
+
+    Raises ModelLoadFailed when the manifest is broken.
+    """
     manifest = read_manifest(folder)
     frames = manifest.audio.track_frames(duration_sec)
     diffusing = DIFFUSING_BYTES + DIFFUSING_BYTES_PER_FRAME * frames
     working = {**WORKING_BYTES, Phase.DIFFUSING: diffusing}
+    graphs_of_phases = dict(GRAPHS_OF_PHASES)
+    if reads_sound:
+        graphs_of_phases[Phase.ENCODING] += (ENCODER,)
+        working[Phase.ENCODING] = READING_BYTES
     of_bytes = manifest.precision == "int8" and manifest.eight_bits == "int8-columns"
     return {
         phase: Need(graphs_bytes(folder, graphs, columns_of_bytes=of_bytes), working[phase])
-        for phase, graphs in GRAPHS_OF_PHASES.items()
+        for phase, graphs in graphs_of_phases.items()
     }

@@ -15,6 +15,7 @@ from lofi_daemon.backends.kit.lyrics import MAX_LYRICS, sung
 
 TimeSignature = Literal["2", "3", "4", "6"]
 SchedulerName = Literal["euler", "heun", "pingpong"]
+MaskName = Literal["original", "explicit"]
 
 _KEY = re.compile("[A-G][#b♯♭]? (major|minor)")
 
@@ -62,6 +63,12 @@ class AceStep15Options(FlowOptions):
     dcw: bool | None = Field(
         default=None,
         description="Correct each step in the wavelet domain. Default: on for turbo models.",
+    )
+
+    repaint_mask: MaskName | None = Field(
+        default=None,
+        description="What repaint and extend tell the model of what is made anew: nothing, as the "
+        "original does (original, the default), or where it is (explicit).",
     )
 
     @field_validator("key")

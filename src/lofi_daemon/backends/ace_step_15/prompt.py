@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 INSTRUCTION = "Fill the audio semantic mask based on the given conditions:"
+REPAINT = "Repaint the mask area based on the given conditions:"
+COVER = "Generate audio semantic tokens based on the given conditions:"
 INSTRUMENTAL = "[Instrumental]"
 UNKNOWN_LANGUAGE = "unknown"
 UNSAID = "N/A"

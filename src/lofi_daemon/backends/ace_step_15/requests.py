@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lofi_daemon.backends.ace_step_15.bundle import MAX_TURBO_STEPS, Manifest
+from lofi_daemon.backends.ace_step_15.editing import strength_of
 from lofi_daemon.backends.ace_step_15.options import AceStep15Options
 from lofi_daemon.backends.ace_step_15.prompt import INSTRUMENTAL, UNKNOWN_LANGUAGE, Facts
 from lofi_daemon.backends.ace_step_15.reading import read_facts
+from lofi_daemon.backends.ace_step_15.schedule import nearest_step, noise_levels
 from lofi_daemon.backends.ace_step_15.solvers import SOLVERS
 from lofi_daemon.backends.protocol import GenerationRequest, Phase
+from lofi_daemon.backends.tasks import Task
 from lofi_daemon.errors import InvalidInferenceSteps, InvalidParams
 
 
@@ -18,6 +21,7 @@ class Piece:
     """A piece of music, fully said.
 
     lyrics: None is instrumental. variation: 0 is the track of `seed`, 1 that of variation_seed.
+    task: what music it begins with; explicit_mask: whether the model is told what of it is new.
     """
 
     prompt: str
@@ -33,6 +37,8 @@ class Piece:
     guidance_scale: float
     variation: float = 0.0
     variation_seed: int = 0
+    task: Task | None = None
+    explicit_mask: bool = False
 
     @property
     def lyrics_to_sing(self) -> str:
@@ -47,6 +53,14 @@ def piece_of(request: GenerationRequest, manifest: Manifest) -> Piece:
     """
     options, defaults = request.options_as(AceStep15Options), manifest.defaults
     _check(options, manifest)
+    if options.repaint_mask is not None and (
+        request.task is None or request.task.name == "from_audio"
+    ):
+        raise InvalidParams(
+            "repaint_mask: only for repaint and extend.",
+            hint="Leave repaint_mask out.",
+            parameters=["repaint_mask"],
+        )
     read = read_facts(request.prompt)
     scale, dcw = options.guidance_scale, options.dcw
     return Piece(
@@ -67,6 +81,8 @@ def piece_of(request: GenerationRequest, manifest: Manifest) -> Piece:
         guidance_scale=defaults.guidance_scale if scale is None else scale,
         variation=options.variation or 0.0,
         variation_seed=options.varied_to(request.seed),
+        task=request.task,
+        explicit_mask=options.repaint_mask == "explicit",
     )
 
 
@@ -92,7 +108,18 @@ def resolve(request: GenerationRequest, manifest: Manifest) -> GenerationRequest
 
 def iterations_of(piece: Piece, manifest: Manifest) -> int:
     """How often the solver asks for the velocity."""
-    return SOLVERS[piece.scheduler].evaluations(piece.inference_steps, not manifest.is_turbo)
+    steps = piece.inference_steps - skipped_steps(piece)
+    return SOLVERS[piece.scheduler].evaluations(steps, not manifest.is_turbo) if steps else 0
+
+
+def skipped_steps(piece: Piece) -> int:
+    """How many steps are not made because the run does not begin with noise alone."""
+    task = piece.task
+    if task is None or task.name != "from_audio" or strength_of(task) == 1.0:
+        return 0
+    if strength_of(task) == 0.0:
+        return piece.inference_steps
+    return nearest_step(noise_levels(piece.inference_steps, piece.shift), strength_of(task))
 
 
 def model_calls(piece: Piece, manifest: Manifest) -> int:
@@ -101,11 +128,16 @@ def model_calls(piece: Piece, manifest: Manifest) -> int:
     return calls if piece.guidance_scale == 1.0 else 2 * calls
 
 
-def expected_seconds(piece: Piece, manifest: Manifest) -> dict[Phase, float]:
-    """The cost of each phase at reference speed: linear in the frames."""
+def expected_seconds(
+    piece: Piece, manifest: Manifest, *, reads_sound: bool = False
+) -> dict[Phase, float]:
+    """The cost of each phase at reference speed: linear in the frames.
+
+    reads_sound: the source is not known by its latents.
+    """
     cost, frames = manifest.relative_cost, manifest.audio.track_frames(piece.duration_sec)
     return {
-        Phase.ENCODING: cost.encoding,
+        Phase.ENCODING: cost.encoding + cost.reading * frames * reads_sound,
         Phase.DIFFUSING: cost.model_call * frames * model_calls(piece, manifest),
         Phase.DECODING: cost.decoding * frames,
     }

@@ -14,3 +14,8 @@ def noise_levels(steps: int, shift: float) -> NDArray[np.float32]:
     """
     even = 1.0 - np.arange(steps + 1, dtype=np.float64) / steps
     return (shift * even / (1.0 + (shift - 1.0) * even)).astype(np.float32)
+
+
+def nearest_step(levels: NDArray[np.float32], level: float) -> int:
+    """The step that begins nearest to a noise level, the first of those where two are as near."""
+    return int(np.argmin(np.abs(levels[:-1].astype(np.float64) - level)))

@@ -112,7 +112,7 @@ def _seams(material: Material) -> Seams:
 
 def _rescored(request: GenerationRequest, task: Task) -> LyricIds:
     from lofi_daemon.backends.demo.rescore import rescored
-    from lofi_daemon.backends.kit.mel_diffusion.editing import material_of
+    from lofi_daemon.backends.kit.editing import material_of
 
     score = _score_in(material_of(task))
     return _written(rescored(score, task, request.prompt, request.seed), request)

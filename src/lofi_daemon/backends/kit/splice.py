@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lofi_daemon.sound import spool
 from lofi_daemon.sound.clip import Samples, resample_stream
 from lofi_daemon.sound.files import SoundFile
 
@@ -50,7 +51,7 @@ def source_level(samples: Samples, sample_rate: int, splice: Splice) -> float | 
     None where that cannot be told: they do not share enough sound. Raises AudioPlaybackError.
     """
     powers = np.zeros(2)
-    for first, source in _placed(samples, sample_rate, splice):
+    for first, source in placed(splice.path, splice.offset, samples.shape, sample_rate):
         kept = splice.share(first, source.shape[1]) >= 1.0
         new = samples[:, first : first + source.shape[1]]
         for index, sound in enumerate((new, source)):
@@ -63,24 +64,39 @@ def source_level(samples: Samples, sample_rate: int, splice: Splice) -> float | 
 
 def put_in(samples: Samples, sample_rate: int, splice: Splice) -> None:
     """In place: the source outside the window. Raises AudioPlaybackError."""
-    for first, source in _placed(samples, sample_rate, splice):
+    for first, source in placed(splice.path, splice.offset, samples.shape, sample_rate):
         share = splice.share(first, source.shape[1])
         part = samples[:, first : first + source.shape[1]]
         mixed = part + share * (source - part)
         part[:] = np.where(share >= 1.0, source, mixed)
 
 
-def _placed(samples: Samples, sample_rate: int, splice: Splice) -> Iterator[tuple[int, Samples]]:
-    """(first sample, source [channels, n]) block after block, inside the new track."""
-    channels, frames = samples.shape
-    first = splice.offset
-    with SoundFile(splice.path) as sound:
+def placed(
+    path: Path, offset: int, shape: tuple[int, ...], sample_rate: int
+) -> Iterator[tuple[int, Samples]]:
+    """(first sample, sound [channels, n]) block after block of what lies inside a track.
+
+    offset: of the file's first sample; shape: the track's, [channels, frames]. Raises
+    AudioPlaybackError.
+    """
+    channels, frames = shape
+    first = offset
+    with SoundFile(path, "read") as sound:
         blocks = (np.ascontiguousarray(block.T) for block in sound.blocks_to_the_end(BLOCK_FRAMES))
         for block in resample_stream(blocks, sound.samplerate, sample_rate):
             begin, end = max(0, -first), min(block.shape[1], frames - first)
             if end > begin:
                 yield first + begin, in_channels(block[:, begin:end], channels)
             first += block.shape[1]
+
+
+def whole(path: Path, offset: int, shape: tuple[int, ...], sample_rate: int) -> Samples:
+    """The same as one array, silent where there is none of it. Raises AudioPlaybackError."""
+    samples = spool.zeros(*shape)
+    for first, block in placed(path, offset, shape, sample_rate):
+        samples[:, first : first + block.shape[1]] = block
+        spool.let_go(samples)
+    return samples
 
 
 def in_channels(sound: Samples, channels: int) -> Samples:

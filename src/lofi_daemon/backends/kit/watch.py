@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,15 @@ def percent_of(
     def report(fraction: float) -> None:
         on_progress(PhaseProgress(phase, round(100 * fraction), 100, fraction))
         cancel.raise_if_cancelled()
+
+    return report
+
+
+def part_of(on_progress: ProgressCallback, first: float, last: float) -> ProgressCallback:
+    """For work that is a part of its phase's time, from one share of it to another."""
+
+    def report(progress: PhaseProgress) -> None:
+        on_progress(replace(progress, fraction=first + (last - first) * progress.fraction))
 
     return report
 

@@ -1,4 +1,4 @@
-"""The decoder of the Oobleck autoencoder: latents to the waveform itself.
+"""The Oobleck autoencoder, both ways: latents to the waveform itself, and sound to latents.
 
 Convolutions are written over an image of height 1, which lets onnxruntime use its blocked layout;
 weight norm is folded into the weights.
@@ -41,17 +41,45 @@ def write_autoencoder_decoder(graph: GraphWriter, checkpoint: Checkpoint) -> Non
         name = f"decoder.block.{block}"
         value = convolutions.snake(value, f"{name}.snake1")
         value = convolutions.upsampling(value, f"{name}.conv_t1", sizes.ratios[block])
-        for number, dilation in enumerate(DILATIONS, start=1):
-            unit = f"{name}.res_unit{number}"
-            change = convolutions.snake(value, f"{unit}.snake1")
-            change = convolutions.plain(change, f"{unit}.conv1", dilation)
-            change = convolutions.snake(change, f"{unit}.snake2")
-            change = convolutions.plain(change, f"{unit}.conv2")
-            value = graph.node("Add", [value, change])
+        value = convolutions.residual_units(value, name)
     value = convolutions.snake(value, "decoder.snake1")
     value = convolutions.plain(value, "decoder.conv2", bias=False)
     value = graph.node("Squeeze", [value, graph.constant("height", [2])])
     graph.output(value, "audio", np.float32, [1, sizes.audio_channels, "samples"])
+
+
+def encoder_reach_frames(sizes: AutoencoderSizes) -> int:
+    """Latent frames on each side whose sound a frame can depend on: from kernels and strides."""
+    half = KERNEL // 2
+    first, last = -1, 1
+    for ratio in sizes.ratios:
+        padding = -(-ratio // 2)
+        first, last = first * ratio - padding, last * ratio - padding + 2 * ratio - 1
+        first, last = first - half * sum(DILATIONS), last + half * sum(DILATIONS)
+    first, last = first - half, last + half
+    frame = sizes.samples_per_frame
+    return max(-(first // frame), -((frame - 1 - last) // frame))
+
+
+def write_autoencoder_encoder(graph: GraphWriter, checkpoint: Checkpoint) -> None:
+    """audio f32 [1, channels, samples a frame · n] → latents f32 [1, C, n]: the mean alone.
+
+    A deviation would be drawn from; the mean is the same every time.
+    """
+    sizes = checkpoint.autoencoder
+    convolutions = _Convolutions(graph, checkpoint)
+    audio = graph.input("audio", np.float32, [1, sizes.audio_channels, "samples"])
+    value = graph.node("Unsqueeze", [audio, graph.constant("height", [2])])
+    value = convolutions.plain(value, "encoder.conv1")
+    for block, ratio in enumerate(reversed(sizes.ratios)):
+        name = f"encoder.block.{block}"
+        value = convolutions.residual_units(value, name)
+        value = convolutions.snake(value, f"{name}.snake1")
+        value = convolutions.downsampling(value, f"{name}.conv1", ratio)
+    value = convolutions.snake(value, "encoder.snake1")
+    value = convolutions.plain(value, "encoder.conv2", outputs=sizes.latent_channels)
+    value = graph.node("Squeeze", [value, graph.constant("height", [2])])
+    graph.output(value, "latents", np.float32, [1, sizes.latent_channels, "frames"])
 
 
 class _Convolutions:
@@ -60,14 +88,43 @@ class _Convolutions:
         self._tensor = checkpoint.vae_tensor
         self._shape = checkpoint.vae_shape
 
-    def plain(self, value: str, name: str, dilation: int = 1, *, bias: bool = True) -> str:
+    def residual_units(self, value: str, block: str) -> str:
+        for number, dilation in enumerate(DILATIONS, start=1):
+            unit = f"{block}.res_unit{number}"
+            change = self.snake(value, f"{unit}.snake1")
+            change = self.plain(change, f"{unit}.conv1", dilation)
+            change = self.snake(change, f"{unit}.snake2")
+            change = self.plain(change, f"{unit}.conv2")
+            value = self._graph.node("Add", [value, change])
+        return value
+
+    def plain(
+        self,
+        value: str,
+        name: str,
+        dilation: int = 1,
+        *,
+        bias: bool = True,
+        outputs: int | None = None,
+    ) -> str:
+        """outputs: of all of its channels the first so many."""
         width = self._shape(f"{name}.weight_v")[2]
         padding = (width - 1) * dilation // 2
         return self._graph.node(
             "Conv",
-            [value, *self._weights(name, bias=bias)],
+            [value, *self._weights(name, bias=bias, outputs=outputs)],
             kernel_shape=[1, width],
             dilations=[1, dilation],
+            pads=[0, padding, 0, padding],
+        )
+
+    def downsampling(self, value: str, name: str, ratio: int) -> str:
+        padding = -(-ratio // 2)
+        return self._graph.node(
+            "Conv",
+            [value, *self._weights(name, bias=True)],
+            kernel_shape=[1, 2 * ratio],
+            strides=[1, ratio],
             pads=[0, padding, 0, padding],
         )
 
@@ -90,10 +147,11 @@ class _Convolutions:
         wave = graph.node("Mul", [graph.node("Mul", [sine, sine]), depth])
         return graph.node("Add", [value, wave])
 
-    def _weights(self, name: str, *, bias: bool) -> list[str]:
-        names = [self._graph.weight(f"{name}.weight", lambda: self._folded(name))]
+    def _weights(self, name: str, *, bias: bool, outputs: int | None = None) -> list[str]:
+        names = [self._graph.weight(f"{name}.weight", lambda: self._folded(name)[:outputs])]
         if bias:
-            names.append(self._graph.weight(f"{name}.bias", lambda: self._tensor(f"{name}.bias")))
+            values = f"{name}.bias"
+            names.append(self._graph.weight(values, lambda: self._tensor(values)[:outputs]))
         return names
 
     def _folded(self, name: str) -> NDArray[np.float32]:

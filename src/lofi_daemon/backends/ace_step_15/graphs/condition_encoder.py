@@ -22,7 +22,9 @@ def write_condition_encoder(
     shape = (stack.width, text_width)
     text = graph.linear(text, "encoder.text_projector.weight", checkpoint.tensor, shape)
     lyrics = layers.affine(lyrics, "encoder.lyric_encoder.embed_tokens", text_width, stack.width)
-    lyrics = _encoded(layers, lyrics, "encoder.lyric_encoder", checkpoint.lyric_layers())
+    lyrics = _encoded(
+        layers, lyrics, "encoder.lyric_encoder", checkpoint.layers_of("encoder.lyric_encoder")
+    )
     rows = graph.node("Concat", [lyrics, timbre, text], axis=1)
     graph.output(rows, "encoder_hidden_states", np.float32, [1, "rows", stack.width])
 
@@ -40,7 +42,7 @@ def write_timbre_encoder(graph: GraphWriter, checkpoint: Checkpoint) -> None:
     if checkpoint.has_timbre_token:
         token = layers.vector(f"{name}.special_token")
         value = graph.node("Concat", [token, value], axis=1)
-    value = _encoded(layers, value, name, checkpoint.timbre_layers())
+    value = _encoded(layers, value, name, checkpoint.layers_of(name))
     ends = [graph.constant(f"index_{index}", [index]) for index in (0, 1, 1)]
     value = graph.node("Slice", [value, *ends])
     graph.output(value, "timbre", np.float32, [1, 1, stack.width])

@@ -150,10 +150,25 @@ class Layers:
         width = self.stack.key_value_heads * self.stack.head_size
         return self.linear(value, f"{name}.v_proj.weight", inputs, width)
 
-    def attention(self, queries: str, keys: str, values: str, *, causal: bool = False) -> str:
-        """Every query sees every key, or (causal) those up to its own position."""
+    def attention(
+        self, queries: str, keys: str, values: str, *, causal: bool = False, bias: str | None = None
+    ) -> str:
+        """Every query sees every key, or (causal) those up to its own position; bias: float32
+        [1, 1, S, S], added to the scores."""
         operands = [queries, self._repeated(keys), self._repeated(values)]
+        if bias is not None:
+            operands += ["", "", bias]
         return self._multi_head(operands, causal=causal)
+
+    def near_bias(self, length: int) -> str | None:
+        """For sliding attention over so few positions that they are one block; None: all are
+        near."""
+        if self.stack.window >= length - 1:
+            return None
+        positions = np.arange(length)
+        near = np.abs(positions[:, None] - positions) <= self.stack.window
+        bias = np.where(near, 0.0, FORBIDDEN)[None, None]
+        return self.graph.constant(f"near_{length}", bias, np.float32)
 
     def sliding_attention(self, queries: str, keys: str, values: str, near: Neighbourhood) -> str:
         """Every query sees the keys at most `window` positions away, block by block."""
@@ -210,12 +225,21 @@ class Layers:
         return self.graph.node("Mul", [value, self.graph.node("Sigmoid", [value])])
 
     def encoder_layer(
-        self, value: str, name: str, rotary: Rotary, near: Neighbourhood | None, *, causal: bool
+        self,
+        value: str,
+        name: str,
+        rotary: Rotary,
+        near: Neighbourhood | None,
+        *,
+        causal: bool,
+        bias: str | None = None,
     ) -> str:
-        """A layer of the three encoders: attention and feed-forward, a norm before each."""
+        """A layer of the encoders: attention and feed-forward, a norm before each."""
         graph = self.graph
         normed = self.norm(value, self.vector(f"{name}.input_layernorm.weight"))
-        attended = self.self_attention(normed, f"{name}.self_attn", rotary, near, causal=causal)
+        attended = self.self_attention(
+            normed, f"{name}.self_attn", rotary, near, causal=causal, bias=bias
+        )
         value = graph.node("Add", [value, attended])
         normed = self.norm(value, self.vector(f"{name}.post_attention_layernorm.weight"))
         return graph.node("Add", [value, self.feed_forward(normed, f"{name}.mlp")])
@@ -228,14 +252,15 @@ class Layers:
         near: Neighbourhood | None,
         *,
         causal: bool = False,
+        bias: str | None = None,
     ) -> str:
-        """near: sliding; None: full."""
+        """near: sliding; None: full, with that bias."""
         stack = self.stack
         queries = self.projected(value, name, "q", stack.width, rotary)
         keys = self.projected(value, name, "k", stack.width, rotary)
         values = self.values(value, name, stack.width)
         if near is None:
-            attended = self.attention(queries, keys, values, causal=causal)
+            attended = self.attention(queries, keys, values, causal=causal, bias=bias)
         else:
             attended = self.sliding_attention(queries, keys, values, near)
         return self.attention_output(attended, name)

@@ -136,8 +136,9 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
 
         Raises InvalidParams where the source was not kept in a form that can be gone on from.
         """
+        from lofi_daemon.backends.kit.editing import joined, material_of
         from lofi_daemon.backends.kit.finish import END_FADE_SEC
-        from lofi_daemon.backends.kit.mel_diffusion.editing import RAMP_SEC, joined, material_of
+        from lofi_daemon.backends.kit.mel_diffusion.editing import FRAMES_PER_SEC, RAMP_SEC
 
         # What plays from a score was trained whole: no other version reads its latents.
         alone = manifest.score is not None
@@ -157,7 +158,7 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
         seams = self._seams(material_of(task))
         whole = task.source.duration_sec - fade_out - RAMP_SEC
         end = whole if seams.end_sec is None else min(whole, seams.end_sec)
-        task = joined(task, end, fade_in + RAMP_SEC, seams.bar_frames)
+        task = joined(task, end, fade_in + RAMP_SEC, FRAMES_PER_SEC, seams.bar_frames)
         return replace(request, task=task, duration_sec=task.duration_sec)
 
     def _loop_frames(self, request: GenerationRequest) -> int:

@@ -8,7 +8,7 @@ that step's noise level, x ← (1 − σ)·source + σ·noise, with the noise th
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,9 @@ from lofi_daemon.backends.kit.mel_diffusion.latents import (
     SAMPLES_PER_FRAME,
 )
 from lofi_daemon.backends.kit.mel_diffusion.solvers import AfterStep, Latents
-from lofi_daemon.backends.kit.splice import Splice
 from lofi_daemon.backends.tasks import Task
 from lofi_daemon.errors import InvalidParams
-from lofi_daemon.sound.material import read_material
 
-LATENTS = "latents"
 SCORE = "score"
 FRAMES_PER_SEC = SAMPLE_RATE / SAMPLES_PER_FRAME
 OUTPUT_SAMPLE_RATE = 48000
@@ -51,18 +48,6 @@ class Kept:
         return after_step
 
 
-def material_of(task: Task) -> dict[str, NDArray[Any]]:
-    """What the source was made of. Raises InvalidParams where that was not kept."""
-    source = task.source
-    if source.material is None:
-        raise InvalidParams(
-            f"What {source.title} was made of is not beside it.",
-            hint="Delete it, and make it again with the same words and seed.",
-            parameters=["source"],
-        )
-    return read_material(source.material)
-
-
 def kept_of(task: Task, latents: NDArray[Any], frames: int) -> Kept:
     """latents: the source's, [1, 8, 16, S]; frames: of the new track.
 
@@ -81,30 +66,3 @@ def kept_of(task: Task, latents: NDArray[Any], frames: int) -> Kept:
     new[offset : offset + count] = False
     new[math.floor(start * FRAMES_PER_SEC) : math.ceil(stop * FRAMES_PER_SEC)] = True
     return Kept(source, new)
-
-
-def splice_of(task: Task, duration_sec: float) -> Splice:
-    """Where the source's sound stays in a new track of that length."""
-    start, stop = task.window_sec
-    return Splice(
-        task.source.path,
-        offset=round(task.offset_sec * OUTPUT_SAMPLE_RATE),
-        start=round(start * OUTPUT_SAMPLE_RATE),
-        stop=round(min(stop, duration_sec) * OUTPUT_SAMPLE_RATE),
-        ramp=round(RAMP_SEC * OUTPUT_SAMPLE_RATE),
-    )
-
-
-def joined(task: Task, end_sec: float, begin_sec: float, bar_frames: int = 1) -> Task:
-    """An extension that takes over where its source is still whole.
-
-    end_sec: up to where the source goes on as it did (before a fade, or an ending); begin_sec: from
-    where on it does. What comes before the source is a whole number of `bar_frames` latent frames.
-    """
-    if task.name != "extend" or task.span is None:
-        return task
-    start, stop = task.span
-    if start < 0:
-        bars = max(1, round(-start * FRAMES_PER_SEC / bar_frames))
-        return replace(task, span=(-bars * bar_frames / FRAMES_PER_SEC, max(stop, begin_sec)))
-    return replace(task, span=(min(start, end_sec), stop))

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
+from lofi_daemon.backends.kit.editing import LATENTS, material_of, splice_of
 from lofi_daemon.backends.kit.finish import (
     facts_of_sound,
     finished,
@@ -35,12 +36,10 @@ from lofi_daemon.backends.kit.mel_diffusion.context import (
 )
 from lofi_daemon.backends.kit.mel_diffusion.decode import LatentDecoder
 from lofi_daemon.backends.kit.mel_diffusion.editing import (
-    LATENTS,
     OUTPUT_SAMPLE_RATE,
+    RAMP_SEC,
     SCORE,
     kept_of,
-    material_of,
-    splice_of,
 )
 from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, latents_shape
 from lofi_daemon.backends.kit.mel_diffusion.loop import Ring, closed, seconds_of
@@ -201,7 +200,9 @@ class AceStepPipeline:
         )
         if ring is not None:
             latents = ring.of(latents)
-        splice = None if task is None else splice_of(task, request.duration_sec)
+        splice = None
+        if task is not None:
+            splice = splice_of(task, request.duration_sec, OUTPUT_SAMPLE_RATE, RAMP_SEC)
         clip = self.decode(
             latents,
             request.duration_sec,

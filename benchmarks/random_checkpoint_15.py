@@ -21,6 +21,7 @@ Shapes = dict[str, tuple[int, ...]]
 WIDTH, INNER, HEADS, SHARED_HEADS, HEAD = 2048, 6144, 16, 8, 128
 TEXT_WIDTH, TEXT_INNER, TEXT_LAYERS, VOCABULARY = 1024, 3072, 28, 151_669
 CHANNELS, FRAMES = 64, 15_000
+RATIOS = (10, 6, 4, 4, 2)
 POOL_VALUES = 1 << 23
 
 MODEL = {
@@ -54,7 +55,7 @@ def write_checkpoint(folder: Path, blocks: int = 24) -> Path:
     write_safetensors(model / "model.safetensors", dict(_model_shapes(blocks)))
     write_safetensors(folder / "Qwen3-Embedding-0.6B" / "model.safetensors", dict(_text_shapes()))
     weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
-    write_safetensors(weights, dict(_decoder_shapes()))
+    write_safetensors(weights, dict([*_decoder_shapes(), *_encoder_shapes()]))
     _silence(model / "silence_latent.pt")
     _tokenizer(folder / "Qwen3-Embedding-0.6B" / "tokenizer.json")
     return folder
@@ -164,22 +165,39 @@ def _text_shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def _decoder_shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
-    """The half of the autoencoder that is read."""
+    """Latents to sound."""
     widths = [128 * each for each in (16, 8, 4, 2, 1, 1)]
     yield from _convolution("decoder.conv1", widths[0], CHANNELS, 7)
-    for block, ratio in enumerate((10, 6, 4, 4, 2)):
+    for block, ratio in enumerate(RATIOS):
         name, before, after = f"decoder.block.{block}", widths[block], widths[block + 1]
         yield from _snake(f"{name}.snake1", before)
         yield f"{name}.conv_t1.weight_g", (before, 1, 1)
         yield f"{name}.conv_t1.weight_v", (before, after, 2 * ratio)
         yield f"{name}.conv_t1.bias", (after,)
-        for unit in (1, 2, 3):
-            for part, kernel in ((1, 7), (2, 1)):
-                yield from _snake(f"{name}.res_unit{unit}.snake{part}", after)
-                yield from _convolution(f"{name}.res_unit{unit}.conv{part}", after, after, kernel)
+        yield from _residual_units(name, after)
     yield from _snake("decoder.snake1", widths[-1])
     yield "decoder.conv2.weight_g", (2, 1, 1)
     yield "decoder.conv2.weight_v", (2, widths[-1], 7)
+
+
+def _encoder_shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Sound to latents: mean and deviation."""
+    widths = [128 * each for each in (1, 1, 2, 4, 8, 16)]
+    yield from _convolution("encoder.conv1", widths[0], 2, 7)
+    for block, ratio in enumerate(reversed(RATIOS)):
+        name, before, after = f"encoder.block.{block}", widths[block], widths[block + 1]
+        yield from _residual_units(name, before)
+        yield from _snake(f"{name}.snake1", before)
+        yield from _convolution(f"{name}.conv1", after, before, 2 * ratio)
+    yield from _snake("encoder.snake1", widths[-1])
+    yield from _convolution("encoder.conv2", 2 * CHANNELS, widths[-1], 3)
+
+
+def _residual_units(block: str, width: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    for unit in (1, 2, 3):
+        for part, kernel in ((1, 7), (2, 1)):
+            yield from _snake(f"{block}.res_unit{unit}.snake{part}", width)
+            yield from _convolution(f"{block}.res_unit{unit}.conv{part}", width, width, kernel)
 
 
 def _convolution(

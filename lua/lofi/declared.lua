@@ -21,6 +21,7 @@
 ---@field language? string The language of the lyrics as a code, such as en or ja. ace_step_15 and ace_step only.
 ---@field shift? number How much of the steps is spent at high noise, 1.0 to 5.0. ace_step_15 only.
 ---@field dcw? boolean Correct each step in the wavelet domain. Default: on for turbo models. ace_step_15 only.
+---@field repaint_mask? "original"|"explicit" What repaint and extend tell the model of what is made anew: nothing, as the original does (original, the default), or where it is (explicit). ace_step_15 only.
 ---@field quality? "fast"|"normal"|"reference" fast, normal or reference (as the original, slowest): the steps and the solver, where they are not given themselves. ace_step and demo only.
 ---@field loop? boolean A track that ends where it begins: its last seconds lead into its first. Its length becomes a whole number of bars where the model counts them. ace_step and demo only.
 ---@field cfg_type? "apg"|"cfg"|"cfg_star" Form of the guidance: apg, cfg or cfg_star. ace_step and demo only.
@@ -136,6 +137,13 @@ return {
     types = { "boolean" },
     choices = { "true", "false" },
     help = "Correct each step in the wavelet domain. Default: on for turbo models. ace_step_15 only.",
+  },
+  {
+    name = "repaint_mask",
+    key = "repaint_mask",
+    types = { "string" },
+    choices = { "original", "explicit" },
+    help = "What repaint and extend tell the model of what is made anew: nothing, as the original does (original, the default), or where it is (explicit). ace_step_15 only.",
   },
   {
     name = "quality",

@@ -15,7 +15,13 @@ import numpy as np
 import pytest
 import torch
 
-from lofi_daemon.backends.ace_step_15.bundle import GRAPHS, SILENCE, read_manifest
+from lofi_daemon.backends.ace_step_15.bundle import (
+    AUDIO_TOKENS,
+    ENCODER,
+    GRAPHS,
+    SILENCE,
+    read_manifest,
+)
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint, read_single_tensor
 from lofi_daemon.backends.ace_step_15.files import (
     AceStep15Configuration,
@@ -74,10 +80,36 @@ def test_the_set_says_what_it_is_and_can_be_verified(model_folder: Path) -> None
     manifest = read_manifest(folder)
     assert manifest.model_version == "1.5-turbo-int8"
     assert not manifest.silence_known
-    assert {f"{graph}.onnx" for graph in GRAPHS} <= set(manifest.files)
+    assert {f"{graph}.onnx" for graph in (*GRAPHS, ENCODER, AUDIO_TOKENS)} <= set(manifest.files)
     assert store.verify(folder, CancelToken()) == []
     assert not list(folder.glob("timbre_encoder*"))
     assert not list(model_folder.glob(".int8*"))
+
+
+def test_what_reads_music_is_looked_after_like_the_rest(model_folder: Path) -> None:
+    folder = make(model_folder, "fp32")
+    weights = folder / f"{ENCODER}.bin"
+    content = bytearray(weights.read_bytes())
+    content[100] ^= 1
+    weights.write_bytes(content)
+    assert [
+        str(problem) for problem in store.verify(folder, CancelToken()) if ENCODER in str(problem)
+    ]
+    weights.write_bytes(content[:-1])
+    files = files_in(model_folder, "fp32")
+    chosen = files.choose()
+    assert chosen is not None
+    assert not files.is_made(chosen)
+
+
+def test_a_checkpoint_that_reads_no_music_makes_it_all_the_same(tmp_path: Path) -> None:
+    diffusers = write_diffusers(tmp_path / "diffusers")
+    for part in ("audio_tokenizer", "audio_token_detokenizer"):
+        shutil.rmtree(diffusers / part)
+    folder = tmp_path / "set"
+    make_set(Checkpoint.find(diffusers), folder, FP32, nothing, CancelToken())
+    there = {path.stem for path in folder.glob("*.onnx")}
+    assert there == {*GRAPHS, ENCODER}
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -4,96 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
-from numpy.typing import NDArray
 
 from lofi_daemon.backends.registry import Registry
-from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import load_settings
 from lofi_daemon.errors import InvalidParams
-from lofi_daemon.jobs.requests import Resolved, resolve
-from lofi_daemon.jobs.tasks import with_source
-from lofi_daemon.parameters import GenerationParameters, parse
-from lofi_daemon.sound.material import read_material
-from lofi_daemon.tracks import Track, TrackCache
-from lofi_daemon.tracks.writing import write_track
+from lofi_daemon.tracks import Track
+from tests.studio import RATE, Studio, assert_no_seam, likeness_db
 
-RATE = 48000
 RAMP = round(0.05 * RATE)
 GIVEN = {"prompt": "rhodes with drums", "seed": 3, "backend": "demo", "inference_steps": 4}
 
 
-class Studio:
-    """The bundled model and a folder of tracks."""
-
-    def __init__(self, folder: Path) -> None:
-        self.tracks = TrackCache(folder, 10**9)
-        self.tracks.prepare()
-        self.registry = Registry(load_settings({}))
-        self.model = self.registry.taking_options(GenerationParameters)
-        backend = self.registry.get("demo")
-        backend.load(CancelToken(), lambda progress: None)
-
-    def asked(self, **given: Any) -> Resolved:
-        parameters, origin = parse(self.model, given), None
-        if parameters.task is not None:
-            parameters, origin = with_source(self.tracks, parameters)
-        return resolve(self.registry, parameters, origin)
-
-    def made(self, **given: Any) -> Track:
-        resolved = self.asked(**given)
-        clip = resolved.backend.generate(
-            resolved.recipe.request, on_progress=lambda progress: None, cancel=CancelToken()
-        )
-        return write_track(
-            self.tracks,
-            clip,
-            resolved.recipe,
-            track_format="wav16",
-            elapsed_sec=lambda: 0.0,
-            cancel=CancelToken(),
-        )
-
-    def sound(self, track: Track) -> NDArray[np.float64]:
-        return soundfile.read(self.tracks.path(track))[0].T
-
-    def latents(self, track: Track) -> NDArray[Any]:
-        path = self.tracks.material(track)
-        assert path is not None
-        return read_material(path)["latents"].astype(np.float32)
-
-
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
-    return Studio(tmp_path_factory.mktemp("tracks"))
+    return Studio(tmp_path_factory.mktemp("tracks"), Registry(load_settings({})), "demo")
 
 
 @pytest.fixture(scope="module")
 def source(studio: Studio) -> Track:
     return studio.made(**GIVEN, duration_sec=8)
-
-
-def likeness_db(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """How far the difference lies below the sound."""
-    return 10 * np.log10(np.mean(one**2) / max(np.mean((one - other) ** 2), 1e-20))
-
-
-def roughness(sound: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The energy of the second difference in each hundredth of a second."""
-    energy = np.square(np.diff(sound, 2, axis=1)).sum(axis=0)
-    length = RATE // 100
-    return energy[: len(energy) // length * length].reshape(-1, length).sum(axis=1)
-
-
-def assert_no_seam(sound: NDArray[np.float64], at: int) -> None:
-    near = sound[:, at - RAMP - RATE // 100 : at + RATE // 100]
-    assert roughness(near).max() <= roughness(sound).max()
-    assert np.abs(np.diff(near, axis=1)).max() <= np.abs(np.diff(sound, axis=1)).max()
 
 
 def test_an_extension_is_its_parent_up_to_the_join_and_goes_on_without_a_seam(
@@ -107,7 +40,7 @@ def test_an_extension_is_its_parent_up_to_the_join_and_goes_on_without_a_seam(
     before, after = studio.sound(source), studio.sound(longer)
     kept = join - RAMP
     assert likeness_db(before[:, :kept], after[:, :kept]) > 60
-    assert_no_seam(after, join)
+    assert_no_seam(after, join, RAMP)
     new = np.sqrt(np.mean(after[:, join : join + 3 * RATE] ** 2))
     assert new > 0.25 * np.sqrt(np.mean(before[:, :kept] ** 2))
 
@@ -127,7 +60,7 @@ def test_music_comes_before_in_whole_bars(studio: Studio, source: Track) -> None
     first = round(longer.span[1] * RATE) + RAMP
     kept = after[:, offset + first : offset + before.shape[1]]
     assert likeness_db(before[:, first : first + kept.shape[1]], kept) > 60
-    assert_no_seam(after, offset + first)
+    assert_no_seam(after, offset + first, RAMP)
 
 
 def test_a_part_anew_leaves_the_rest_as_it_was(studio: Studio, source: Track) -> None:
@@ -138,7 +71,7 @@ def test_a_part_anew_leaves_the_rest_as_it_was(studio: Studio, source: Track) ->
     assert likeness_db(before[:, :start], after[:, :start]) > 60
     assert likeness_db(before[:, stop:], after[:, stop:]) > 60
     assert likeness_db(before[:, 3 * RATE : 5 * RATE], after[:, 3 * RATE : 5 * RATE]) < 10
-    assert_no_seam(after, 3 * RATE)
+    assert_no_seam(after, 3 * RATE, RAMP)
     content = studio.tracks.path(anew).read_bytes()
     again = studio.made(**given, prompt="flute and drums")
     assert studio.tracks.path(again).read_bytes() == content

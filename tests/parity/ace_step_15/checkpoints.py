@@ -18,6 +18,7 @@ from tests.parity.ace_step_15.reference import REFERENCE, module_weights, silenc
 FOLDERS = {"turbo": "acestep-v15-turbo", "xl": "acestep-v15-xl-turbo"}
 TEXT_ENCODER = "Qwen3-Embedding-0.6B"
 END = "<|endoftext|>"
+TOKENIZERS = {"tokenizer": "audio_tokenizer", "detokenizer": "audio_token_detokenizer"}
 
 
 def write_original(
@@ -35,12 +36,15 @@ def write_original(
 def diffusers_tensors(variant: str) -> dict[str, dict[str, np.ndarray]]:
     """The tensors of each of diffusers' modules, by their names there."""
     parts: dict[str, dict[str, np.ndarray]] = {"transformer": {}, "condition_encoder": {}}
+    parts |= {folder: {} for folder in TOKENIZERS.values()}
     for name, tensor in module_weights(variant).items():
         part, _, rest = name.partition(".")
         if part == "decoder":
             parts["transformer"][_renamed(rest)] = tensor
         elif part == "encoder":
             parts["condition_encoder"][_renamed(rest)] = tensor
+        elif part in TOKENIZERS:
+            parts[TOKENIZERS[part]][_renamed(rest)] = tensor
         elif part == "null_condition_emb":
             parts["condition_encoder"][part] = tensor
     parts["condition_encoder"]["silence_latent"] = silence(variant).transpose(0, 2, 1)
@@ -73,6 +77,8 @@ def write_diffusers(folder: Path, variant: str = "turbo") -> Path:
     }
     _config(folder / "transformer", {**config, "encoder_hidden_size": encoder["hidden_size"]})
     _config(folder / "condition_encoder", {**encoder, **shared})
+    for part in TOKENIZERS.values():
+        _config(folder / part, {"fsq_input_levels": config["fsq_input_levels"]})
     for part, tensors in diffusers_tensors(variant).items():
         _write(folder / part / "diffusion_pytorch_model.safetensors", tensors, torch.float32)
     _write_common(folder, "text_encoder", "tokenizer", torch.float32)

@@ -5,6 +5,9 @@ The weights are the reference set's random ones; the modules are those of the in
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import diffusers
 import numpy as np
 import pytest
@@ -12,11 +15,14 @@ import torch
 import transformers
 from torch import nn
 
+from lofi_daemon.backends.ace_step_15.bundle import AUDIO_TOKENS
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint
+from lofi_daemon.backends.ace_step_15.encode import AudioTokens, SoundEncoder
+from lofi_daemon.backends.ace_step_15.graphs.audio_tokens import write_audio_tokens
 from lofi_daemon.backends.ace_step_15.graphs.condition_encoder import write_timbre_encoder
 from lofi_daemon.backends.ace_step_15.pipeline import AceStep15Pipeline
 from lofi_daemon.cancellation import CancelToken
-from lofi_daemon.onnx.graph_writer import GraphWriter
+from lofi_daemon.onnx.graph_writer import GraphWriter, Precision
 from lofi_daemon.onnx.session import OnnxModel
 from tests.parity.ace_step_15.checkpoints import diffusers_tensors, diffusers_transformer_config
 from tests.parity.ace_step_15.conftest import SETTINGS
@@ -138,21 +144,80 @@ def test_text_encoder(pipelines: Pipelines, tokens: int) -> None:
     assert_same(encoder.text_states(ids, NEVER), expected.numpy())
 
 
+def autoencoder() -> nn.Module:
+    config = REFERENCE.config("vae")
+    known = {name: value for name, value in config.items() if not name.startswith("_")}
+    return loaded(diffusers.AutoencoderOobleck(**known), module_weights("vae"))
+
+
 # At 276 and 283 one frame of overlap too few makes a window less: its border would be heard.
 @pytest.mark.parametrize("frames", [1, 37, 276, 283, 301])
 def test_autoencoder(pipelines: Pipelines, frames: int) -> None:
-    config = REFERENCE.config("vae")
-    known = {name: value for name, value in config.items() if not name.startswith("_")}
-    module = diffusers.AutoencoderOobleck(**known)
-    theirs = {name: value for name, value in module.state_dict().items()}
-    weights = {name: torch.from_numpy(value) for name, value in module_weights("vae").items()}
-    unknown = set(weights) - set(theirs)
-    missing = {name for name in theirs if name.startswith("decoder.")} - set(weights)
-    assert not unknown, unknown
-    assert not missing, missing
-    module.load_state_dict(weights, strict=False)
-    latents = drawn(1, frames, config["decoder_input_channels"])
+    latents = drawn(1, frames, REFERENCE.config("vae")["decoder_input_channels"])
     with torch.inference_mode():
-        expected = module.eval().decode(torch.from_numpy(latents.transpose(0, 2, 1))).sample
+        expected = autoencoder().decode(torch.from_numpy(latents.transpose(0, 2, 1))).sample
     pieces = pipelines["turbo"].decoder.pieces(latents, lambda share: None, NEVER)
     assert_same(np.concatenate(list(pieces), axis=1), expected.numpy()[0])
+
+
+# At 268 and 270 frames two windows share no more than they must.
+@pytest.mark.parametrize("frames", [1, 142, 268, 270])
+def test_reading_sound(pipelines: Pipelines, frames: int) -> None:
+    pipeline = pipelines["turbo"]
+    audio = pipeline.manifest.audio
+    sound = np.float32(0.3) * drawn(2, frames * audio.samples_per_frame)
+    with torch.inference_mode():
+        told = autoencoder().encode(torch.from_numpy(sound.clip(-1, 1))[None]).latent_dist
+    encoder = SoundEncoder(pipeline.folder, audio, SETTINGS)
+    shares: list[float] = []
+    latents = encoder.latents(sound, shares.append, NEVER)
+    assert_same(latents, told.mean.numpy().transpose(0, 2, 1))
+    assert shares == ([1.0] if frames <= audio.encoder_window_frames else [0.5, 1.0])
+
+
+def audio_tokens(variant: str, window: int) -> nn.Module:
+    """diffusers' tokenizer and its inverse, one after the other."""
+    config = REFERENCE.config(variant)
+    own = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads")
+    shared = {
+        **{name: config.get(f"encoder_{name}") or config[name] for name in own},
+        **{name: config[name] for name in ("audio_acoustic_hidden_dim", "head_dim", "rope_theta")},
+        "num_attention_pooler_hidden_layers": config["num_attention_pooler_hidden_layers"],
+        "rms_norm_eps": config["rms_norm_eps"],
+        "sliding_window": window,
+    }
+    tensors = diffusers_tensors(variant)
+    levels = config["fsq_input_levels"]
+    tokenizer = diffusers.AceStepAudioTokenizer(
+        **shared, fsq_dim=shared["hidden_size"], fsq_input_levels=levels
+    )
+    inverse = diffusers.AceStepAudioTokenDetokenizer(**shared)
+    loaded(tokenizer, tensors["audio_tokenizer"])
+    loaded(inverse, tensors["audio_token_detokenizer"])
+
+    class Both(nn.Module):
+        def forward(self, latents: torch.Tensor) -> torch.Tensor:
+            return inverse(tokenizer.tokenize(latents)[0])
+
+    return Both()
+
+
+# Groups are six and five positions long: a window of two hides some of them from each other.
+@pytest.mark.parametrize("window", [2, 128])
+@pytest.mark.parametrize("variant", ["turbo", "xl"])
+def test_audio_tokens(
+    checkpoints: dict[str, Checkpoint],
+    tmp_path_factory: pytest.TempPathFactory,
+    variant: str,
+    window: int,
+) -> None:
+    checkpoint = copy.copy(checkpoints[variant])
+    checkpoint.__dict__["encoder"] = replace(checkpoint.encoder, window=window)
+    folder = tmp_path_factory.mktemp("tokens")
+    with GraphWriter(folder / f"{AUDIO_TOKENS}.onnx", {}) as graph:
+        write_audio_tokens(graph, checkpoint, Precision.FP32)
+    latents = drawn(1, 35, checkpoint.autoencoder.latent_channels)
+    with torch.inference_mode():
+        expected = audio_tokens(variant, window)(torch.from_numpy(latents)).numpy()
+    outline = AudioTokens(folder, SETTINGS).outline(latents, latents[:, :0], NEVER)
+    assert_same(outline, expected)

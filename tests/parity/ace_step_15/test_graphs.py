@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lofi_daemon.backends.ace_step_15.checkpoint import Checkpoint
+from lofi_daemon.backends.ace_step_15.encode import AudioTokens, SoundEncoder
 from lofi_daemon.backends.ace_step_15.graphs.condition_encoder import write_timbre_encoder
 from lofi_daemon.backends.ace_step_15.pipeline import AceStep15Pipeline
 from lofi_daemon.cancellation import CancelToken
@@ -118,6 +119,41 @@ def test_decoder(pipelines: Pipelines, name: str) -> None:
             latents[item : item + 1], lambda share: None, CancelToken()
         )
         assert_same(np.concatenate(list(pieces), axis=1), expected)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in REFERENCE["vae"] if re.fullmatch(r"encode\.\w+\.mean", name)]
+)
+def test_encoder(pipelines: Pipelines, name: str) -> None:
+    pipeline = pipelines["turbo"]
+    encoder = SoundEncoder(pipeline.folder, pipeline.manifest.audio, SETTINGS)
+    count = int(name.split(".")[1].removeprefix("L"))
+    sound = np.float32(0.3) * draw(f"input/vae.w{count}", (1, 2, count))
+    assert_same(encoder._model.run({"audio": sound}, CancelToken())[0], REFERENCE["vae"][name])
+
+
+def test_the_encoder_reads_whole_frames(pipelines: Pipelines) -> None:
+    pipeline = pipelines["turbo"]
+    frame = pipeline.manifest.audio.samples_per_frame
+    encoder = SoundEncoder(pipeline.folder, pipeline.manifest.audio, SETTINGS)
+    sound = np.float32(2.0) * draw("input/loud", (2, 3 * frame))
+    latents = encoder.latents(sound, lambda share: None, CancelToken())
+    cut = encoder.latents(np.clip(sound, -1.0, 1.0), lambda share: None, CancelToken())
+    np.testing.assert_array_equal(latents, cut)
+    assert latents.shape[:2] == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in REFERENCE["tokens"] if re.fullmatch(r"(xl\.)?T\d+\.x", name)]
+)
+def test_there_and_back_through_the_tokens(pipelines: Pipelines, name: str) -> None:
+    """Latents that fill no whole number of tokens are filled up with silence."""
+    pipeline, latents = pipelines[variant_of(name)], REFERENCE["tokens"][name]
+    frames = latents.shape[1]
+    tokens = AudioTokens(pipeline.folder, SETTINGS)
+    outline = tokens.outline(latents, pipeline.silence(frames), CancelToken())
+    expected = REFERENCE["tokens"][name.replace(".x", ".detokenized")]
+    assert_same(outline, expected[:, :frames])
 
 
 def test_decoding_in_windows_is_decoding_in_one(pipelines: Pipelines) -> None:

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
-from lofi_daemon.backends.kit.mel_diffusion.editing import Kept, joined, kept_of
+from lofi_daemon.backends.kit.mel_diffusion.editing import Kept, kept_of
 from lofi_daemon.backends.kit.mel_diffusion.guidance import Guidance
 from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
 from lofi_daemon.backends.kit.mel_diffusion.runs import SOLVERS, Run
@@ -89,15 +89,6 @@ def test_an_extension_is_new_where_the_source_has_nothing() -> None:
 def test_latents_of_another_shape_are_refused() -> None:
     with pytest.raises(InvalidParams, match="another kind of model"):
         kept_of(task("repaint", (1.0, 2.0)), np.zeros((1, 64, 30)), FRAMES)
-
-
-def test_an_extension_takes_over_before_the_source_fades() -> None:
-    assert joined(task("extend", (10.0, 20.0), 10.0), 8.5, 0.1).span == (8.5, 20.0)
-    assert joined(task("extend", (7.0, 20.0), 10.0), 8.5, 0.1).span == (7.0, 20.0)
-    assert joined(task("repaint", (9.0, 10.0), 10.0), 8.5, 0.1).span == (9.0, 10.0)
-    span = joined(task("extend", (-10.0, 0.0), 10.0), 8.5, 0.1, 30).span
-    assert span is not None
-    assert (span[0] * RATE, span[1]) == (pytest.approx(-120), 0.1)
 
 
 def test_a_bundle_without_a_score_goes_on_from_its_latents_alone(tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ from lofi_daemon.tracks.sources import Found, find_source
 USUAL_EXTENSION_SEC = 30.0
 USUAL_VARIATION = 0.3
 # What of a source's options belongs to that one track.
-_ITS_OWN = ("variation", "variation_seed", "loop")
+_ITS_OWN = ("variation", "variation_seed", "loop", "repaint_mask")
+# What of these its variations share.
+_ITS_FAMILYS = ("loop", "repaint_mask")
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,11 @@ def _variation(
         )
     task = None if track.task is None else _task_of(tracks, track)
     strength = USUAL_VARIATION if parameters.strength is None else parameters.strength
+    written = track.model_dump(exclude_none=True)
     given = {
         "seed": track.seed,
         "variation_seed": secrets.randbits(32),
-        **({"loop": True} if track.loops else {}),
+        **{name: written[name] for name in _ITS_FAMILYS if name in written},
         **_without_defaults(parameters),
         "variation": strength,
     }

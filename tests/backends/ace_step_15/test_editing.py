@@ -280,3 +280,12 @@ def test_a_variation_of_a_part_anew_is_near_it(studio: Studio, source: Track) ->
     assert near.task == original.task
     assert near.parent == anew.track_id
     assert replace(near, parent=None, options=original.options) == replace(original, parent=None)
+
+
+def test_how_a_part_was_masked_is_that_tracks_own(studio: Studio, source: Track) -> None:
+    given = {"source": source.track_id, "span": [2, 4], "seed": 9, "repaint_mask": "explicit"}
+    anew = studio.made(task="repaint", **given)
+    near = studio.asked(task="variation", source=anew.track_id, strength=0.1).recipe.request
+    assert near.options.given["repaint_mask"] == "explicit"
+    like = studio.asked(task="from_audio", source=anew.track_id, backend="ace_step_15")
+    assert "repaint_mask" not in like.recipe.request.options.given

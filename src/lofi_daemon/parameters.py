@@ -10,6 +10,7 @@ section 4 of the protocol has for the field, never a pydantic exception.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import (
@@ -245,9 +246,16 @@ def parse(model: type[ParametersT], parameters: Mapping[str, Any]) -> Parameters
 
 def _few_unknown(model: type[Parameters], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters without most of very many unknown ones: each costs time, few are named."""
-    fields = model.model_fields
-    left_out = frozenset([name for name in parameters if name not in fields][MAX_NAMED:])
+    unknown = parameters.keys() - _names(model)
+    if len(unknown) <= MAX_NAMED:
+        return dict(parameters)
+    left_out = frozenset([name for name in parameters if name in unknown][MAX_NAMED:])
     return {name: value for name, value in parameters.items() if name not in left_out}
+
+
+@lru_cache
+def _names(model: type[Parameters]) -> frozenset[str]:
+    return frozenset(model.model_fields)
 
 
 def _integral(problems: Sequence[ErrorDetails]) -> dict[str, int]:

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
+from lofi_daemon.backends.protocol import Availability, GenerationRequest, Terms
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.batch.library import library_at
 from lofi_daemon.batch.results import Results
 from lofi_daemon.batch.run import HOPELESS_AFTER, Batch, Plan, Standing
 from lofi_daemon.cancellation import Cancelled, CancelToken
+from lofi_daemon.config import Settings
 from lofi_daemon.errors import CacheWriteFailed, ModelInferenceFailed
 from tests.batch.conftest import WriteSongs
+from tests.tone_backend import ToneBackend
 
 
 @dataclass
@@ -27,6 +30,26 @@ class Outcome:
 
     def count(self, status: str) -> int:
         return sum(result["status"] == status for result in self.results)
+
+
+class Counted(ToneBackend):
+    """Tells how often it was asked what its files say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def availability(self) -> Availability:
+        self.asked.append("availability")
+        return super().availability()
+
+    def terms(self) -> Terms:
+        self.asked.append("terms")
+        return super().terms()
+
+    def resolve(self, request: GenerationRequest, terms: Terms | None = None) -> GenerationRequest:
+        assert terms is not None
+        return super().resolve(request, terms)
 
 
 @pytest.fixture
@@ -133,6 +156,16 @@ def test_what_fails_is_named_and_the_rest_is_made(
             assert result["message"]
     assert sorted(outcome.failed) == sorted([*bad, nan])
     assert json.loads((output / "batch.json").read_text())["failed"] == 4
+
+
+def test_a_model_is_asked_once_for_all_songs(write_songs: WriteSongs, output: Path) -> None:
+    """What a million lines cost: none of them looks into the model's files."""
+    backend = Counted()
+    registry = Registry(Settings(), {"demo": lambda _: backend})
+    file = write_songs(*({"prompt": f"{number}", "duration_sec": 5.0} for number in range(200)))
+    plan = Batch(registry, file, library_at(str(output))).plan(CancelToken())
+    assert plan.to_make == 200
+    assert backend.asked == ["availability", "terms"]
 
 
 def test_two_lines_that_ask_for_one_track_make_it_once(

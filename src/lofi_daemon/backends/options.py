@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
@@ -54,9 +55,10 @@ def given_options(parameters: SoundParameters) -> dict[str, Any]:
     }
 
 
-def option_names(model: type[SoundParameters]) -> set[str]:
+@lru_cache
+def option_names(model: type[SoundParameters]) -> frozenset[str]:
     """The names of the backends' options in a flat model."""
-    return set(model.model_fields) - set(_unflattened(model).model_fields)
+    return frozenset(model.model_fields.keys() - _unflattened(model).model_fields.keys())
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lofi_daemon.backends.tasks import Task, TaskName, TaskOffer
@@ -100,7 +101,12 @@ def parse_options(
             hint=f"Leave these parameters out; it takes {takes}.",
             parameters=unknown,
         )
-    return parse(kind, given)
+    return parse(kind, given) if given else _unset(kind)
+
+
+@lru_cache
+def _unset(kind: type[OptionsT]) -> OptionsT:
+    return parse(kind, {})
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lofi_daemon.backends.registry import Registry
 from lofi_daemon.batch.library import library_at
 from lofi_daemon.batch.results import Result, Results
-from lofi_daemon.batch.run import TRACK_FORMAT, Batch, OnSong, Plan, Standing
+from lofi_daemon.batch.run import Batch, OnSong, Plan, Standing, registry_for
 from lofi_daemon.batch.songs import Song, SongParameters
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import Settings, load_settings
@@ -38,9 +37,7 @@ class Musician:
     """An actor: the models of its machine, and the library that all of them fill."""
 
     def __init__(self, output: str) -> None:
-        self._registry = Registry(
-            load_settings(os.environ).model_copy(update={"track_format": TRACK_FORMAT})
-        )
+        self._registry = registry_for(load_settings(os.environ))
         self._library = library_at(output)
         self._library.prepare()
         self._model = self._registry.taking_options(SongParameters)
@@ -56,6 +53,7 @@ class Musician:
                 said["id"],
                 said["number"],
                 parse(self._model, said["parameters"]),
+                said["seed"],
                 b"",
             )
             result = batch.carried_out(song, CancelToken())
@@ -181,7 +179,8 @@ class Cluster:
 
 def _row(song: Song) -> dict[str, Any]:
     given = song.parameters.model_dump(exclude_none=True)
-    return {"line": song.line, "id": song.id, "number": song.number, "parameters": given}
+    known = {"line": song.line, "id": song.id, "number": song.number, "seed": song.seed}
+    return {**known, "parameters": given}
 
 
 def _lost(song: Song) -> Result:
@@ -190,7 +189,7 @@ def _lost(song: Song) -> Result:
         song.id,
         song.number,
         "failed",
-        seed=song.parameters.seed,
+        seed=song.seed,
         code=LOST,
         message="The process that made it ended, also when it made nothing else.",
         hint="Ask for it alone, without --ray, to see what happens; it may need more memory than "

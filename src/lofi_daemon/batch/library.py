@@ -7,6 +7,7 @@ hundred-thousandth track costs what the first did.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -68,7 +69,10 @@ class Library:
 
     def find(self, track_id: str) -> Track | None:
         """The track, where it is there whole."""
-        track = read_sidecar(self._place(track_id) / f"{track_id}.json")
+        sidecar = f"{self.folder}/{track_id[:2]}/{track_id}.json"
+        if not os.path.exists(sidecar):  # noqa: PTH110 - a million of them are asked for
+            return None
+        track = read_sidecar(Path(sidecar))
         if track is None or track.track_id != track_id:
             return None
         try:

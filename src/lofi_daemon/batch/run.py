@@ -10,21 +10,21 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
-from lofi_daemon.backends.protocol import Backend, PhaseProgress
+from lofi_daemon.backends.protocol import Backend, PhaseProgress, Terms
 from lofi_daemon.backends.registry import Choice, Registry
 from lofi_daemon.batch.library import AnyLibrary, name_of
 from lofi_daemon.batch.results import Result, Results
 from lofi_daemon.batch.songs import Refused, Song, SongParameters, read_songs
 from lofi_daemon.cancellation import Cancelled, CancelToken
-from lofi_daemon.config import TrackFormat
+from lofi_daemon.config import Settings, TrackFormat
 from lofi_daemon.errors import CacheWriteFailed, InternalError, LofiError
 from lofi_daemon.files.temporary import TemporaryFile
 from lofi_daemon.jobs.making import load_for, out_of_memory
 from lofi_daemon.jobs.requests import Resolved, resolve_for
 from lofi_daemon.memory import give_back_freed_memory
-from lofi_daemon.parameters import TrackParameters
 from lofi_daemon.tracks.sidecar import Track, now
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ TRACK_FORMAT: TrackFormat = "flac"
 # Where the first songs all fail in one way, so would the other million.
 HOPELESS_AFTER = 20
 SHOWN_REFUSALS = 20
+AT_A_TIME = 64
 
 OnSong = Callable[["Standing"], None]
 
@@ -68,6 +69,11 @@ class Standing:
         return self.elapsed_sec / self.done * (self.to_make - self.done) if self.done else None
 
 
+def registry_for(settings: Settings) -> Registry:
+    """The backends as a batch has them. Raises ConfigurationError."""
+    return Registry(settings.model_copy(update={"track_format": TRACK_FORMAT}))
+
+
 class Batch:
     """A file of songs and the library that it fills."""
 
@@ -77,7 +83,7 @@ class Batch:
         self._file = file
         self._library = library
         self._model = registry.taking_options(SongParameters)
-        self._choices: dict[str | None, Choice] = {}
+        self._choices: dict[str | None, tuple[Choice, Terms | None]] = {}
 
     def plan(self, cancel: CancelToken) -> Plan:
         """Check every line, look which tracks are there. Raises ConfigurationError, Cancelled."""
@@ -142,7 +148,7 @@ class Batch:
         Raises Cancelled, CacheWriteFailed.
         """
         try:
-            resolved = self._resolved(song.parameters)
+            resolved = self._resolved(song)
         except LofiError as error:
             return _refused(Refused(song.line, song.id, error, song.text))
         track = self._library.find(resolved.recipe.track_id)
@@ -152,27 +158,34 @@ class Batch:
 
     def _entries(self, cancel: CancelToken) -> Iterator[Refused | tuple[Song, Resolved]]:
         assert self._file is not None, "songs that come from elsewhere are carried out one by one"
-        for entry in read_songs(self._file, self._model):
+        entries = read_songs(self._file, self._model)
+        # One kind of work after the other for some at a time: a processor is faster in a rut.
+        while some := list(islice(entries, AT_A_TIME)):
             cancel.raise_if_cancelled()
-            if isinstance(entry, Refused):
-                yield entry
-                continue
-            try:
-                yield entry, self._resolved(entry.parameters)
-            except LofiError as error:
-                yield Refused(entry.line, entry.id, error, entry.text)
+            yield from [
+                entry if isinstance(entry, Refused) else self._resolved_or_refused(entry)
+                for entry in some
+            ]
 
     def _songs_of(self, backend: Backend, cancel: CancelToken) -> Iterator[tuple[Song, Resolved]]:
         for entry in self._entries(cancel):
             if not isinstance(entry, Refused) and entry[1].backend is backend:
                 yield entry
 
-    def _resolved(self, parameters: TrackParameters) -> Resolved:
+    def _resolved_or_refused(self, song: Song) -> Refused | tuple[Song, Resolved]:
+        try:
+            return song, self._resolved(song)
+        except LofiError as error:
+            return Refused(song.line, song.id, error, song.text)
+
+    def _resolved(self, song: Song) -> Resolved:
         """As for any other request, but each backend is asked only once in a run."""
-        name = parameters.backend
+        name = song.parameters.backend
         if name not in self._choices:
-            self._choices[name] = self._registry.choose(name)
-        return resolve_for(self._choices[name], parameters)
+            choice = self._registry.choose(name)
+            self._choices[name] = choice, choice.backend.terms() if choice.usable else None
+        choice, terms = self._choices[name]
+        return resolve_for(choice, song.parameters, seed=song.seed, terms=terms)
 
     def _made(
         self, song: Song, resolved: Resolved, cancel: CancelToken

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import Field
+from pydantic_core import from_json
 
 from lofi_daemon.errors import ConfigurationError, InvalidParams, LofiError
 from lofi_daemon.parameters import MAX_SEED, TrackParameters, parse
@@ -23,6 +25,7 @@ MAX_LINE_BYTES = 1 << 20
 MAX_COUNT = 10_000
 MAX_ID_LENGTH = 200
 PARQUET_SUFFIXES = (".parquet", ".pq")
+_CONTENT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)
 
 
 class SongParameters(TrackParameters):
@@ -42,15 +45,17 @@ class SongParameters(TrackParameters):
 
 @dataclass(frozen=True)
 class Song:
-    """One track that is asked for, with its seed. `number` counts from 1 inside the line.
+    """One track that is asked for. `number` counts from 1 inside the line.
 
-    text: the line as it stands in the file.
+    parameters: what the line says. seed: this track's, which goes before that of the line. text:
+    the line as it stands in the file.
     """
 
     line: int
     id: str | None
     number: int
     parameters: TrackParameters
+    seed: int
     text: bytes
 
 
@@ -123,8 +128,7 @@ def _tracks(
             seed = derived_seed(key, number)
         else:
             seed = parameters.seed + number - 1
-        chosen = parameters.model_copy(update={"seed": seed})
-        yield Song(line.number, name, number, chosen, line.text)
+        yield Song(line.number, name, number, parameters, seed, line.text)
 
 
 def _name(parameters: SongParameters) -> str | None:
@@ -145,7 +149,7 @@ def _said_id(values: Mapping[str, Any]) -> str | None:
 def _content(values: Mapping[str, Any]) -> str:
     """What a line without an id is known by: all that it says of the music."""
     music = {name: value for name, value in values.items() if name not in ("id", "count")}
-    return json.dumps(music, sort_keys=True, separators=(",", ":"), default=str)
+    return _CONTENT.encode(music)
 
 
 def _short_hash(name: str) -> int:
@@ -156,6 +160,8 @@ def _short_hash(name: str) -> int:
 def _json_lines(file: Path) -> Iterator[Line]:
     try:
         with file.open("rb") as lines:
+            if lines.read(len(BOM_UTF8)) != BOM_UTF8:
+                lines.seek(0)
             number = 0
             while text := lines.readline(MAX_LINE_BYTES + 1):
                 number += 1
@@ -172,8 +178,8 @@ def _json_lines(file: Path) -> Iterator[Line]:
 
 def _object(line: bytes) -> Mapping[str, Any] | LofiError:
     try:
-        values: Any = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        values: Any = from_json(line)
+    except ValueError as error:
         return InvalidParams(f"The line is not JSON: {error}")
     if not isinstance(values, dict):
         return InvalidParams('The line is not a JSON object such as {"prompt": "rainy night"}.')

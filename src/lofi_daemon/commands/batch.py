@@ -7,10 +7,9 @@ import signal
 import sys
 from pathlib import Path
 
-from lofi_daemon.backends.registry import Registry
 from lofi_daemon.batch.library import library_at
 from lofi_daemon.batch.results import FAILED, Results
-from lofi_daemon.batch.run import TRACK_FORMAT, Batch, OnSong, Plan, Standing
+from lofi_daemon.batch.run import Batch, OnSong, Plan, Standing, registry_for
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.config import Settings
 from lofi_daemon.errors import ConfigurationError
@@ -50,7 +49,7 @@ def make_batch(settings: Settings, options: argparse.Namespace) -> int:
     Raises ConfigurationError for the file or the folder, and what would fail for every song.
     """
     library = library_at(options.output)
-    registry = Registry(settings.model_copy(update={"track_format": TRACK_FORMAT}))
+    registry = registry_for(settings)
     registry.introduce()
     batch = Batch(registry, options.songs, library)
     cancel = CancelToken()

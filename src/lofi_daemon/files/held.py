@@ -1,4 +1,4 @@
-"""What small files say, held in memory and read again where one has changed."""
+"""What small files say, held in memory and read again where one has changed; and what follows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 ValueT = TypeVar("ValueT")
+SourceT = TypeVar("SourceT")
 _State = tuple[int, int, int, int]
 
 # More documents than all backends together have.
@@ -41,6 +42,21 @@ class Held(Generic[ValueT]):
             while len(self._values) > self._most:
                 self._values.popitem(last=False)
         return value
+
+
+class Derived(Generic[SourceT, ValueT]):
+    """What follows from an object that does not change, kept while the same one comes again."""
+
+    def __init__(self, derive: Callable[[SourceT], ValueT]) -> None:
+        self._derive = derive
+        self._last: tuple[SourceT, ValueT] | None = None
+
+    def of(self, source: SourceT) -> ValueT:
+        """Raises what `derive` raises."""
+        last = self._last
+        if last is None or last[0] is not source:
+            last = self._last = (source, self._derive(source))
+        return last[1]
 
 
 def _state(path: Path) -> _State:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lofi_daemon.backends.checks import check_duration
 from lofi_daemon.backends.options import given_options
-from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase, parse_options
+from lofi_daemon.backends.protocol import Backend, GenerationRequest, Phase, Terms, parse_options
 from lofi_daemon.backends.registry import Choice, Registry
 from lofi_daemon.jobs.tasks import Origin, raise_if_it_cannot
 from lofi_daemon.parameters import TrackParameters
@@ -45,14 +45,24 @@ def resolve(
 
 
 def resolve_for(
-    choice: Choice, parameters: TrackParameters, origin: Origin | None = None
+    choice: Choice,
+    parameters: TrackParameters,
+    origin: Origin | None = None,
+    *,
+    seed: int | None = None,
+    terms: Terms | None = None,
 ) -> Resolved:
-    """As `resolve`, for a backend that was asked already."""
+    """As `resolve`, for a backend that was asked already.
+
+    seed: goes before that of the parameters. terms: what the backend said of its model, where it
+    was asked that already, too.
+    """
     backend = choice.backend
     check_duration(backend.info, parameters.duration_sec)
     choice.raise_if_unusable()
-    # 32 bits: easily typed again, and exact in every client's numbers.
-    seed = secrets.randbits(32) if parameters.seed is None else parameters.seed
+    seed = parameters.seed if seed is None else seed
+    if seed is None:  # 32 bits: easily typed again, and exact in every client's numbers
+        seed = secrets.randbits(32)
     options = parse_options(backend.info.options, given_options(parameters), backend.info.name)
     request = backend.resolve(
         GenerationRequest(
@@ -62,6 +72,7 @@ def resolve_for(
             options,
             task=None if origin is None else origin.task,
             parent=None if origin is None else origin.parent,
-        )
+        ),
+        terms,
     )
     return Resolved(backend, Recipe(backend.info.type, choice.availability.model_version, request))

@@ -52,7 +52,10 @@ def serve(
     streams = guard_stdio()
     show_log(logging.INFO)
     # Not asyncio.run: that waits for threads, and a file system may never answer one.
-    asyncio.new_event_loop().run_until_complete(_serve(settings, registry, streams))
+    try:
+        asyncio.new_event_loop().run_until_complete(_serve(settings, registry, streams))
+    finally:  # also where the loop ends by a defect
+        registry.leave()
     logging.shutdown()
     sys.stderr.flush()
     # Not by way of the interpreter's end: a model call in the other thread could hold that up.
@@ -63,7 +66,7 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
     loop = asyncio.get_running_loop()
 
     def stop_from_thread() -> None:
-        _end_anyway()
+        _end_anyway(registry)
         with contextlib.suppress(RuntimeError):  # the loop has ended already
             loop.call_soon_threadsafe(serving.daemon.stop)
 
@@ -90,11 +93,10 @@ async def _serve(settings: Settings, registry: Registry, streams: ProtocolStream
     ).start()
     tidying = loop.run_in_executor(None, _tidy, serving.daemon.tracks)
     await stopping.wait()
-    _end_anyway()
+    _end_anyway(registry)
     serving.leave()
     await dispatcher.finish(ANSWER_SEC)
     await serving.close()
-    registry.leave()
     await asyncio.wait([tidying], timeout=ANSWER_SEC)
     writer.close(FLUSH_SEC)
 
@@ -105,9 +107,16 @@ def _stop_on_signals(stop: Callable[[], None]) -> None:
         signal.signal(number, lambda *_: stop())  # pyright: ignore[reportUnknownLambdaType]
 
 
-def _end_anyway() -> None:
+def _end_anyway(registry: Registry) -> None:
     """End the process after a while, whatever its threads wait for."""
-    timer = threading.Timer(LAST_RESORT_SEC, os._exit, (0,))
+
+    def end() -> None:
+        try:
+            registry.leave()
+        finally:
+            os._exit(0)
+
+    timer = threading.Timer(LAST_RESORT_SEC, end)
     timer.daemon = True
     timer.start()
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from lofi_daemon.backends.protocol import GenerationRequest
 
@@ -13,6 +14,7 @@ from lofi_daemon.backends.protocol import GenerationRequest
 # set, so that those tracks are found again; every later one counts only where it is set.
 FIRST_OPTIONS = ("inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg")
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 _TRACK_ID = re.compile("[0-9a-f]{16}")
 
 
@@ -37,8 +39,7 @@ def track_id(backend: str, model_version: str | None, request: GenerationRequest
         **request.options.given,
         **({} if request.task is None else {"task": request.task.identity}),
     }
-    canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return hashlib.sha256(_CANONICAL.encode(inputs).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,6 @@ class Recipe:
     model_version: str | None
     request: GenerationRequest
 
-    @property
+    @cached_property
     def track_id(self) -> str:
         return track_id(self.backend, self.model_version, self.request)

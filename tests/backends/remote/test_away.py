@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from lofi_daemon.config import Settings
+from lofi_daemon.rpc import server
 from tests.backends.remote.conftest import BoxMachine
 from tests.daemon_process import PATIENCE_SEC, DaemonProcess
 
@@ -148,3 +152,31 @@ def test_nothing_runs_on_after_the_daemon_was_killed(laptop: Laptop, box: BoxMac
     daemon.kill()
     box.is_quiet()
     shutil.rmtree(box.folder, ignore_errors=True)
+
+
+def test_a_box_that_ignores_its_end_is_ended_with_the_daemon(
+    laptop: Laptop, box: BoxMachine
+) -> None:
+    """`mute` reads nothing, and so does not notice that its input has ended."""
+    daemon = laptop.daemon(box.fake("mute"))
+    full(daemon)
+    daemon.signal(signal.SIGTERM)
+    daemon.wait()
+    box.is_quiet()
+
+
+def test_a_loop_that_breaks_leaves_no_box_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[str] = []
+
+    async def breaks(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(
+        server, "Registry", lambda *_: SimpleNamespace(leave=lambda: left.append("box"))
+    )
+    monkeypatch.setattr(server, "guard_stdio", lambda: None)
+    monkeypatch.setattr(server, "show_log", lambda *_: None)
+    monkeypatch.setattr(server, "_serve", breaks)
+    with pytest.raises(RuntimeError, match="a defect"):
+        server.serve(Settings())
+    assert left == ["box"]

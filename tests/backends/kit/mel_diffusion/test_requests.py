@@ -7,7 +7,7 @@ import pytest
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.kit.mel_diffusion.backend import ConfiguredDefaults
 from lofi_daemon.backends.kit.mel_diffusion.bundle import Defaults, Manifest, RelativeCost
-from lofi_daemon.backends.kit.mel_diffusion.requests import diffusion_of, expected_seconds, resolve
+from lofi_daemon.backends.kit.mel_diffusion.requests import Resolver, diffusion_of, expected_seconds
 from lofi_daemon.backends.protocol import GenerationRequest, Phase
 from lofi_daemon.errors import InvalidParams
 
@@ -17,6 +17,10 @@ WITH_ERG = Manifest(erg=True)
 
 def asking(**options: object) -> GenerationRequest:
     return GenerationRequest("rain", 30.0, 1, DiffusionOptions(**options))
+
+
+def resolve(request: GenerationRequest, manifest: Manifest) -> GenerationRequest:
+    return Resolver(manifest).resolve(request)
 
 
 def test_an_open_request_gets_the_manifests_defaults() -> None:
@@ -94,3 +98,17 @@ def test_a_quality_and_what_it_means_are_one_request() -> None:
 def test_a_configured_solver_gets_steps_of_its_kind() -> None:
     euler = ConfiguredDefaults(scheduler="euler").over(Manifest())
     assert (euler.scheduler, euler.inference_steps) == ("euler", 60)
+
+
+def test_requests_in_a_row_are_filled_in_each_as_alone() -> None:
+    row = [
+        OPEN,
+        OPEN,
+        asking(variation=0.5),
+        asking(variation=0.0, variation_seed=9),
+        asking(scheduler="heun"),
+        OPEN,
+    ]
+    together = Resolver(WITH_ERG)
+    assert [together.resolve(each) for each in row] == [resolve(each, WITH_ERG) for each in row]
+    assert together.resolve(row[2]).options.given["variation_seed"] == 2

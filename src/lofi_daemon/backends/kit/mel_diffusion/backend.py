@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +31,14 @@ from lofi_daemon.backends.protocol import (
 from lofi_daemon.backends.tasks import Task, TaskOffer
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import InvalidParams
+from lofi_daemon.files.held import Derived
 from lofi_daemon.models.file_set import FileSet
 from lofi_daemon.models.model_files import ModelFiles
 
 if TYPE_CHECKING:
     from lofi_daemon.backends.kit.mel_diffusion.context import LyricIds
     from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
+    from lofi_daemon.backends.kit.mel_diffusion.requests import Resolver
     from lofi_daemon.sound.material import Material
 
 # Both go on from the latents that are kept beside their own tracks.
@@ -102,7 +105,9 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
         """
         super().__init__(info, files)
         self._seams = seams or _no_seams
+        self._told = Derived(partial(told_of, Manifest))
         self._configured = configured or ConfiguredDefaults()
+        self._resolver = Derived(self._resolver_for)
         self._compose = compose
         self._best_loop = loop_frames or _nearest
 
@@ -111,9 +116,7 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
         return self._manifest().model_dump(mode="json", include=told)
 
     def resolve(self, request: GenerationRequest, terms: Terms | None = None) -> GenerationRequest:
-        from lofi_daemon.backends.kit.mel_diffusion.requests import resolve
-
-        manifest = self._manifest() if terms is None else told_of(Manifest, terms)
+        manifest = self._manifest() if terms is None else self._told.of(terms)
         if request.task is not None:
             if request.options_as(DiffusionOptions).loop:
                 raise InvalidParams(
@@ -127,7 +130,13 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
 
             request = replace(request, duration_sec=seconds_of(self._loop_frames(request)))
         check_duration(self._info, request.duration_sec)
-        return resolve(request, manifest, self._configured.over(manifest))
+        return self._resolver.of(manifest).resolve(request)
+
+    def _resolver_for(self, manifest: Manifest) -> Resolver:
+        # numpy and its kin come in with the first request.
+        from lofi_daemon.backends.kit.mel_diffusion.requests import Resolver
+
+        return Resolver(manifest, self._configured.over(manifest))
 
     def _joined(
         self, request: GenerationRequest, task: Task, manifest: Manifest
@@ -177,7 +186,7 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
         from lofi_daemon.backends.kit.mel_diffusion.requests import expected_seconds
 
         if terms is not None:
-            return expected_seconds(request, told_of(Manifest, terms))
+            return expected_seconds(request, self._told.of(terms))
         return self._loading() | expected_seconds(request, self._manifest())
 
     def _names(self, files: FileSet) -> Iterable[str]:

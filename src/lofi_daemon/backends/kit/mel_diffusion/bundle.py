@@ -96,6 +96,8 @@ class Qualities(Section):
         named without steps gets those of `meant` where they fit, else those of the quality that
         uses its kind.
         """
+        if scheduler is None and steps is None:
+            return meant
         solver = scheduler or meant.scheduler
         if steps is None:
             fitting = self.normal if solver == "adams" else self.reference

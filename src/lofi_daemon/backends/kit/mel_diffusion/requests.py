@@ -11,6 +11,7 @@ from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for
 from lofi_daemon.backends.kit.mel_diffusion.runs import SOLVERS
 from lofi_daemon.backends.protocol import GenerationRequest, Phase
 from lofi_daemon.errors import InvalidParams
+from lofi_daemon.files.held import Derived
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,13 @@ def diffusion_of(
     Raises InvalidParams for options of another kind of model, and when ERG is asked of files that
     cannot do it.
     """
+    return _diffusion(request.options_as(DiffusionOptions), manifest, defaults)
+
+
+def _diffusion(
+    options: DiffusionOptions, manifest: Manifest, defaults: Defaults | None
+) -> Diffusion:
     defaults = defaults or manifest.defaults
-    options = request.options_as(DiffusionOptions)
     if options.erg and not manifest.erg:
         raise InvalidParams(
             "erg: the installed model files cannot weaken the unconditional pass.",
@@ -63,25 +69,38 @@ def _run(options: DiffusionOptions, manifest: Manifest, defaults: Defaults) -> R
     return manifest.qualities.completed(options.scheduler, options.inference_steps, meant)
 
 
-def resolve(
-    request: GenerationRequest, manifest: Manifest, defaults: Defaults | None = None
-) -> GenerationRequest:
-    """The request with its options filled in. Raises what `diffusion_of` raises."""
-    diffusion = diffusion_of(request, manifest, defaults)
-    given = request.options_as(DiffusionOptions)
-    options = given.model_copy(
-        update={
-            "quality": None,
-            "inference_steps": diffusion.steps,
-            "scheduler": diffusion.scheduler,
-            "guidance_scale": diffusion.guidance.scale,
-            "cfg_type": diffusion.guidance.cfg_type,
-            "erg": diffusion.erg,
-            "loop": given.loop or None,
-            **given.resolved_variation(request.seed),
-        }
-    )
-    return replace(request, options=options)
+class Resolver:
+    """Fills in the options of requests to one bundle; those that came last are remembered, since
+    many requests in a row differ in nothing but words and seed."""
+
+    def __init__(self, manifest: Manifest, defaults: Defaults | None = None) -> None:
+        self._manifest = manifest
+        self._defaults = defaults
+        self._filled = Derived(self._fill)
+
+    def resolve(self, request: GenerationRequest) -> GenerationRequest:
+        """Raises what `diffusion_of` raises."""
+        given = request.options_as(DiffusionOptions)
+        options = self._filled.of(given)
+        if given.variation is not None:
+            options = options.model_copy(update=given.resolved_variation(request.seed))
+        return replace(request, options=options)
+
+    def _fill(self, given: DiffusionOptions) -> DiffusionOptions:
+        diffusion = _diffusion(given, self._manifest, self._defaults)
+        return given.model_copy(
+            update={
+                "quality": None,
+                "inference_steps": diffusion.steps,
+                "scheduler": diffusion.scheduler,
+                "guidance_scale": diffusion.guidance.scale,
+                "cfg_type": diffusion.guidance.cfg_type,
+                "erg": diffusion.erg,
+                "loop": given.loop or None,
+                "variation": None,
+                "variation_seed": None,
+            }
+        )
 
 
 def expected_seconds(request: GenerationRequest, manifest: Manifest) -> dict[Phase, float]:

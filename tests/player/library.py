@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import soundfile
 
@@ -11,9 +12,18 @@ from tests.player.signals import Signal
 
 
 def put_track(
-    folder: Path, track_id: str, signal: Signal, *, prompt: str = "known", sample_rate: int = 44100
+    folder: Path,
+    track_id: str,
+    signal: Signal,
+    *,
+    prompt: str = "known",
+    sample_rate: int = 44100,
+    **options: Any,
 ) -> Path:
-    """A track that is played as it is: its loudness is unknown, so no gain is applied."""
+    """A track that is played as it is: its loudness is unknown, so no gain is applied.
+
+    options: what it was made with.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{track_id}.wav"
     soundfile.write(path, signal, sample_rate, subtype="FLOAT")
@@ -32,6 +42,7 @@ def put_track(
         generation_time_sec=1.0,
         loudness_lufs=None,
         waveform=[0.5] * 64,
+        **options,
     )
     (folder / f"{track_id}.json").write_bytes(sidecar_text(track))
     return path

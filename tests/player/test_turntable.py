@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from lofi_daemon.player.table import Put, Settle
 from lofi_daemon.player.turn import Turn
 from lofi_daemon.player.turntable import Turntable
 from lofi_daemon.sound.growth import Growth
-from lofi_daemon.tracks import Track
 from lofi_daemon.tracks.growing import GrowingTrack
+from lofi_daemon.tracks.sidecar import read_sidecar
 from tests.player.library import put_track
 from tests.player.signals import music
 
@@ -100,7 +99,6 @@ def told_of_next(turn: Turn) -> dict[str, Any]:
 def test_only_a_track_that_leads_into_itself_goes_on_without_a_cross_over(
     tmp_path: Path, options: dict[str, Any], origin: Any, seamless: bool
 ) -> None:
-    path = put_track(tmp_path, "a" * 16, music(0.1))
-    sidecar = json.loads(path.with_suffix(".json").read_text())
-    turn = Turn(1, path, 1.0, Track.model_validate({**sidecar, **options}), origin)
+    path = put_track(tmp_path, "a" * 16, music(0.1), **options)
+    turn = Turn(1, path, 1.0, read_sidecar(path.with_suffix(".json")), origin)
     assert told_of_next(turn)["seamless"] is seamless

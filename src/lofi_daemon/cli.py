@@ -135,11 +135,13 @@ def run(arguments: list[str]) -> int:
     """
     open_streams()
     show_log()
+    status = 0
     try:
         try:
-            return _carried_out(arguments)
+            status = _carried_out(arguments)
         finally:
             sys.stdout.flush()
+        return status
     except BrokenPipeError:
         close_output()
         return 141
@@ -147,6 +149,8 @@ def run(arguments: list[str]) -> int:
         if error.filename is not None:
             raise
         close_output()
+        if status:  # it was told already
+            return status
         say(f"lofi-daemon: The standard output cannot be written: {error}", file=sys.stderr)
         return 1
 

@@ -101,13 +101,30 @@ def test_the_radio_goes_on_in_another_daemon_when_what_plays_is_never_finished(
         one.request("radio_start", prompts=["rain", "snow"], duration_sec=SECONDS, seed=4)
         lost = two.notification("playback_started", complete=False)["track_id"]
         one.kill()
-        two.wait_for(
-            lambda message: (
-                message.get("method") == "playback_started"
-                and two.request("status")["player"]["state"] == "playing"
-                and len(two.notifications("playback_started")) > 1
-            )
-        )
+        two.wait_for(lambda _: len(two.notifications("playback_started")) > 1)
+        deadline = time.monotonic() + PATIENCE_SEC
+        while two.request("status")["player"]["state"] != "playing":
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
         assert two.request("status")["radio"]["prompts"] == ["rain", "snow"]
         assert not two.notifications("playback_ended", reason="error")
         assert lost
+
+
+def test_a_radio_of_which_nothing_was_heard_yet_is_heard_in_another_daemon(
+    tmp_path: Path,
+) -> None:
+    slow = {"demo": {"seconds": {"decoding": 3.0}}}
+    environment = {**NULL, "XDG_RUNTIME_DIR": str(tmp_path)}
+    one = DaemonProcess(tmp_path, backends=slow, environment=environment)
+    one.request("ping")
+    with DaemonProcess(tmp_path, backends=slow, environment=environment) as two:
+        two.request("ping")
+        one.request("radio_start", prompts=["rain", "snow"], duration_sec=SECONDS, seed=4)
+        deadline = time.monotonic() + PATIENCE_SEC
+        while two.request("status")["radio"] is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert not two.notifications("playback_started")
+        one.kill()
+        two.notification("playback_started")

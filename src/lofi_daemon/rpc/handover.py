@@ -39,6 +39,7 @@ class RadioMusic(BaseModel):
 class Music(BaseModel):
     """Everything that the listener would miss; `at` is the time of day of the position.
 
+    wanted: whether the listener waits for sound where nothing plays.
     heard_before: whether the playing track was, on another day or another time.
     history: the tracks before the playing one, oldest first. needed: the tracks that must not be
     evicted.
@@ -47,6 +48,7 @@ class Music(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     state: Literal["playing", "paused", "stopped"]
+    wanted: bool
     track_id: str | None
     prompt: str | None = None
     position_sec: float
@@ -98,6 +100,7 @@ def taken(playback: Playback, station: Station) -> Music:
         history = (*history, table.last.track_id)
     return Music(
         state=table.state,
+        wanted=table.wanted,
         track_id=table.playing.track_id if table.playing is not None else None,
         prompt=table.playing.prompt if table.playing is not None else None,
         position_sec=playback.turntable.position_sec,
@@ -148,7 +151,7 @@ async def put_on(music: Music, playback: Playback, station: Station) -> None:
         (
             Adjust(music.volume, music.muted, music.crossfade_sec),
             ChangeDevice(music.device),
-            Want(music.state != "stopped"),
+            Want(music.wanted),
             Remember(music.history),
         ),
     )

@@ -100,7 +100,7 @@ def test_the_picker_without_plugins(editor: Editor, action, method, expected) ->
     assert editor.requests(method)[-1] == expected(track_id)
     assert editor.requests("tracks_list") == [{"query": "rainy", "limit": 50, "offset": 0}]
     assert editor.lua("return offered[1]").startswith("  rainy night")
-    assert editor.lua("return #actions") == 7
+    assert editor.lua("return #actions") == 8
 
 
 def test_a_deleted_track_goes_at_the_latest_with_neovim(editor: Editor) -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.batch.conftest import WriteSongs
 
@@ -69,6 +70,50 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path, write_songs: Writ
     assert len({(result["line"], result["number"]) for result in results}) == 21
     _, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []
+
+
+POISON = """
+import sys
+
+if any("default_worker" in each for each in sys.orig_argv):
+    import os
+    from lofi_daemon.batch.run import Batch
+
+    make = Batch._make_one
+
+    def make_or_die(self, resolved, began, cancel):
+        if resolved.recipe.request.prompt == "poison":
+            os._exit(1)
+        return make(self, resolved, began, cancel)
+
+    Batch._make_one = make_or_die
+"""
+
+
+@pytest.mark.soak
+def test_a_song_that_ends_its_worker_is_named_and_the_rest_is_made(
+    tmp_path: Path, write_songs: WriteSongs
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(POISON)
+    short = {"duration_sec": 5, "backend": "demo", "inference_steps": 1}
+    songs = [{"prompt": f"rain {number}", **short} for number in range(9)]
+    songs.insert(4, {"prompt": "poison", "id": "p", **short})
+    wrong = ["not json", '{"prompt": ""}', '{"prompt": "x", "backend": "nonsense"}']
+    file, output = write_songs(*songs, *wrong), tmp_path / "library"
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [*COMMAND[:1], *COMMAND[2:], str(file), "--output", str(output), "--ray"],
+        env={**environment(tmp_path), "PYTHONPATH": path},
+        timeout=PATIENCE_SEC,
+    )
+    assert done.returncode == 3
+    results = results_of(output)
+    assert len({(result["line"], result["number"]) for result in results}) == len(results) == 13
+    failed = {result["line"]: result["code"] for result in results if result["status"] == "failed"}
+    assert set(failed) == {5, 11, 12, 13}
+    assert failed[5] == "WORKER_DIED"
+    assert len(sounds(output)) == 9
+    assert len((output / "failed.jsonl").read_text().splitlines()) == 4
 
 
 def test_without_ray_nothing_of_it_is_imported(tmp_path: Path, write_songs: WriteSongs) -> None:

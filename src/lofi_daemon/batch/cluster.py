@@ -26,10 +26,10 @@ from lofi_daemon.parameters import parse
 
 log = logging.getLogger(__name__)
 
-# What a crash repeats at most, and how many songs one message of the cluster carries.
-SONGS_A_BLOCK = 8
-# An actor that dies is made anew, and its block tried again; what is lost then is tried alone.
-TRIES_OF_A_BLOCK = 1
+# Songs a block, tries of a block whose actor died, and blocks that an actor is given at a time.
+# What is lost in the first turn is tried alone in the second: a song that waits at an actor when
+# another one ends it is lost with that one.
+TURNS = ((8, 1, 2), (1, 0, 1))
 LOST = "WORKER_DIED"
 
 
@@ -124,10 +124,10 @@ class Cluster:
         done, total = 0, len(waiting)
         on_song(Standing(done, total, 0.0, ""))
         rest: list[Song] = list(waiting.values())
-        for block, tries in ((SONGS_A_BLOCK, TRIES_OF_A_BLOCK), (1, 0)):
+        for block, tries, in_flight in TURNS:
             if not rest:
                 break
-            for result in self._results(rest, output, block, tries):
+            for result in self._results(rest, output, block, tries, in_flight):
                 cancel.raise_if_cancelled()
                 song = waiting.pop((result.line, result.number), None)
                 if song is None:  # told twice, by an actor that died after its work
@@ -142,7 +142,7 @@ class Cluster:
         on_song(Standing(total, total, time.monotonic() - began, ""))
 
     def _results(
-        self, songs: Sequence[Song], output: str, block: int, tries: int
+        self, songs: Sequence[Song], output: str, block: int, tries: int, in_flight: int
     ) -> Iterator[Result]:
         context = self._data.DataContext.get_current()
         context.max_errored_blocks = -1
@@ -159,7 +159,9 @@ class Cluster:
             batch_size=block,
             batch_format="numpy",
             compute=self._data.ActorPoolStrategy(
-                min_size=1, max_size=max(1, min(actors, blocks)), max_tasks_in_flight_per_actor=2
+                min_size=1,
+                max_size=max(1, min(actors, blocks)),
+                max_tasks_in_flight_per_actor=in_flight,
             ),
             ray_remote_args_fn=lambda: {"max_restarts": -1, "max_task_retries": tries},
             **needs,

@@ -23,7 +23,7 @@ from tests.tone_backend import ToneBackend
 LONG_SEC = 60.0
 # What is asked of a quiet machine: a cancelled track ends in the first time, and one whose box died
 # has its error in the second. Tests run on loaded machines, where threads wait for their turn, so
-# they fail only beyond LOADED times these; measured were 0.01 and 0.1 s.
+# they fail only beyond LOADED times these.
 CANCEL_SEC = 0.25
 ERROR_SEC = 1.0
 LOADED = 20

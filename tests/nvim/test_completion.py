@@ -18,7 +18,7 @@ SUBCOMMANDS = [
 PARAMETERS = [
     *("duration=", "backend=", "seed=", "priority=", "format=", "steps=", "guidance="),
     *("variation=", "variation_seed=", "scheduler="),
-    *("bpm=", "key=", "time_signature=", "lyrics=", "language=", "shift=", "dcw="),
+    *("bpm=", "key=", "time_signature=", "lyrics=", "language=", "shift=", "dcw=", "repaint_mask="),
     *("quality=", "loop=", "cfg=", "erg="),
 ]
 

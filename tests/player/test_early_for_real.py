@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ import numpy as np
 import psutil
 import pytest
 
-from lofi_daemon.backends.protocol import Phase
+from lofi_daemon.backends.demo.backend import demo_backend
+from lofi_daemon.backends.protocol import Backend, Phase
 from lofi_daemon.backends.registry import Registry
 from lofi_daemon.config import Settings
 from lofi_daemon.house import House, open_house
@@ -44,20 +47,23 @@ class Heard:
         self.jobs.append(event)
         self.at.setdefault(type(event).__name__, time.monotonic())
 
-    def ask(self, seconds: float = 6.0) -> str:
+    def ask(self, seconds: float = 6.0, seed: int = 1) -> str:
         parameters = GenerationParameters.model_validate(
-            {"prompt": "rain", "duration_sec": seconds, "seed": 1, "backend": "demo"}
+            {"prompt": "rain", "duration_sec": seconds, "seed": seed, "backend": "demo"}
         )
         ticket = self.house.jobs.submit(parameters, early=True)
         self.house.early.want(ticket.track_id, "early")
         return ticket.track_id
 
-    async def until(self, kind: type, timeout_sec: float = 30.0) -> None:
+    async def until(self, kind: type, timeout_sec: float = 30.0, times: int = 1) -> None:
         async def wait() -> None:
-            while not any(isinstance(event, kind) for event in (*self.playback, *self.jobs)):
+            while self.count(kind) < times:
                 await asyncio.sleep(0.01)
 
         await asyncio.wait_for(wait(), timeout_sec)
+
+    def count(self, kind: type) -> int:
+        return sum(isinstance(event, kind) for event in (*self.playback, *self.jobs))
 
     @property
     def player(self) -> psutil.Process:
@@ -70,9 +76,11 @@ class Heard:
 
 
 @asynccontextmanager
-async def listening(folder: Path, backend: ToneBackend) -> AsyncGenerator[Heard, None]:
+async def listening(
+    folder: Path, demo: Callable[[Settings], Backend]
+) -> AsyncGenerator[Heard, None]:
     settings = Settings(tracks_folder=folder / "tracks")
-    house = open_house(settings, Registry(settings, {"demo": lambda _: backend}))
+    house = open_house(settings, Registry(settings, {"demo": demo}))
     house.playback.turntable.table = house.playback.turntable.table.__class__(
         volume=1.0, crossfade_sec=0.0
     )
@@ -88,8 +96,8 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
-def tone(pieces: int = 6, decoding_sec: float = 3.0) -> ToneBackend:
-    return ToneBackend(pieces=pieces, seconds={Phase.DECODING: decoding_sec})
+def tone(pieces: int = 6, decoding_sec: float = 3.0) -> Callable[[Settings], ToneBackend]:
+    return lambda _: ToneBackend(pieces=pieces, seconds={Phase.DECODING: decoding_sec})
 
 
 def sounding(heard: Signal) -> Signal:
@@ -264,3 +272,42 @@ def test_the_next_track_follows_one_that_fails(pulse: PulseServer, tmp_path: Pat
             assert any(isinstance(event, JobAudible) for event in heard.jobs)
 
     asyncio.run(asyncio.wait_for(story(), 60))
+
+
+@contextmanager
+def busy_core() -> Generator[None, None, None]:
+    worker = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+@pytest.mark.soak
+def test_ten_minutes_of_starts_beside_a_busy_core_have_no_gap(
+    pulse: PulseServer, tmp_path: Path
+) -> None:
+    """The bundled model; each track is heard from its first piece until a moment after its last."""
+    seconds = 60 * float(os.environ.get("LOFI_SOAK_MINUTES", "10"))
+    recording = pulse.listen()
+
+    async def story() -> int:
+        async with listening(tmp_path, demo_backend) as heard:
+            end, number = time.monotonic() + seconds, 0
+            while time.monotonic() < end:
+                number += 1
+                heard.ask(seconds=20.0, seed=number)
+                await heard.until(PlaybackStarted, 120.0, times=number)
+                await heard.until(JobCompleted, 120.0, times=number)
+                await asyncio.sleep(2.0)
+            assert heard.house.playback.table.underruns == 0
+            return number
+
+    with busy_core():
+        starts = asyncio.run(story())
+    sound = sounding(recording.stop())
+    gaps = silences(sound, RATE, 0.1)
+    print(f"{starts} starts in {len(sound) / RATE:.0f} s, {len(gaps)} gaps")
+    assert starts > seconds / 60
+    assert gaps == []

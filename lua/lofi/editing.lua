@@ -47,6 +47,18 @@ function M.with_track(words, done)
   end)
 end
 
+---@param words string[] a track or what it should be like, and parameters such as "steps=8"
+---@param done fun(options: lofi.GenerateOptions, words: string)
+local function with_parameters(words, done)
+  local options, problem = parameters.from_words(words)
+  if not options then
+    return message.complain(problem --[[@as string]])
+  end
+  local others = options.prompt
+  options.prompt = nil
+  done(options, others)
+end
+
 ---The same request with a new seed: also of a track that began with another one.
 ---@param track lofi.CachedTrack
 function M.make_again(track)
@@ -82,8 +94,11 @@ function M.vary(words)
       "`:Lofi vary 0.3` stays near, `:Lofi vary 1` is another track."
     )
   end
-  M.with_track(vim.list_slice(words, strength and 2 or 1), function(track)
-    jobs.remake(track, { task = "variation", strength = strength, play = M.autoplay() })
+  with_parameters(vim.list_slice(words, strength and 2 or 1), function(options, named)
+    M.with_track({ named }, function(track)
+      options.task, options.strength, options.play = "variation", strength, M.autoplay()
+      jobs.remake(track, options)
+    end)
   end)
 end
 
@@ -93,13 +108,13 @@ function M.extend(words)
   if more == 0 then
     return message.complain("0 seconds are no more than there is", "`:Lofi extend 60`.")
   end
-  M.with_track(vim.list_slice(words, more and 2 or 1), function(track)
-    local length = track.duration_sec
-    jobs.remake(track, {
-      task = "extend",
-      span = { length, length + (more or USUAL_EXTENSION_SEC) },
-      play = M.autoplay(),
-    })
+  with_parameters(vim.list_slice(words, more and 2 or 1), function(options, named)
+    M.with_track({ named }, function(track)
+      local length = track.duration_sec
+      options.task, options.play = "extend", M.autoplay()
+      options.span = { length, length + (more or USUAL_EXTENSION_SEC) }
+      jobs.remake(track, options)
+    end)
   end)
 end
 
@@ -114,14 +129,12 @@ function M.redo(words)
       "`:Lofi redo 0:40-1:10`, or with other words `:Lofi redo 0:40-1:10 flute, no drums`."
     )
   end
-  local prompt = table.concat(rest, " ")
-  M.with_track(id and { id } or {}, function(track)
-    jobs.remake(track, {
-      task = "repaint",
-      span = span,
-      prompt = prompt ~= "" and prompt or nil,
-      play = M.autoplay(),
-    })
+  with_parameters(rest, function(options, prompt)
+    M.with_track({ id or nil }, function(track)
+      options.task, options.span, options.play = "repaint", span, M.autoplay()
+      options.prompt = prompt ~= "" and prompt or nil
+      jobs.remake(track, options)
+    end)
   end)
 end
 

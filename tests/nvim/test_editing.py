@@ -28,6 +28,15 @@ def test_what_plays_is_varied_extended_and_made_anew_in_part(editor: Editor) -> 
         "task": "extend",
         "span": [length, length + 60],
     }
+    assert asked(editor, "Lofi vary 0.5 steps=8") == {
+        **source,
+        "task": "variation",
+        "strength": 0.5,
+        "inference_steps": 8,
+    }
+    assert asked(editor, "Lofi extend 60 steps=8")["inference_steps"] == 8
+    piano = asked(editor, "Lofi redo 5-8 piano seed=3")
+    assert (piano["prompt"], piano["seed"]) == ("piano", 3)
     assert asked(editor, "Lofi redo 0:10-1:10") == {**source, "task": "repaint", "span": [10, 70]}
     assert asked(editor, "Lofi redo 5-8.5 flute, no drums") == {
         **source,
@@ -85,6 +94,7 @@ def test_again_of_a_longer_track_extends_its_source_again(editor: Editor) -> Non
         ("vary 3", "3 is not how far to go: that is from 0 to 1"),
         ("extend 0", "0 seconds are no more"),
         ("redo", "which part should be made anew?"),
+        ("vary 0.5 stepz=8", 'unknown parameter "stepz"'),
         ("redo flute", "which part should be made anew?"),
         ("redo 1:2-3", "which part should be made anew?"),
     ],

@@ -157,7 +157,8 @@ class BackendInfo:
 
     `options` declares what it takes beyond prompt, duration and seed; `files` where the model comes
     from and lies, for a backend that has one.
-    `understand` says what it reads from a prompt, quickly; None: the model alone knows.
+    `understand` says what it reads from a prompt, quickly, and None for nothing; where it is None
+    the model alone knows.
     `place` is the name of the machine that computes, where that is another one.
     `tasks`: what it makes of other music.
     """
@@ -170,7 +171,7 @@ class BackendInfo:
     options: type[Options] = Options
     full_model: bool = True
     files: ModelFiles[Any] | None = None
-    understand: Callable[[str], Understood] | None = None
+    understand: Callable[[str], Understood | None] | None = None
     place: str = HERE
     tasks: tuple[TaskOffer, ...] = ()
 

@@ -172,6 +172,10 @@ def test_what_was_understood() -> None:
     assert (understood.tempo, understood.key, understood.text) == (72, "A minor", "72 bpm, A minor")
 
 
+def test_where_nothing_was_understood_nothing_is_said() -> None:
+    assert backend_in(Path("nowhere")).info.understood("slow flute") is None
+
+
 def test_a_longer_track_needs_more_to_diffuse_and_no_more_to_decode(model_folder: Path) -> None:
     backend = backend_in(model_folder)
     backend.prepare(CancelToken(), lambda progress: None)

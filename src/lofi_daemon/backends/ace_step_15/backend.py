@@ -166,8 +166,10 @@ def _reads_sound(request: GenerationRequest, manifest: Manifest) -> bool:
     return reads_sound(request.task, manifest.audio.channels)
 
 
-def _understood(prompt: str) -> Understood:
+def _understood(prompt: str) -> Understood | None:
+    """None where the words name neither tempo nor key nor time signature."""
     from lofi_daemon.backends.ace_step_15.reading import described, read_facts
 
     facts = read_facts(prompt)
-    return Understood(text=described(facts), tempo=facts.bpm, key=facts.key)
+    text = described(facts)
+    return Understood(text=text, tempo=facts.bpm, key=facts.key) if text else None

@@ -221,7 +221,7 @@ M.list = {
   },
   {
     name = "vary",
-    args = "[{0-1}] [{track}]",
+    args = "[{0-1}] [{track}] [steps=… …]",
     also = { "variation", "variant" },
     help = "Makes a track near the one that plays: `:Lofi vary 0.1` is close to it, `:Lofi vary 1` is "
       .. "another one (default 0.3).",
@@ -232,7 +232,7 @@ M.list = {
   },
   {
     name = "extend",
-    args = "[{seconds}] [{track}]",
+    args = "[{seconds}] [{track}] [steps=… …]",
     also = { "longer", "more" },
     help = "Makes the track that plays longer: the same up to where it turns to its end, and then so "
       .. "many seconds more (default 30).",
@@ -243,7 +243,7 @@ M.list = {
   },
   {
     name = "redo",
-    args = "{m:ss}-{m:ss} [{prompt}]",
+    args = "{m:ss}-{m:ss} [{prompt}] [seed=… …]",
     also = { "repaint" },
     help = "Makes a part of the track that plays anew, with other words where you say some; the rest "
       .. "stays as it is. A track's id may stand before the part.",

@@ -104,6 +104,17 @@ def test_a_request_is_read_as_the_class_that_a_backend_declares() -> None:
         request.options_as(Options)
 
 
+def test_shared_options_are_read_out_of_a_class_of_more() -> None:
+    class More(Plain):
+        words: str | None = None
+
+    more = More(steps=5, words="la")
+    request = GenerationRequest("rain", 5.0, 1, more)
+    assert request.shared_options(Plain) is more
+    with pytest.raises(InvalidParams, match="no words"):
+        request.options_as(Plain)
+
+
 def test_one_name_of_two_types_is_a_mistake_of_ours() -> None:
     class Wrong(Options):
         steps: str | None = None

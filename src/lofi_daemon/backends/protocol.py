@@ -80,9 +80,17 @@ class GenerationRequest:
         Raises InvalidParams for one that is set and not in that class.
         """
         options = self.options
-        if isinstance(options, kind):
+        if type(options) is kind:
             return options
         return parse_options(kind, options.given, backend)
+
+    def shared_options(self, kind: type[OptionsT]) -> OptionsT:
+        """The options that several backends share: some of them declare more, in a class of theirs.
+
+        Raises what `options_as` raises for options of another kind.
+        """
+        options = self.options
+        return options if isinstance(options, kind) else self.options_as(kind)
 
 
 def parse_options(

@@ -118,14 +118,14 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
     def resolve(self, request: GenerationRequest, terms: Terms | None = None) -> GenerationRequest:
         manifest = self._manifest() if terms is None else self._told.of(terms)
         if request.task is not None:
-            if request.options_as(DiffusionOptions).loop:
+            if request.shared_options(DiffusionOptions).loop:
                 raise InvalidParams(
                     "loop: only a track that begins with nothing can end where it begins.",
                     hint="Leave loop out, or the task.",
                     parameters=["loop"],
                 )
             request = self._joined(request, request.task, manifest)
-        elif request.options_as(DiffusionOptions).loop:
+        elif request.shared_options(DiffusionOptions).loop:
             from lofi_daemon.backends.kit.mel_diffusion.loop import seconds_of
 
             request = replace(request, duration_sec=seconds_of(self._loop_frames(request)))

@@ -171,7 +171,7 @@ class AceStepPipeline:
         on_progress = on_progress or ignore_progress
         cancel = cancel or CancelToken()
         diffusion = diffusion_of(request, self.manifest)
-        options = request.options_as(DiffusionOptions)
+        options = request.shared_options(DiffusionOptions)
         frames = frames_for(request.duration_sec)
         ring = Ring(frames) if options.loop else None
         if initial_latents is None:

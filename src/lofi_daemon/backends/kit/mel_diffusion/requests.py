@@ -33,7 +33,7 @@ def diffusion_of(
     Raises InvalidParams for options of another kind of model, and when ERG is asked of files that
     cannot do it.
     """
-    return _diffusion(request.options_as(DiffusionOptions), manifest, defaults)
+    return _diffusion(request.shared_options(DiffusionOptions), manifest, defaults)
 
 
 def _diffusion(
@@ -80,7 +80,7 @@ class Resolver:
 
     def resolve(self, request: GenerationRequest) -> GenerationRequest:
         """Raises what `diffusion_of` raises."""
-        given = request.options_as(DiffusionOptions)
+        given = request.shared_options(DiffusionOptions)
         options = self._filled.of(given)
         if given.variation is not None:
             options = options.model_copy(update=given.resolved_variation(request.seed))

@@ -224,7 +224,8 @@ def test_every_parameter_has_a_flag() -> None:
          "--bpm", "70", "--key", "A minor", "--time-signature", "6", "--lyrics", "la",
          "--language", "en", "--shift", "2", "--no-dcw", "--variation", "0.5",
          "--variation-seed", "4", "--quality", "fast", "--task", "repaint", "--source", "x",
-         "--span", "0:40-1:10", "--strength", "0.5", "--repaint-mask", "explicit"]
+         "--span", "0:40-1:10", "--strength", "0.5", "--repaint-mask", "explicit",
+         "--loop"]
     )  # fmt: skip
     given = given_parameters(options, model)
     assert given == {
@@ -234,6 +235,7 @@ def test_every_parameter_has_a_flag() -> None:
         "shift": 2.0, "dcw": False, "variation": 0.5, "variation_seed": 4,
         "quality": "fast", "task": "repaint", "source": str(Path.cwd() / "x"),
         "span": [40.0, 70.0], "strength": 0.5, "repaint_mask": "explicit",
+        "loop": True,
     }  # fmt: skip
     assert set(given) == set(model.model_fields) - {"priority", "play", "format"}
 

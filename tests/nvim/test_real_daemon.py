@@ -133,7 +133,7 @@ def test_the_radio_plays_two_tracks_in_a_row(editor: Editor, real: Callable[...,
 
 def test_every_command_is_understood(editor: Editor, real: Callable[..., Editor]) -> None:
     real(editor)
-    editor.listen("playback_start", "playback_pause", "playback_resume", "playback_end")
+    editor.listen("playback_start", "playback_pause", "playback_resume", "generation_complete")
     editor.command("Lofi rainy night steps=2")
     track_id = editor.until_heard("playback_start", PATIENCE)["track_id"]
     editor.command("Lofi pause")
@@ -151,6 +151,8 @@ def test_every_command_is_understood(editor: Editor, real: Callable[..., Editor]
     editor.until(lambda: editor.lua("return refused"))
     editor.lua("require('lofi').queue(..., function(p) _G.added = p or 'added' end)", track_id)
     editor.until(lambda: editor.lua("return added") == "added")
+    # It plays while it is made; the pages say how things stand when they are opened.
+    editor.until_heard("generation_complete", PATIENCE)
     for command, text in [
         ("status", "Cache    1 tracks"),
         ("queue", "Making   nothing"),

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
 from lofi_daemon.backends.ace_step.lyric_words import LANGUAGES
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
-from lofi_daemon.backends.kit.lyrics import MAX_LYRICS, sung
+from lofi_daemon.backends.kit.lyrics import language_field, lyrics_field, sung
 
 
 class AceStepOptions(DiffusionOptions):
     """None means: what the model's files or the configuration say."""
 
-    lyrics: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=MAX_LYRICS,
-        description="What is sung, with tags like [verse] on lines of their own, up to 4095 "
-        "characters. Default: instrumental.",
-    )
-    language: str | None = Field(
-        default=None,
-        max_length=8,
-        description="The language of the lyrics as a code, such as en or ja.",
-    )
+    lyrics: str | None = lyrics_field()
+    language: str | None = language_field()
 
     @field_validator("lyrics")
     @classmethod

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from lofi_daemon.backends.ace_step_15.prompt import LANGUAGES
 from lofi_daemon.backends.ace_step_15.reading import MAX_BPM, MIN_BPM
 from lofi_daemon.backends.kit.diffusion_options import FlowOptions
-from lofi_daemon.backends.kit.lyrics import MAX_LYRICS, sung
+from lofi_daemon.backends.kit.lyrics import language_field, lyrics_field, sung
 
 TimeSignature = Literal["2", "3", "4", "6"]
 SchedulerName = Literal["euler", "heun", "pingpong"]
@@ -42,18 +42,8 @@ class AceStep15Options(FlowOptions):
         default=None,
         description="Beats a bar: 2, 3, 4 or 6. Default: what the prompt says.",
     )
-    lyrics: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=MAX_LYRICS,
-        description="What is sung, with tags like [verse] on lines of their own, up to 4095 "
-        "characters. Default: instrumental.",
-    )
-    language: str | None = Field(
-        default=None,
-        max_length=8,
-        description="The language of the lyrics as a code, such as en or ja.",
-    )
+    lyrics: str | None = lyrics_field()
+    language: str | None = language_field()
     shift: float | None = Field(
         default=None,
         ge=1.0,

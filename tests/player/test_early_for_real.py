@@ -148,7 +148,7 @@ def test_a_decoder_that_stalls_is_one_ramped_gap_and_the_rest_is_heard(
     recording = pulse.listen()
 
     async def story() -> None:
-        async with listening(tmp_path, Stalling(pieces=6)) as heard:
+        async with listening(tmp_path, lambda _: Stalling(pieces=6)) as heard:
             heard.ask()
             await heard.until(PlaybackSilent)
             assert heard.house.playback.table.underruns == 1
@@ -245,8 +245,8 @@ def test_a_seek_goes_no_further_than_the_track_is_and_to_its_end_when_it_is_whol
 
 def test_the_next_track_follows_one_that_fails(pulse: PulseServer, tmp_path: Path) -> None:
     async def story() -> None:
-        backend = tone(pieces=6, decoding_sec=3.0)
-        async with listening(tmp_path, backend) as heard:
+        backend = ToneBackend(pieces=6, seconds={Phase.DECODING: 3.0})
+        async with listening(tmp_path, lambda _: backend) as heard:
             heard.ask(5.0)
             await heard.until(JobCompleted)
             await heard.until(PlaybackSilent)

@@ -102,9 +102,15 @@ def export_graph(arguments: argparse.Namespace) -> Result:
 
 def measure_formats(arguments: argparse.Namespace) -> Result:
     """The measurement that chooses the 8-bit format."""
+    from lofi_daemon.models.quantize.fastest_format import fastest_right
     from lofi_daemon.models.quantize.fastest_format import measure_formats as measured
 
-    return {each.value: seconds for each, seconds in measured(arguments.threads).items()}
+    found = measured(arguments.threads)
+    return {
+        "chosen": fastest_right(found).value,
+        "seconds": {each.value: product.seconds for each, product in found.items()},
+        "errors": {each.value: product.error for each, product in found.items()},
+    }
 
 
 def quantize(arguments: argparse.Namespace) -> Result:
@@ -223,9 +229,12 @@ def run_all(arguments: argparse.Namespace) -> None:
     if not graph_path(arguments.folder, "fp32").is_file():
         run("export")
     formats = run("formats")
-    eight_bits = arguments.eight_bits or min(formats, key=formats.__getitem__)
-    measured = ", ".join(f"{name} {1000 * seconds:.1f} ms" for name, seconds in formats.items())
-    print(f"a product in 8 bits: {measured}")
+    eight_bits = arguments.eight_bits or formats["chosen"]
+    measured = ", ".join(
+        f"{name} {1000 * seconds:.1f} ms, error {formats['errors'][name]:.1%}"
+        for name, seconds in formats["seconds"].items()
+    )
+    print(f"a product in 8 bits: {measured}; {eight_bits} is taken")
     for precision in ("int8", "int4"):
         if not graph_path(arguments.folder, precision).is_file():
             made = run("quantize", precision, eight_bits)

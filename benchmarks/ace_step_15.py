@@ -181,17 +181,15 @@ def first_version(arguments: argparse.Namespace) -> Result:
     from benchmarks.ace_step import inputs as v1_inputs
     from benchmarks.random_model import export_random_denoiser, real_size
     from lofi_daemon.cancellation import CancelToken
-    from lofi_daemon.models.quantize.fastest_format import measure_formats
+    from lofi_daemon.models.quantize.fastest_format import fastest_format
     from lofi_daemon.models.quantize.graph import QuantizePlan, quantize_graph
     from lofi_daemon.onnx.session import OnnxModel, SessionSettings
-    from lofi_daemon.onnx.weight_formats import WeightFormat
 
     folder = arguments.folder / f"v1-{arguments.v1_blocks}"
     graph, small = folder / "transformer_decoder.onnx", folder / "int8" / "transformer_decoder.onnx"
     if not small.is_file():
         export_random_denoiser(folder, real_size(arguments.v1_blocks), report=log)
-        formats = measure_formats(arguments.threads)
-        fastest = WeightFormat(min(formats, key=formats.__getitem__))
+        fastest = fastest_format(arguments.threads)
         small.parent.mkdir(exist_ok=True)
         plan = QuantizePlan(fastest, fastest)
         quantize_graph(graph, small, plan, lambda written, of: None, CancelToken())

@@ -16,7 +16,6 @@ from lofi_daemon.backends.ace_step.files import AceStepConfiguration, AceStepFil
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.cli import run
 from lofi_daemon.models.making import CannotBeMade
-from lofi_daemon.models.quantize.fastest_format import measure_formats
 from lofi_daemon.models.quantize.graph import quantize_graph
 from lofi_daemon.models.quantize.matrices import QuantizePlan
 from lofi_daemon.models.quantize.model import QuantizeOptions, quantize_model
@@ -237,12 +236,6 @@ def test_a_column_of_zeros_stays_zero() -> None:
     assert np.isfinite(packed.tensors["scale"]).all()
     product = packed.tensors["weight"] * packed.tensors["scale"]
     np.testing.assert_allclose(product, weights, atol=1e-6)
-
-
-def test_the_measurement_times_both_eight_bit_formats() -> None:
-    seconds = measure_formats(threads=1)
-    assert set(seconds) == {WeightFormat.INT8_BLOCKS, WeightFormat.INT8_COLUMNS}
-    assert all(0.0 < each < 60.0 for each in seconds.values())
 
 
 @pytest.fixture

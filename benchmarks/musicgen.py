@@ -247,20 +247,22 @@ def run_native(name: str, frames: int, threads: int) -> Result:
     text = pipeline.text_encoder.encode(PROMPT_IDS, cancel)
 
     def tokens(count: int) -> np.ndarray:
-        return generate_tokens(
+        drawn = generate_tokens(
             pipeline.decoder,
             pipeline.config.decoder,
             text,
             stretches(count, FRAME_RATE),
             Sampling(seed=1),
-            lambda done: None,
             cancel,
         )
+        return np.concatenate(list(drawn), axis=1)
 
     tokens(WARM_UP_FRAMES)
     codes: list[np.ndarray] = []
     wall, cpu = clocked(lambda: codes.append(tokens(frames)))
-    codec, _ = clocked(lambda: list(pipeline.codec.stream(codes[0], lambda done: None, cancel)))
+    codec, _ = clocked(
+        lambda: list(pipeline.codec.stream(codes, frames, lambda done: None, cancel))
+    )
     logits = np.random.default_rng(0).standard_normal((4, 2048)).astype(np.float32)
     draws = uniform_draws(1, 0, 200, 4)
     drawing, _ = clocked(lambda: [sample(logits, draw) for draw in draws])

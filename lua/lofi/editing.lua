@@ -1,5 +1,6 @@
 ---Music from music: a track again, another near it, more of it, a part of it anew.
 
+local config = require("lofi.config")
 local failure = require("lofi.failure")
 local jobs = require("lofi.jobs")
 local message = require("lofi.message")
@@ -27,11 +28,6 @@ function M.span_of(text)
   local from, to = text:match("^([%d:%.s]+)%-([%d:%.s]+)$")
   local start, stop = from and seconds_of(from), to and seconds_of(to)
   return start and stop and { start, stop } or nil
-end
-
----@return boolean play whether what is made is to be heard
-function M.autoplay()
-  return require("lofi.config").get().autoplay
 end
 
 ---@param words string[] of a track's prompt, or its id; none for the track that plays
@@ -96,7 +92,7 @@ function M.vary(words)
   end
   with_parameters(vim.list_slice(words, strength and 2 or 1), function(options, named)
     M.with_track({ named }, function(track)
-      options.task, options.strength, options.play = "variation", strength, M.autoplay()
+      options.task, options.strength, options.play = "variation", strength, config.get().autoplay
       jobs.remake(track, options)
     end)
   end)
@@ -111,7 +107,7 @@ function M.extend(words)
   with_parameters(vim.list_slice(words, more and 2 or 1), function(options, named)
     M.with_track({ named }, function(track)
       local length = track.duration_sec
-      options.task, options.play = "extend", M.autoplay()
+      options.task, options.play = "extend", config.get().autoplay
       options.span = { length, length + (more or USUAL_EXTENSION_SEC) }
       jobs.remake(track, options)
     end)
@@ -131,7 +127,7 @@ function M.redo(words)
   end
   with_parameters(rest, function(options, prompt)
     M.with_track({ id or nil }, function(track)
-      options.task, options.span, options.play = "repaint", span, M.autoplay()
+      options.task, options.span, options.play = "repaint", span, config.get().autoplay
       options.prompt = prompt ~= "" and prompt or nil
       jobs.remake(track, options)
     end)

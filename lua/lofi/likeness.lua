@@ -2,6 +2,7 @@
 
 local able = require("lofi.able")
 local complete = require("lofi.complete")
+local config = require("lofi.config")
 local editing = require("lofi.editing")
 local failure = require("lofi.failure")
 local jobs = require("lofi.jobs")
@@ -67,7 +68,7 @@ local function make_like(options, strength, source)
       task = "from_audio",
       strength = strength,
       backend = backend,
-      play = editing.autoplay(),
+      play = config.get().autoplay,
     })
     if asked.prompt == "" then
       asked.prompt = nil -- the source's

@@ -26,10 +26,13 @@ from tests.tone_backend import ToneBackend
 PIECES = (1.1, 2.2, *(4.0,) * 29, 0.7)
 
 
-def played(pieces: Sequence[float], costs: Sequence[float], misjudged: float = 1.0) -> float:
+def played(
+    pieces: Sequence[float], costs: Sequence[float], misjudged: float = 1.0, late: float = 0.0
+) -> float:
     """Seconds of silence in a track that begins when the rule says so.
 
-    costs: what each piece takes; misjudged: how much less that is than the eta claims.
+    costs: what each piece takes; misjudged: how much less that is than the eta claims; late: every
+    piece after the beginning, in seconds that nothing foretold.
     """
     done = list(itertools.accumulate(costs))
     for index, now in enumerate(done):
@@ -38,6 +41,7 @@ def played(pieces: Sequence[float], costs: Sequence[float], misjudged: float = 1
             break
     else:
         raise AssertionError("a whole track may always begin")
+    done = [at + late if later > index else at for later, at in enumerate(done)]
     gap = 0.0
     for later in range(index + 1, len(pieces)):
         heard_until = now + gap + sum(pieces[:later])
@@ -54,6 +58,14 @@ def test_a_tenth_may_be_misjudged() -> None:
     for seconds_a_second in (0.3, 0.8, 1.2):
         costs = [seconds_a_second * piece for piece in PIECES]
         assert played(PIECES, costs, misjudged=AT_MOST) == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("seconds_a_second", [0.3, 0.4, 0.46, 0.8, 1.2])
+def test_pieces_may_be_late_by_as_much_as_a_busy_machine_makes_them(
+    seconds_a_second: float,
+) -> None:
+    costs = [seconds_a_second * piece for piece in PIECES]
+    assert played(PIECES, costs, late=0.25) == 0.0
 
 
 def test_a_fast_machine_begins_with_the_first_second_and_a_slow_one_as_late_as_needed() -> None:

@@ -136,3 +136,37 @@ def test_percent_never_falls_and_stays_within_0_and_99(
     assert percents == sorted(percents)
     assert percents[0] >= 0
     assert percents[-1] <= 99
+
+
+@pytest.mark.parametrize("slower", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("learnt", [False, True])
+def test_phases_that_take_turns_are_both_waited_for(slower: float, learnt: bool) -> None:
+    """Tokens in eight turns, and a window of the codec after each."""
+    turns, tokens, tokens_sec, window_sec = 8, 200, 2.0, 0.5
+    truth = {
+        Phase.DECODING_TOKENS: turns * tokens_sec * slower,
+        Phase.DECODING: turns * window_sec * slower,
+    }
+    told = truth if learnt else {phase: seconds / slower for phase, seconds in truth.items()}
+    clock = SimulatedClock()
+    forecast = {phase: Forecast(seconds, learnt=learnt) for phase, seconds in told.items()}
+    estimator = Estimator(forecast, turns * tokens, clock)
+    total = sum(truth.values())
+    begin = clock.now
+    for turn in range(turns):
+        for token in range(1, tokens + 1):
+            clock.now += tokens_sec * slower / tokens
+            done, all_of_them = tokens * turn + token, tokens * turns
+            share = done / all_of_them
+            estimator.update(PhaseProgress(Phase.DECODING_TOKENS, done, all_of_them, share))
+        estimator.update(PhaseProgress(Phase.DECODING, turn, turns, turn / turns))
+        clock.now += window_sec * slower
+        estimator.update(PhaseProgress(Phase.DECODING, turn + 1, turns, (turn + 1) / turns))
+        left = total - (clock.now - begin)
+        claimed = estimator.estimate()
+        if turn > 0:
+            assert claimed.eta_sec == pytest.approx(left, abs=0.05 * total)
+        assert claimed.step == tokens * (turn + 1)
+    estimator.finish()
+    # the first token of a turn ends what was before it
+    assert estimator.measured == pytest.approx(truth | {Phase.ENCODING: 0.0}, abs=0.01 * total)

@@ -39,15 +39,15 @@ def greedy(loaded: MusicGenPipeline, frames: int) -> tuple[np.ndarray, np.ndarra
     """Text states and codes."""
     cancel = CancelToken()
     text = loaded.text_encoder.encode(IDS, cancel)
-    codes = generate_tokens(
+    tokens = generate_tokens(
         loaded.decoder,
         loaded.config.decoder,
         text,
         [Stretch(0, 0, frames)],
         Sampling(seed=0, top_k=1),
-        lambda frames: None,
         cancel,
     )
+    codes = np.concatenate(list(tokens), axis=1)
     return text, codes
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 
 class Phase(str, Enum):
-    """The stretches of one job, in the order in which they come."""
+    """The stretches of one job, in the order in which they come; tokens and their decoding may take
+    turns."""
 
     PREPARING = "preparing"
     LOADING = "loading"

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LEAST_SEC = 1.0
-# Work is expected to take this share of the time that there is for it.
+# Work is expected to take this share of the time that there is for it, but for a reserve: a short
+# piece can be late by a good part of itself where other programs want the processor too.
 AT_MOST = 0.9
+RESERVE_SEC = 0.25
 
 
 def may_begin(there_sec: float, pieces_to_come_sec: Sequence[float], eta_sec: float) -> bool:
@@ -38,7 +40,7 @@ def may_begin(there_sec: float, pieces_to_come_sec: Sequence[float], eta_sec: fl
     done_at, there = 0.0, there_sec
     for piece in pieces_to_come_sec:
         done_at += eta_sec * piece / to_come
-        if done_at > AT_MOST * there:
+        if done_at > AT_MOST * there - RESERVE_SEC:
             return False
         there += piece
     return True

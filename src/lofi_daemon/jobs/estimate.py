@@ -41,6 +41,9 @@ COUNTED = frozenset({Phase.DIFFUSING, Phase.DECODING_TOKENS})
 # What comes before the work itself, while the model is not in memory.
 BEFORE = (Phase.PREPARING, Phase.LOADING)
 
+# These take turns: tokens are decoded while more of them are drawn.
+IN_TURNS = frozenset({Phase.DECODING_TOKENS, Phase.DECODING})
+
 _ORDER = {phase: index for index, phase in enumerate(Phase)}
 
 
@@ -64,10 +67,14 @@ class Estimate:
 @dataclass
 class _RunningPhase:
     phase: Phase
-    started: float
+    since: float
+    before: float = 0.0  # seconds of its turns before this one
     fraction: float = 0.0
     reported: float = 0.0  # seconds into the phase when `fraction` was reached
     piece: float = 1.0  # how much of the phase may be done by the next report
+
+    def seconds(self, now: float) -> float:
+        return self.before + now - self.since
 
 
 class Estimator:
@@ -85,6 +92,7 @@ class Estimator:
         self._started = self._reported = clock()
         first = next((each for each in BEFORE if each in forecast), Phase.ENCODING)
         self._phase = _RunningPhase(first, self._started)
+        self._waiting: dict[Phase, _RunningPhase] = {}  # for their next turn
         self._finished: dict[Phase, float] = {}
         self._percent = 0
         self._step = 0
@@ -110,12 +118,11 @@ class Estimator:
         with self._lock:
             now = self._reported = self._clock()
             if progress.phase is not self._phase.phase:
-                self._end_phase(now)
-                self._phase = _RunningPhase(progress.phase, now)
+                self._change_to(progress.phase, now)
             fraction = min(1.0, progress.fraction)
             if fraction > self._phase.fraction:
                 self._phase.fraction = fraction
-                self._phase.reported = now - self._phase.started
+                self._phase.reported = self._phase.seconds(now)
             # Decoding counts in hundredths, of which one window may be any number.
             if progress.phase is not Phase.DECODING:
                 left = max(1, progress.total - progress.done)
@@ -126,7 +133,7 @@ class Estimator:
     def finish(self) -> None:
         """The last phase is over."""
         with self._lock:
-            self._end_phase(self._clock())
+            self._end_phases(self._clock())
 
     def estimate(self) -> Estimate:
         with self._lock:
@@ -146,15 +153,32 @@ class Estimator:
                 piece_sec=self._phase.piece * self._expected(self._phase),
             )
 
-    def _end_phase(self, now: float) -> None:
-        phase = self._phase
-        self._finished[phase.phase] = self._finished.get(phase.phase, 0.0) + now - phase.started
+    def _change_to(self, phase: Phase, now: float) -> None:
+        left = self._phase
+        if {left.phase, phase} <= IN_TURNS:
+            left.before = left.seconds(now)
+            self._waiting[left.phase] = left
+        else:
+            self._end_phases(now)
+        self._phase = self._waiting.pop(phase, None) or _RunningPhase(phase, now)
+        self._phase.since = now
+
+    def _end_phases(self, now: float) -> None:
+        """The running one, and those that waited for their turn."""
+        running = self._phase
+        ended = {running.phase: running.seconds(now)}
+        ended |= {phase: waiting.before for phase, waiting in self._waiting.items()}
+        for phase, seconds in ended.items():
+            self._finished[phase] = self._finished.get(phase, 0.0) + seconds
+        self._waiting.clear()
 
     def _remaining(self, now: float) -> float:
         correction = self._correction()
         remaining = self._remaining_in_phase(now)
+        remaining += sum((1.0 - w.fraction) * self._expected(w) for w in self._waiting.values())
+        begun = {*self._finished, *self._waiting}
         for phase, forecast in self._forecast.items():
-            if _ORDER[phase] > _ORDER[self._phase.phase] and phase not in self._finished:
+            if _ORDER[phase] > _ORDER[self._phase.phase] and phase not in begun:
                 remaining += _corrected(forecast, correction)
         return remaining
 
@@ -163,7 +187,7 @@ class Estimator:
         if phase.fraction >= 1.0:
             return 0.0
         expected = self._expected(phase)
-        waiting = now - phase.started - phase.reported
+        waiting = phase.seconds(now) - phase.reported
         piece = min(phase.piece, 1.0 - phase.fraction)
         after_this_piece = (1.0 - phase.fraction - piece) * expected
         left = piece * expected - waiting
@@ -187,9 +211,12 @@ class Estimator:
         """Measured ÷ forecast time so far, drawn to 1 while there is little of it."""
         doubt = self._total_forecast * (0.05 if self._is_learnt() else 0.005)
         measured = expected = doubt
-        running = self._phase
         parts = [(phase, seconds, 1.0) for phase, seconds in self._finished.items()]
-        for phase, seconds, share in [*parts, (running.phase, running.reported, running.fraction)]:
+        parts += [
+            (begun.phase, begun.reported, begun.fraction)
+            for begun in (self._phase, *self._waiting.values())
+        ]
+        for phase, seconds, share in parts:
             if phase in self._forecast:
                 forecast = self._forecast[phase].seconds * share
                 if phase in BEFORE and forecast > 0.0 and not self._forecast[phase].learnt:
@@ -203,7 +230,9 @@ class Estimator:
         main = max(self._forecast, key=lambda phase: self._forecast[phase].seconds, default=None)
         if main not in COUNTED or self._total_steps < 2 or self._is_learnt():
             return 100.0
-        if main in self._finished or (self._phase.phase is main and self._phase.fraction > 0.0):
+        if main in self._finished or main in self._waiting:
+            return 100.0
+        if self._phase.phase is main and self._phase.fraction > 0.0:
             return 100.0
         done = sum(self._forecast[p].seconds for p in self._finished if p in self._forecast)
         if self._phase.phase in self._forecast:

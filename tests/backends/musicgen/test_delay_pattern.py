@@ -43,4 +43,6 @@ def test_undelayed_takes_back_what_delayed_did(
     grid = delayed(codes, frames, delays, P)
     assert grid.shape[1] == frames + codebooks
     assert (grid[:, 0] == P).all()
-    np.testing.assert_array_equal(undelayed(grid, frames, delays), codes)
+    np.testing.assert_array_equal(undelayed(grid, 0, frames, delays), codes)
+    start = frames // 2
+    np.testing.assert_array_equal(undelayed(grid, start, frames, delays), codes[:, start:])

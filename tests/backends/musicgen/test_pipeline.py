@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 
-from lofi_daemon.backends.musicgen.codec import WINDOW_FRAMES
+from lofi_daemon.backends.musicgen.codec_windows import codec_windows
 from lofi_daemon.backends.musicgen.continuation import stretches
 from lofi_daemon.backends.musicgen.decoder import NativeDecoder, PublishedDecoder
 from lofi_daemon.backends.musicgen.delay_pattern import Codes
@@ -21,6 +22,7 @@ from lofi_daemon.backends.protocol import GenerationRequest, Phase, PhaseProgres
 from lofi_daemon.cancellation import Cancelled, CancelToken
 from lofi_daemon.errors import ModelInferenceFailed
 from lofi_daemon.onnx.session import SessionSettings
+from lofi_daemon.sound.stream import SoundFacts
 from tests import tiny_musicgen
 
 PROMPT = "lofi rain piano"
@@ -60,6 +62,19 @@ class Recording:
         self._inner.release()
 
 
+class Telling:
+    """A listener that says how much each piece has."""
+
+    def __init__(self, told: list[str]) -> None:
+        self._told = told
+
+    def begin(self, facts: SoundFacts) -> None:
+        pass
+
+    def hear(self, piece: np.ndarray) -> None:
+        self._told.append(f"heard {piece.shape[1]}")
+
+
 @pytest.mark.parametrize("seconds", [5, 30, 31, 60, 120, 7.7701])
 def test_a_track_is_exactly_as_long_as_asked(pipeline: MusicGenPipeline, seconds: float) -> None:
     clip = pipeline.generate(GenerationRequest(PROMPT, seconds, seed=1))
@@ -76,12 +91,14 @@ def test_the_second_window_is_shown_the_end_of_the_first(pipeline: MusicGenPipel
     config = pipeline.config.decoder
     cancel = CancelToken()
     text = pipeline.text_encoder.encode(pipeline.text_encoder.tokenize(PROMPT), cancel)
-    first = generate_tokens(
-        pipeline.decoder, config, text, stretches(1500, 50), Sampling(4), lambda _: None, cancel
-    )
-    codes = generate_tokens(
-        decoder, config, text, stretches(1520, 50), Sampling(4), lambda _: None, cancel
-    )
+
+    def codes_of(decoder: Any, frames: int) -> np.ndarray:
+        windows = stretches(frames, 50)
+        tokens = generate_tokens(decoder, config, text, windows, Sampling(4), cancel)
+        return np.concatenate(list(tokens), axis=1)
+
+    first = codes_of(pipeline.decoder, 1500)
+    codes = codes_of(decoder, 1520)
     np.testing.assert_array_equal(codes[:, :1500], first)
     whole, second = decoder.windows
     assert len(whole) == 1503
@@ -142,12 +159,14 @@ def test_stereo_models_give_stereo() -> None:
 
 
 def test_joined_windows_of_the_codec_have_no_seam(pipeline: MusicGenPipeline) -> None:
-    frames = 2 * WINDOW_FRAMES + 130
+    frames = 1130
     codes = np.random.default_rng(0).integers(64, size=(4, frames))
     cancel = CancelToken()
     whole = pipeline.codec.samples(codes, cancel)
     shares: list[float] = []
-    joined = np.concatenate(list(pipeline.codec.stream(codes, shares.append, cancel)), axis=1)
+    pieces = list(pipeline.codec.stream([codes], frames, shares.append, cancel))
+    assert tuple(piece.shape[1] for piece in pieces) == pipeline.codec.piece_frames(frames)
+    joined = np.concatenate(pieces, axis=1)
     assert joined.shape == whole.shape
     assert np.linalg.norm(joined - whole) / np.linalg.norm(whole) < 1e-4
     assert np.abs(joined - whole).max() < 1e-3 * np.abs(whole).max()
@@ -155,11 +174,44 @@ def test_joined_windows_of_the_codec_have_no_seam(pipeline: MusicGenPipeline) ->
     assert shares[-1] == 1.0
 
 
+@pytest.mark.parametrize("frames", [50, 99, 100, 101, 151, 250])
+def test_short_tracks_are_decoded_whole(pipeline: MusicGenPipeline, frames: int) -> None:
+    codes = np.random.default_rng(0).integers(64, size=(4, frames))
+    cancel = CancelToken()
+    whole = pipeline.codec.samples(codes, cancel)
+    pieces = list(pipeline.codec.stream([codes], frames, lambda share: None, cancel))
+    assert tuple(piece.shape[1] for piece in pieces) == pipeline.codec.piece_frames(frames)
+    assert np.linalg.norm(np.concatenate(pieces, axis=1) - whole) / np.linalg.norm(whole) < 1e-4
+
+
+def test_it_is_heard_while_tokens_are_drawn(pipeline: MusicGenPipeline) -> None:
+    told: list[str] = []
+    pipeline.generate(
+        GenerationRequest(PROMPT, 31, seed=1),
+        on_progress=lambda progress: told.append(f"{progress.phase.value} {progress.done}"),
+        listener=Telling(told),
+    )
+    first = told.index("heard 48000")
+    assert told.index("decoding_tokens 100") < first < told.index("decoding_tokens 101")
+
+
+def test_where_memory_is_short_all_tokens_come_before_the_codec() -> None:
+    request = GenerationRequest(PROMPT, 7, seed=1)
+    by_phase = MusicGenPipeline(tiny_musicgen.native_folder(), ONE_THREAD, keep_loaded=False)
+    seen: list[PhaseProgress] = []
+    clip = by_phase.generate(request, on_progress=seen.append)
+    phases = [phase for phase, _ in itertools.groupby(progress.phase for progress in seen)]
+    assert phases == [Phase.ENCODING, Phase.DECODING_TOKENS, Phase.DECODING]
+    kept = MusicGenPipeline(tiny_musicgen.native_folder(), ONE_THREAD)
+    assert np.array_equal(clip.samples, kept.generate(request).samples)
+
+
 def test_progress_names_the_phases_and_never_falls(pipeline: MusicGenPipeline) -> None:
     seen: list[PhaseProgress] = []
     pipeline.generate(GenerationRequest(PROMPT, 31, seed=1), on_progress=seen.append)
     phases = [phase for phase, _ in itertools.groupby(progress.phase for progress in seen)]
-    assert phases == [Phase.ENCODING, Phase.DECODING_TOKENS, Phase.DECODING]
+    turns = len(codec_windows(1550))
+    assert phases == [Phase.ENCODING, *[Phase.DECODING_TOKENS, Phase.DECODING] * turns]
     tokens = [progress for progress in seen if progress.phase is Phase.DECODING_TOKENS]
     assert {progress.total for progress in tokens} == {1550}
     assert tokens[-1].done == 1550
@@ -223,4 +275,4 @@ def test_logits_that_are_not_finite_are_an_error_that_names_the_frame(
 ) -> None:
     text = np.full((1, 4, 48), np.nan, dtype=np.float32)
     with pytest.raises(ModelInferenceFailed, match="token frame 0"):
-        pipeline.tokens(GenerationRequest(PROMPT, 5, 1), text, lambda _: None, CancelToken())
+        list(pipeline.tokens(GenerationRequest(PROMPT, 5, 1), text, lambda _: None, CancelToken()))

@@ -18,6 +18,7 @@ from lofi_daemon.backends.musicgen.bundle import (
     read_config,
     read_manifest,
 )
+from lofi_daemon.backends.musicgen.codec_windows import decoded_frames
 from lofi_daemon.backends.musicgen.continuation import expected_cost, frames_for, stretches
 from lofi_daemon.backends.musicgen.files import MusicGenFiles
 from lofi_daemon.backends.musicgen.needs import BYTES_PER_WEIGHT, needs
@@ -42,7 +43,7 @@ BYTES_PER_SECOND = 12e9
 ENCODING_SEC = 0.2
 LOADING_STEPS = 40.0
 CONVERTING_SEC = 70e-9
-DECODING_SEC_PER_FRAME = 0.006
+DECODING_SEC_PER_FRAME = 0.0045
 
 
 class Cost(Section):
@@ -79,7 +80,7 @@ class MusicGenBackend(FolderBackend["MusicGenPipeline", MusicGenFiles]):
         work = {
             Phase.ENCODING: ENCODING_SEC,
             Phase.DECODING_TOKENS: cost.step_sec * steps,
-            Phase.DECODING: DECODING_SEC_PER_FRAME * frames * cost.channels,
+            Phase.DECODING: DECODING_SEC_PER_FRAME * decoded_frames(frames) * cost.channels,
         }
         return work if terms is not None else self._loading() | work
 

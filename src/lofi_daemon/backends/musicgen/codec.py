@@ -1,33 +1,27 @@
-"""Tokens to sound: the EnCodec decoder, in overlapping windows, so that memory stays flat.
-
-Its LSTM runs forward from a state of zeros and its convolutions reach a few frames to either
-side, so neighbouring windows cross over late in their shared stretch: the right one has settled
-by then, and the left one does not feel its end yet.
-"""
+"""Tokens to sound: the EnCodec decoder, in overlapping windows, so that memory stays flat."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lofi_daemon.backends.musicgen.bundle import MusicGenConfig
+from lofi_daemon.backends.musicgen.codec_windows import (
+    AHEAD_FRAMES,
+    CROSS_FRAMES,
+    codec_windows,
+    decoded_frames,
+)
 from lofi_daemon.backends.musicgen.delay_pattern import Codes
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelInferenceFailed, ModelLoadFailed
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 
 Samples = NDArray[np.float32]
-
-WINDOW_FRAMES = 500
-# Settling of the LSTM, then the crossing, then what the convolutions look ahead.
-SETTLE_FRAMES = 100
-CROSS_FRAMES = 10
-AHEAD_FRAMES = 15
-SHARED_FRAMES = SETTLE_FRAMES + CROSS_FRAMES + AHEAD_FRAMES
 
 
 class EncodecDecoder:
@@ -63,33 +57,52 @@ class EncodecDecoder:
 
     def piece_frames(self, frames: int) -> tuple[int, ...]:
         """How many frames of sound each piece of a `stream` of that many codes has."""
-        starts = range(0, max(1, frames - SHARED_FRAMES), WINDOW_FRAMES - SHARED_FRAMES)
-        kept = WINDOW_FRAMES - AHEAD_FRAMES - CROSS_FRAMES
-        edges = [0, *(start + kept for start in starts[:-1]), frames]
+        edges = [0, *(window.until for window in codec_windows(frames))]
         return tuple((stop - start) * self._hop for start, stop in itertools.pairwise(edges))
 
     def stream(
-        self, codes: Codes, on_window: Callable[[float], None], cancel: CancelToken
+        self,
+        codes: Iterable[Codes],
+        frames: int,
+        on_window: Callable[[float], None],
+        cancel: CancelToken,
     ) -> Iterator[Samples]:
-        """Consecutive pieces of `samples(codes)`, window by window; on_window gets the share done.
+        """Consecutive pieces of `samples` of all the codes, window by window, as the codes come.
 
-        Raises Cancelled, ModelInferenceFailed.
+        codes: int64 [K, n], one after another, `frames` of them together. on_window gets the share
+        that is done before and after each window. Raises Cancelled, ModelInferenceFailed.
         """
-        hop, frames = self._hop, codes.shape[1]
+        hop, blocks = self._hop, iter(codes)
         rise = 0.5 - 0.5 * np.cos(
             np.pi * (np.arange(CROSS_FRAMES * hop) + 0.5) / CROSS_FRAMES / hop
         )
         rise = rise.astype(np.float32)
+        to_do, done = decoded_frames(frames), 0
+        there: Codes | None = None
         tail: Samples | None = None
-        for start in range(0, max(1, frames - SHARED_FRAMES), WINDOW_FRAMES - SHARED_FRAMES):
-            stop = min(frames, start + WINDOW_FRAMES)
-            sound = self.samples(codes[:, start:stop], cancel)
+        left_at = 0
+        for window in codec_windows(frames):
+            there = gathered(there, blocks, window.stop)
+            on_window(done / to_do)
+            sound = self.samples(there[:, window.start : window.stop], cancel)
             if tail is not None:
-                sound = sound[:, SETTLE_FRAMES * hop :]
+                sound = sound[:, (left_at - window.start) * hop :]
                 sound[:, : rise.size] = tail * (1.0 - rise) + sound[:, : rise.size] * rise
-            if stop < frames:
+            if window.stop < frames:
                 end = sound.shape[1] - AHEAD_FRAMES * hop
                 tail = sound[:, end - rise.size : end].copy()
                 sound = sound[:, : end - rise.size]
-            on_window(stop / frames)
+            left_at = window.until
+            done += window.frames
+            on_window(done / to_do)
             yield sound
+
+
+def gathered(there: Codes | None, blocks: Iterator[Codes], frames: int) -> Codes:
+    """What is there already, and as many of the blocks as make it that many frames or more."""
+    parts = [] if there is None else [there]
+    count = sum(part.shape[1] for part in parts)
+    while count < frames:
+        parts.append(next(blocks))
+        count += parts[-1].shape[1]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)

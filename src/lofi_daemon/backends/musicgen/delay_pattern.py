@@ -34,8 +34,8 @@ def delayed(codes: Codes, frames: int, delays: list[int], padding: int) -> Codes
     return grid
 
 
-def undelayed(grid: Codes, frames: int, delays: list[int]) -> Codes:
-    """The frames of a grid, int64 [K, frames]: the inverse of `delayed`."""
+def undelayed(grid: Codes, start: int, stop: int, delays: list[int]) -> Codes:
+    """Frames start … stop of a grid, int64 [K, stop - start]: the inverse of `delayed`."""
     return np.stack(
-        [row[delay + 1 : delay + 1 + frames] for row, delay in zip(grid, delays, strict=True)]
+        [row[delay + 1 + start : delay + 1 + stop] for row, delay in zip(grid, delays, strict=True)]
     )

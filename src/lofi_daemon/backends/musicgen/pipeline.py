@@ -6,6 +6,8 @@ clip = pipeline.generate(GenerationRequest("rainy night, rhodes", 30.0, seed=42)
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,8 +100,10 @@ class MusicGenPipeline:
         self._parts.make_room_for(self._text_encoder)
         text = self.text_encoder.encode(self.text_encoder.tokenize(request.prompt), cancel)
         on_progress(PhaseProgress(Phase.ENCODING, 1, 1, 1.0))
-        codes = self.tokens(request, text, on_progress, cancel)
-        return self.decode(codes, request.duration_sec, on_progress, cancel, listener)
+        with closing(self.tokens(request, text, on_progress, cancel)) as tokens:
+            # Where both are in memory, what is there is decoded while more is drawn.
+            codes = tokens if self._parts.keep else list(tokens)
+            return self.decode(codes, request.duration_sec, on_progress, cancel, listener)
 
     def tokens(
         self,
@@ -107,8 +111,8 @@ class MusicGenPipeline:
         text: TextStates,
         on_progress: ProgressCallback,
         cancel: CancelToken,
-    ) -> Codes:
-        """Text states to codes, int64 [K, frames]."""
+    ) -> Generator[Codes]:
+        """Text states to codes, int64 [K, 1], frame after frame."""
         self._parts.make_room_for(self._decoder)
         self.device = self.decoder.device
         rate = self.config.audio_encoder.frame_rate
@@ -122,38 +126,36 @@ class MusicGenPipeline:
             cancel.raise_if_cancelled()
 
         on_frame(0)
-        return generate_tokens(
-            self.decoder,
-            self.config.decoder,
-            text,
-            windows,
-            Sampling(request.seed),
-            on_frame,
-            cancel,
+        tokens = generate_tokens(
+            self.decoder, self.config.decoder, text, windows, Sampling(request.seed), cancel
         )
+        for done, codes in enumerate(tokens, start=1):
+            on_frame(done)
+            yield codes
 
     def decode(
         self,
-        codes: Codes,
+        codes: Iterable[Codes],
         duration_sec: float,
         on_progress: ProgressCallback,
         cancel: CancelToken,
         listener: Listener | None = None,
     ) -> AudioClip:
-        """Codes to the finished track: cut to the duration, levelled, faded at its end.
+        """Codes, as they come, to the finished track: cut to the duration, levelled, faded at its
+        end.
 
         The listener hears it before it is levelled.
         """
         self._parts.make_room_for(self._codec)
         on_window = percent_of(Phase.DECODING, on_progress, cancel)
-        on_window(0.0)
         rate = self.config.audio_encoder.sampling_rate
+        frames = frames_for(duration_sec, self.config.audio_encoder.frame_rate)
         facts = facts_of_sound(
             rate,
             self.config.decoder.audio_channels,
             round(duration_sec * rate),
-            self.codec.piece_frames(codes.shape[1]),
+            self.codec.piece_frames(frames),
         )
-        stream = overheard(self.codec.stream(codes, on_window, cancel), facts, listener)
+        stream = overheard(self.codec.stream(codes, frames, on_window, cancel), facts, listener)
         samples = join_to_length(stream, channels=facts.channels, frames=facts.frames)
         return finished(samples, rate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +22,6 @@ from lofi_daemon.backends.musicgen.text import TextStates
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelInferenceFailed
 
-OnFrame = Callable[[int], None]
-
 
 @dataclass(frozen=True)
 class Sampling:
@@ -40,13 +38,12 @@ def generate_tokens(
     text: TextStates,
     windows: list[Stretch],
     sampling: Sampling,
-    on_frame: OnFrame,
     cancel: CancelToken,
-) -> Codes:
-    """The codes of a whole track, int64 [K, frames].
+) -> Iterator[Codes]:
+    """The codes of a track, int64 [K, n], of each frame as soon as its last codebook is drawn.
 
-    A window's known frames are copied from the window before, never drawn again. on_frame gets
-    the number of frames finished. Raises ModelInferenceFailed naming the frame, Cancelled.
+    A window's known frames are copied from the window before, never drawn again. Raises
+    ModelInferenceFailed naming the frame, Cancelled.
     """
     delays = codebook_delays(config.num_codebooks, config.audio_channels)
     codes = np.zeros((config.num_codebooks, windows[-1].stop), dtype=np.int64)
@@ -71,8 +68,11 @@ def generate_tokens(
                 )
                 grid[:, column] = np.where(grid[:, column] == UNKNOWN, tokens, grid[:, column])
                 seen = column
-                on_frame(window.start + max(window.known, column - max(delays)))
-            codes[:, window.start : window.stop] = undelayed(grid, window.frames, delays)
+                whole = column - max(delays)
+                if whole > window.known:
+                    frame = undelayed(grid, whole - 1, whole, delays)
+                    codes[:, window.start + whole - 1 : window.start + whole] = frame
+                    yield frame
     finally:
         decoder.release()
     return codes

@@ -272,7 +272,7 @@ class _Progress:
     def __init__(self, on_progress: ProgressCallback) -> None:
         self._on_progress = on_progress
         self._phase: Phase | None = None
-        self._eta_sec = 0.0
+        self._eta_sec: dict[Phase, float] = {}  # when each phase began
         self._step = -1
 
     def take(self, progress: ToldProgress) -> None:
@@ -282,9 +282,9 @@ class _Progress:
             return
         if phase in (Phase.WRITING, Phase.FETCHING):
             phase = Phase.FETCHING
-        begins = phase is not self._phase
-        if begins:
-            self._phase, self._eta_sec, self._step = phase, progress.eta_sec, -1
+        if phase is not self._phase:
+            self._phase, self._step = phase, -1
+            self._eta_sec.setdefault(phase, progress.eta_sec)
         done, total = 0, 1
         if phase in (Phase.DIFFUSING, Phase.DECODING_TOKENS):
             total = max(1, progress.total_steps)
@@ -293,8 +293,8 @@ class _Progress:
                 return
             self._step = done
             fraction = done / total
-        elif phase is Phase.DECODING and self._eta_sec > 0.0:
-            fraction = min(1.0, max(0.0, 1.0 - progress.eta_sec / self._eta_sec))
+        elif phase is Phase.DECODING and self._eta_sec[phase] > 0.0:
+            fraction = min(1.0, max(0.0, 1.0 - progress.eta_sec / self._eta_sec[phase]))
         else:
             fraction = 0.0
         self._on_progress(PhaseProgress(phase, done, total, fraction))

@@ -74,24 +74,14 @@ local function ask_which_radio(options, near)
   })
 end
 
----@param words string[]
----@param text string
-function M.radio(words, text)
-  if text == "off" then
-    return lofi.radio_stop(M.then_say(function()
-      announce.said("the radio makes no more tracks")
-    end))
-  elseif text == "kept" or text == "all" then
-    return start_radio({ library = text })
-  elseif text == "?" then
-    return pages.choose_preset(function(preset)
-      start_radio({ preset = preset.name })
-    end)
-  end
+---@param words string[] a preset or a prompt, and parameters
+---@param flow? boolean whether each track goes on from the one before; nil: as the options say
+local function radio_of(words, flow)
   local options, problem = parameters.from_words(words)
   if not options then
     return message.complain(problem)
   end
+  options.flow = flow
   if options.prompt == "" then
     return start_radio(options)
   end
@@ -107,6 +97,25 @@ function M.radio(words, text)
       end
     end)
   )
+end
+
+---@param words string[]
+---@param text string
+function M.radio(words, text)
+  local flow = words[1] == "flow" or nil
+  local rest = vim.list_slice(words, flow and 2 or 1)
+  if text == "off" then
+    return lofi.radio_stop(M.then_say(function()
+      announce.said("the radio makes no more tracks")
+    end))
+  elseif text == "kept" or text == "all" then
+    return start_radio({ library = text })
+  elseif #rest == 1 and rest[1] == "?" then
+    return pages.choose_preset(function(preset)
+      start_radio({ preset = preset.name, flow = flow })
+    end)
+  end
+  radio_of(rest, flow)
 end
 
 ---@param text string such as "in 25m", "in 1h30m", "in 90s", "in 25", "in off"

@@ -50,7 +50,7 @@ end
 ---@param radio table as the daemon answered
 ---@param before table the player's state when it was asked for
 function M.radio(radio, before)
-  local name = M.station(radio)
+  local name = M.station(radio) .. (radio.flow == true and ", flowing" or "")
   if before.state == "stopped" then
     M.said(("radio: %s"):format(name))
   else

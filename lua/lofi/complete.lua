@@ -95,12 +95,18 @@ function M.forget(kind)
 end
 
 ---What may follow `:Lofi radio`, at once; the user's own presets as soon as a daemon has told them.
+---@param words string[]
+---@param lead string
 ---@return string[]
-function M.stations()
+function M.stations(words, lead)
   if daemon.is_ready() then
     presets.ask(function() end)
   end
-  return vim.list_extend({ "off", "kept", "all" }, presets.names())
+  if words[1] == "flow" then
+    return M.phrases(presets.names(), vim.list_slice(words, 2), lead)
+  end
+  local others = { "off", "kept", "all", "flow" }
+  return M.phrases(vim.list_extend(others, presets.names()), words, lead)
 end
 
 ---@return string[]

@@ -7,6 +7,7 @@
 ---@field prompts? string[]
 ---@field order? "cycle"|"shuffle"
 ---@field ahead? integer
+---@field flow? boolean
 
 ---@class lofi.PlayerOptions
 ---@field volume? number
@@ -128,6 +129,12 @@ M.declarations = {
     types = { "number" },
     range = { 1, 10 },
     help = "How many tracks the radio keeps ready.",
+  },
+  {
+    name = "radio.flow",
+    types = { "boolean" },
+    help = "Each track of the radio goes on from the one before it, without a cross-over "
+      .. "(|lofi-flow|). Not every model can do that; the answer says which can.",
   },
   {
     name = "player.volume",

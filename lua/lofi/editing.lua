@@ -59,9 +59,11 @@ end
 ---@param track lofi.CachedTrack
 function M.make_again(track)
   if track.task then
+    local flows = track.task == "flow" -- its span follows from its source and its length
     return jobs.remake({ track_id = track.source, prompt = track.prompt }, {
       task = track.task,
-      span = track.span,
+      span = not flows and track.span or nil,
+      duration_sec = flows and track.duration_sec or nil,
       strength = track.strength,
       backend = track.backend,
       prompt = track.prompt,

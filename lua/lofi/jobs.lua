@@ -173,9 +173,18 @@ function M.generate(options, callback)
   return handle
 end
 
+---@class lofi.RemakeOptions
+---@field task string
+---@field span? number[]
+---@field duration_sec? number
+---@field strength? number
+---@field backend? string
+---@field prompt? string
+---@field play? boolean
+
 ---Makes a track from another one. What is left out is that one's.
 ---@param source lofi.CachedTrack
----@param params { task: string, span?: number[], strength?: number, backend?: string, prompt?: string, play?: boolean }
+---@param params lofi.RemakeOptions
 ---@param callback? fun(problem?: lofi.Failure, track?: lofi.Track)
 ---@return lofi.Handle
 function M.remake(source, params, callback)

@@ -87,8 +87,9 @@ local function radio_line(radio)
     return "Radio    off"
   end
   local prompts = vim.tbl_map(presets.title, radio.prompts or {})
-  return ("Radio    %s, %d ready"):format(
+  return ("Radio    %s%s, %d ready"):format(
     radio.library and radio.library .. " tracks" or radio.preset or table.concat(prompts, ", "),
+    radio.flow == true and ", flowing" or "",
     type(radio.ready) == "number" and radio.ready or 0
   )
 end

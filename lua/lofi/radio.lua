@@ -54,6 +54,9 @@ function M.start(wanted, callback)
   if wanted.preset or wanted.prompts or wanted.library then
     params.preset, params.prompts, params.library = nil, nil, nil
   end
+  if wanted.library then
+    params.flow = nil -- what is there already goes on from nothing
+  end
   params = vim.tbl_extend("force", params, wanted)
   params.prompt, params.priority, params.play = nil, nil, nil
   if not words or words == "" then

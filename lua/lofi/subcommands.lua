@@ -33,15 +33,14 @@ M.list = {
   },
   {
     name = "radio",
-    args = "[{preset}|{prompt}|kept|all] [duration=… …]",
+    args = "[flow] [{preset}|{prompt}|kept|all] [duration=… …]",
     help = "Plays on and on, making the next tracks meanwhile: a preset (|lofi-presets|), a prompt of "
       .. "yours, or the option `radio`. `:Lofi radio kept` makes nothing and plays the kept tracks, "
-      .. "`:Lofi radio all` all that there are. `:Lofi radio ?` lets you choose a preset, "
+      .. "`:Lofi radio all` all that there are. With `flow` before the preset or the prompt each track "
+      .. "goes on from the one before it (|lofi-flow|). `:Lofi radio ?` lets you choose a preset, "
       .. "`:Lofi radio off` makes no more.",
     run = actions.radio,
-    complete = function(words, lead)
-      return complete.phrases(complete.stations(), words, lead)
-    end,
+    complete = complete.stations,
   },
   {
     name = "play",

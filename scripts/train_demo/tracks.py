@@ -21,6 +21,7 @@ from lofi_daemon.backends.demo.score import Score, latent_frames
 from lofi_daemon.backends.kit.manifest import Mastering
 from lofi_daemon.backends.kit.mastering import master
 from lofi_daemon.backends.kit.mel_diffusion.bundle import read_manifest
+from lofi_daemon.backends.kit.mel_diffusion.editing import OUTPUT_SAMPLE_RATE
 from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.cancellation import CancelToken
@@ -76,8 +77,9 @@ class Studio:
         if kind == "noise":
             shape = (1, 8, 16, latent_frames(duration))
             latents = np.random.default_rng(request.seed).standard_normal(shape)
+            frames = round(duration * OUTPUT_SAMPLE_RATE)
             clip = self.pipeline.decode(
-                latents.astype(np.float32), duration, lambda progress: None, CancelToken()
+                latents.astype(np.float32), frames, lambda progress: None, CancelToken()
             )
         else:
             clip = self.pipeline.generate(GenerationRequest(request.prompt, duration, request.seed))

@@ -41,7 +41,7 @@ MAX_NAMED = 8
 # A longer integer is not written out.
 LONGEST_TOLD_BITS = 200
 
-TaskName = Literal["variation", "extend", "repaint", "from_audio"]
+TaskName = Literal["variation", "extend", "repaint", "from_audio", "flow"]
 
 
 def _not_blank(prompt: str) -> str:
@@ -144,7 +144,8 @@ class GenerationParameters(TrackParameters):
     task: TaskName | None = Field(
         default=None,
         description="What to make of a source: a variation of it, more of it (extend), a part of "
-        "it anew (repaint), or new music from it (from_audio). `get_backends` says who does what.",
+        "it anew (repaint), new music from it (from_audio), or a track of its own that goes on "
+        "where it turns to its end (flow). `get_backends` says who does what.",
     )
     source: str | None = Field(
         default=None,

@@ -63,7 +63,7 @@ def test_phase_by_phase_makes_the_same_music() -> None:
         diffusion = diffusion_of(request, pipeline.manifest)
         contexts = pipeline.encode(request, ignore_progress, token, erg=diffusion.erg)
         latents = pipeline.diffuse(diffusion, request.seed, contexts, noise, ignore_progress, token)
-        music.append(pipeline.decode(latents, 1.0, ignore_progress, token).samples)
+        music.append(pipeline.decode(latents, 48_000, ignore_progress, token).samples)
         assert pipeline.device == "cpu"
     np.testing.assert_array_equal(music[0], music[1])
 

@@ -75,6 +75,16 @@ class GenerationRequest:
     task: Task | None = None
     parent: str | None = None
 
+    @property
+    def made_sec(self) -> float:
+        """How long that is which the model makes: with what leads in, and is cut off."""
+        return self.duration_sec + (0.0 if self.task is None else self.task.lead_sec)
+
+    def made_frames(self, sample_rate: int) -> int:
+        """The same in samples, so that the track has as many as it should."""
+        lead = 0 if self.task is None else self.task.lead_frames(sample_rate)
+        return lead + round(self.duration_sec * sample_rate)
+
     def options_as(self, kind: type[OptionsT], backend: str = "This backend") -> OptionsT:
         """The options as the class that the backend of that name declares.
 

@@ -54,31 +54,43 @@ class Task:
     """What is done with a source.
 
     span: from where to where there is new music, in seconds of the source: it may begin before the
-    source does (below 0) or end after it. strength: 0 to 1.
+    source does (below 0) or end after it; a flow is its span alone. strength: 0 to 1. lead_sec: so
+    much of a flow's source before the span is heard by the model, and is not in the new track.
     """
 
     name: TaskName
     source: Source
     span: Span | None = None
     strength: float | None = None
+    lead_sec: float = 0.0
 
     @property
     def offset_sec(self) -> float:
-        """Where the source begins in the new track."""
-        return 0.0 if self.span is None else max(0.0, -self.span[0])
+        """Where the source begins in what is made; below 0 where only its end is in that."""
+        if self.span is None:
+            return 0.0
+        if self.name == "flow":
+            return self.lead_sec - self.span[0]
+        return max(0.0, -self.span[0])
 
     @property
     def window_sec(self) -> Span:
-        """From where to where the new track has new music; all of it where no span is given."""
+        """From where to where there is new music in what is made; all where no span is given."""
         if self.span is None:
             return 0.0, self.duration_sec
+        if self.name == "flow":
+            return self.lead_sec, self.lead_sec + self.duration_sec
         return self.span[0] + self.offset_sec, self.span[1] + self.offset_sec
 
     @property
     def duration_sec(self) -> float:
         """Of the new track."""
         end = self.source.duration_sec
-        return self.offset_sec + (end if self.span is None else max(end, self.span[1]))
+        if self.span is None:
+            return end
+        if self.name == "flow":
+            return round(self.span[1] - self.span[0], 9)
+        return self.offset_sec + max(end, self.span[1])
 
     @property
     def identity(self) -> dict[str, object]:
@@ -89,3 +101,7 @@ class Task:
             "span": None if self.span is None else list(self.span),
             "strength": self.strength,
         }
+
+    def lead_frames(self, frames_per_sec: float) -> int:
+        """What of that which is made leads in, and is cut off."""
+        return round(self.lead_sec * frames_per_sec)

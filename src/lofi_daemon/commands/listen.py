@@ -38,6 +38,11 @@ def add_radio_flags(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="new tracks to keep ready, 1 to 10 (default 2)",
     )
+    parser.add_argument(
+        "--flow",
+        action="store_true",
+        help="each track goes on from the one before it, without a cross-over",
+    )
     group = parser.add_argument_group("each track")
     add_parameter_flags(group, Registry(Settings()).taking_options(SoundParameters))
 

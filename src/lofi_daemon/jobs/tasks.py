@@ -45,7 +45,7 @@ def with_source(
     """
     assert parameters.task is not None, "a request without a task has no source"
     assert parameters.source is not None, "a task is parsed with its source"
-    if "duration_sec" in parameters.model_fields_set:
+    if "duration_sec" in parameters.model_fields_set and parameters.task != "flow":
         raise InvalidParams(
             "duration_sec: the length follows from the source and the span.",
             hint="Leave it out.",
@@ -54,7 +54,7 @@ def with_source(
     found = find_source(tracks, parameters.source)
     if parameters.task == "variation":
         return _variation(tracks, parameters, found)
-    span = _span(parameters, found.source.duration_sec)
+    span = _span(parameters, found)
     task = Task(parameters.task, found.source, span, parameters.strength)
     completed = _completed(parameters, found, task.duration_sec)
     return completed, Origin(parameters.task, task, found.source.track_id)
@@ -69,7 +69,7 @@ def raise_if_it_cannot(registry: Registry, info: BackendInfo, origin: Origin) ->
             offered = [each.name for each in info.tasks]
             raise InvalidParams(
                 f"{info.name} cannot do {name}.",
-                hint=f"It can do {_listed(offered)}; {_listed(able)} can do {name}.",
+                hint=f"It can do {listed(offered)}; {listed(able)} can do {name}.",
                 parameters=["task"],
             )
     offer = None if task is None else info.offer(task.name)
@@ -84,7 +84,7 @@ def raise_if_it_cannot(registry: Registry, info: BackendInfo, origin: Origin) ->
         raise InvalidParams(
             f"{info.name} can do {task.name} with its own tracks only, and {task.source.title} is "
             "none of them.",
-            hint=f"Name one of its own; {_listed(able)} can do {task.name} with any sound.",
+            hint=f"Name one of its own; {listed(able)} can do {task.name} with any sound.",
             parameters=["source"],
         )
     if task.strength is not None and not offer.strength:
@@ -113,7 +113,7 @@ def _variation(
         "seed": track.seed,
         "variation_seed": secrets.randbits(32),
         **{name: written[name] for name in _ITS_FAMILYS if name in written},
-        **_without_defaults(parameters),
+        **without_defaults(parameters),
         "variation": strength,
     }
     varied = parse(type(parameters), given)
@@ -140,10 +140,17 @@ def _task_of(tracks: TrackCache, track: Track) -> Task:
     return Task(name, source, track.span, track.strength)
 
 
-def _span(parameters: GenerationParameters, source_sec: float) -> Span | None:
+def _span(parameters: GenerationParameters, found: Found) -> Span | None:
     """Raises InvalidParams for a span that does not fit the source and the task."""
     if parameters.task == "from_audio":
         return None
+    source_sec = found.source.duration_sec
+    if parameters.task == "flow":
+        # numpy comes in with the first track that is gone on from.
+        from lofi_daemon.sound.ending import full_until
+
+        start = min(full_until(found.source.path), source_sec)
+        return start, start + parameters.duration_sec
     if parameters.span is None:
         return source_sec, source_sec + USUAL_EXTENSION_SEC
     start, stop = parameters.span
@@ -166,7 +173,7 @@ def _completed(
     parameters: GenerationParameters, found: Found, duration_sec: float
 ) -> GenerationParameters:
     """What is not given as the source has it. Raises InvalidParams."""
-    given = _without_defaults(parameters)
+    given = without_defaults(parameters)
     track = found.track
     inherited: dict[str, object] = {}
     if track is not None:
@@ -195,12 +202,14 @@ def _options(parameters: GenerationParameters, track: Track) -> dict[str, object
     return {name: value for name, value in written.items() if name in names}
 
 
-def _without_defaults(parameters: GenerationParameters) -> dict[str, object]:
+def without_defaults(parameters: GenerationParameters) -> dict[str, object]:
+    """What was said in a request."""
     dumped = parameters.model_dump(exclude_unset=True)
     return {name: value for name, value in dumped.items() if value is not None}
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """The names as a sentence has them."""
     if len(names) < 2:
         return names[0] if names else "nobody"
     return f"{', '.join(names[:-1])} and {names[-1]}"

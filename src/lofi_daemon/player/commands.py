@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 from lofi_daemon.errors import AudioPlaybackError, LofiError
 from lofi_daemon.player.decks import Deck, Decks
 from lofi_daemon.player.device import Device, list_devices, open_device
+from lofi_daemon.player.join import Join
 from lofi_daemon.player.mixer import RAMP_SEC
 from lofi_daemon.player.priority import keep_in_memory
 from lofi_daemon.player.reports import DeviceLost, PlayerReport, Position, to_message
@@ -80,14 +81,17 @@ class Player:
         crossfade: bool = True,
         paused: bool = False,
         growth: dict[str, int] | None = None,
+        *,
+        in_music: bool = False,
     ) -> None:
         """Sound this file now, or have it ready, paused; what plays crosses over into it.
 
-        growth: the file is still being written, and what shape it has.
+        growth: the file is still being written, and what shape it has. in_music: it begins in the
+        midst of music.
         """
         decks = self._ready()
         source = self._open(Path(path), decks.sample_rate, position_sec, _growth(growth))
-        decks.play(Deck(entry, source, gain), crossfade=crossfade)
+        decks.play(Deck(entry, source, gain, in_music=in_music), crossfade=crossfade)
         if paused:
             decks.pause()
             return
@@ -100,11 +104,12 @@ class Player:
         gain: float = 1.0,
         growth: dict[str, int] | None = None,
         *,
-        seamless: bool = False,
+        join: dict[str, Any] | None = None,
+        in_music: bool = False,
     ) -> None:
         """Say what follows the playing track; without entry: nothing.
 
-        seamless: it goes on where that one ends, without a cross-over.
+        join: of which turn it is the sequel, and where it goes on without a cross-over.
         """
         decks = self._decks
         if decks is None:
@@ -113,7 +118,8 @@ class Player:
             decks.set_next(None)
         else:
             source = self._open(Path(path), decks.sample_rate, 0.0, _growth(growth))
-            decks.set_next(Deck(entry, source, gain, seamless=seamless))
+            said = None if join is None else Join(**join)
+            decks.set_next(Deck(entry, source, gain, join=said, in_music=in_music))
 
     def settle(self, entry: int, path: str, gain: float) -> None:
         """The growing track of this turn is whole, in that file."""

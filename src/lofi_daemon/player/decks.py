@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lofi_daemon.player.join import Join
 from lofi_daemon.player.mixer import (
     RAMP_SEC,
     Block,
@@ -42,8 +43,9 @@ class Deck:
 
     `swell` is a factor on its way to 1, while the gain changes. `flow` is one that lets the sound
     through: 0 while the deck `waits` for more of its track. settled_gain: what its gain is once the
-    track is read from another file. seamless: it goes on where the one before ends, and no
-    cross-over is made.
+    track is read from another file. join: where it goes on from the one before, and no cross-over
+    is made. in_music: it begins in the midst of music, and where it does not join it comes in on a
+    ramp.
     """
 
     entry: int
@@ -54,7 +56,8 @@ class Deck:
     flow: Ramp = field(default_factory=lambda: steady(1.0))
     waits: bool = False
     settled_gain: float | None = None
-    seamless: bool = False
+    join: Join | None = None
+    in_music: bool = False
 
     def settle(self, path: Path, gain: float) -> None:
         """The track is whole, in that file; what is open of the growing one is played on."""
@@ -67,8 +70,14 @@ class Deck:
             self.entry,
             source,
             self.gain if self.settled_gain is None else self.settled_gain,
-            seamless=self.seamless,
+            join=self.join,
         )
+
+    def go_on_from(self, before: Deck, frames: int) -> None:
+        """Take over at the level of the one before, and go from it to this one's own."""
+        level = before.gain * float(smooth_gains(before.swell, 1)[0])
+        if self.gain > 0.0 and level != self.gain:
+            self.swell = Ramp(level / self.gain, 1.0, frames)
 
     def next_gains(self, frames: int) -> Gains:
         """The gains of the next frames, which are then past."""
@@ -160,7 +169,7 @@ class Decks:
             if playing is not None and playing.entry == entry and gain > 0.0:
                 now = playing.gain * float(smooth_gains(playing.swell, 1)[0])
                 playing.gain = gain
-                playing.swell = Ramp(now / gain, 1.0, round(LEVEL_SEC * self.sample_rate))
+                playing.swell = Ramp(now / gain, 1.0, self._level_frames())
 
     def pause(self) -> None:
         with self._lock:
@@ -263,12 +272,25 @@ class Decks:
         self._hand_over()
 
     def _frames_until_hand_over(self, playing: Deck) -> int:
+        joins_in = self._joins_in(playing)
+        if joins_in is not None:
+            return joins_in
         remaining = playing.source.remaining
         crossfade = self._crossfade_into_next(playing)
         return remaining - crossfade if remaining > crossfade else remaining
 
+    def _joins_in(self, playing: Deck) -> int | None:
+        """Frames until the next track goes on from this one; None where it does not any more."""
+        join = None if self._next is None else self._next.join
+        if join is None or join.entry != playing.entry:
+            return None
+        if join.position_sec is None:
+            return playing.source.remaining
+        left = round(join.position_sec * self.sample_rate) - playing.source.position
+        return left if left >= 0 else None
+
     def _crossfade_into_next(self, playing: Deck) -> int:
-        if self._next is None or self._next.seamless:
+        if self._next is None or self._joins_in(playing) is not None:
             return 0
         return crossfade_frames(
             self.crossfade_sec,
@@ -282,12 +304,15 @@ class Decks:
         playing = self._playing
         if playing is None:
             return
-        if playing.source.exhausted:
+        joined = self._joins_in(playing) == 0
+        if joined or playing.source.exhausted:
             failure = playing.source.failure
             reason, message = ("error", failure.message) if failure else ("finished", None)
             self._end(playing, reason, message)
             self._retire(playing)
-            self._bring_in_next(fade_frames=0)
+            if joined and self._next is not None:
+                self._next.go_on_from(playing, self._level_frames())
+            self._bring_in_next(fade_frames=0 if joined else self._entry_frames(self._next))
             return
         if self._next is None:
             return
@@ -307,7 +332,7 @@ class Decks:
         if following is None:
             self.reports.append(Stopped())
             return
-        following.fade = Ramp(0.0, 1.0, fade_frames) if fade_frames else steady(1.0)
+        following.fade = _rising(fade_frames)
         self._begin(following)
 
     def _begin(self, deck: Deck) -> None:
@@ -384,7 +409,7 @@ class Decks:
         if deck is None:
             self.reports.append(Stopped())
             return
-        deck.fade = Ramp(0.0, 1.0, fade) if playing is not None else steady(1.0)
+        deck.fade = _rising(fade if playing is not None else self._entry_frames(deck))
         self._begin(deck)
 
     def _let_go(self, deck: Deck, frames: int) -> None:
@@ -396,8 +421,20 @@ class Decks:
         if deck is not None:
             self.retired.append(deck.source)
 
+    def _entry_frames(self, deck: Deck | None) -> int:
+        """How long a track takes to come in out of silence."""
+        return self._ramp_frames() if deck is not None and deck.in_music else 0
+
+    def _level_frames(self) -> int:
+        return round(LEVEL_SEC * self.sample_rate)
+
     def _ramp_frames(self) -> int:
         return round(RAMP_SEC * self.sample_rate)
 
     def _ramped(self, ramp: Ramp, end: float) -> Ramp:
         return smooth_retarget(ramp, end, self._ramp_frames())
+
+
+def _rising(frames: int) -> Ramp:
+    """A fade from silence in so many frames, with none of them at full level at once."""
+    return Ramp(0.0, 1.0, frames) if frames else steady(1.0)

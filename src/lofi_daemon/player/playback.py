@@ -310,7 +310,11 @@ class Playback:
             self._next_may_be_another = False
             choice = await self._choose(silent=False)
             following = self.table.next
-            if following is not None and choice == (following.track_id, following.origin):
+            if (
+                following is not None
+                and choice == (following.track_id, following.origin)
+                and following.join == following.join_after(self.table.playing)
+            ):
                 return
             # from now on a skip waits for the new choice
             self.turntable.step(LineUp(None))
@@ -319,7 +323,9 @@ class Playback:
                 return
             track_id, origin = choice
             try:
-                await self.turntable.set_next(await self._turn(track_id, origin))
+                turn = await self._turn(track_id, origin)
+                turn = replace(turn, join=turn.join_after(self.table.playing))
+                await self.turntable.set_next(turn)
             except (TrackNotFound, AudioPlaybackError) as error:
                 self._pass_over(track_id, origin, error)
                 continue

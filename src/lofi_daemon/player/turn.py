@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lofi_daemon.player.join import Join
 from lofi_daemon.tracks import Track
 from lofi_daemon.tracks.growing import GrowingTrack
 
@@ -18,7 +19,8 @@ class Turn:
 
     entry: the turn's own number. path: absolute. gain: linear. track: what the cache knows of the
     file, None for any other file, which has a title. growing: the file is that of a track that is
-    still being made. origin: why it was chosen.
+    still being made. origin: why it was chosen. join: how it goes on from the turn before it, where
+    it does.
     """
 
     entry: int
@@ -28,6 +30,7 @@ class Turn:
     origin: Origin = "asked"
     title: str = ""
     growing: GrowingTrack | None = None
+    join: Join | None = None
 
     @property
     def track_id(self) -> str:
@@ -36,9 +39,24 @@ class Turn:
         return made.track_id if made is not None else self.path.as_uri()
 
     @property
-    def wraps(self) -> bool:
-        """Whether it goes on where its own last turn ends, without a cross-over."""
-        return self.origin == "loop" and self.track is not None and self.track.loops
+    def in_music(self) -> bool:
+        """Whether it begins in the midst of another track's music."""
+        return self.track is not None and self.track.task == "flow"
+
+    def join_after(self, before: Turn | None) -> Join | None:
+        """How it goes on from that turn without a cross-over; None where it is not its sequel.
+
+        A track that leads into itself does at its end. One that was made as a flow of another goes
+        on where that one turns to its end.
+        """
+        track = self.track
+        if before is None or track is None:
+            return None
+        if self.origin == "loop" and track.loops:
+            return Join(before.entry)
+        if self.in_music and track.source == before.track_id and track.span is not None:
+            return Join(before.entry, track.span[0])
+        return None
 
     @property
     def prompt(self) -> str:

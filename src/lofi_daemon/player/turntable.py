@@ -120,12 +120,7 @@ class Turntable:
         """Raises AudioPlaybackError when the file cannot be played; nothing is next then."""
         self.step(LineUp(turn))
         if self.running:
-            await self._pipe.request(
-                "next",
-                {"entry": None}
-                if turn is None
-                else {**_as_arguments(turn), "seamless": turn.wraps},
-            )
+            await self._pipe.request("next", {"entry": None} if turn is None else _as_next(turn))
         if turn is not None:
             self.step(LinedUp(turn))
 
@@ -303,8 +298,14 @@ class Turntable:
         self.step(Stopped())
 
 
+def _as_next(turn: Turn) -> dict[str, Any]:
+    return {**_as_arguments(turn), "join": None if turn.join is None else asdict(turn.join)}
+
+
 def _as_arguments(turn: Turn) -> dict[str, Any]:
     arguments: dict[str, Any] = {"entry": turn.entry, "path": str(turn.path), "gain": turn.gain}
+    if turn.in_music:
+        arguments["in_music"] = True
     if turn.growing is not None:
         arguments["growth"] = asdict(turn.growing.growth)
     return arguments

@@ -29,7 +29,8 @@ ESTIMATE_SLACK_SEC = 1.0
 class Programme:
     """What a radio was asked for. The same programme always brings the same tracks.
 
-    library: nothing is made; the kept tracks are played, or all that there are.
+    library: nothing is made; the kept tracks are played, or all that there are. flow: each track
+    goes on from the one before it.
     """
 
     prompts: tuple[str, ...]
@@ -37,6 +38,7 @@ class Programme:
     order: Order = "cycle"
     ahead: int = DEFAULT_AHEAD
     library: Library | None = None
+    flow: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Situation:
     """All that the decisions depend on.
 
     made: number of programme tracks that were begun (the next one's number).
+    latest: the programme track that was made last.
     ready: new programme tracks not yet heard, in programme order.
     making: something of the radio's is being generated or waits for it, ready in `making_eta_sec`
         seconds (None: unknown).
@@ -67,6 +70,7 @@ class Situation:
 
     programme: Programme
     made: int = 0
+    latest: str | None = None
     fillers_made: int = 0
     ready: tuple[str, ...] = ()
     making: bool = False
@@ -85,12 +89,14 @@ class Situation:
 class Make:
     """Generate this.
 
-    filler_sec: a track of this length with the bundled model, outside the programme.
+    filler_sec: a track of this length with the bundled model, outside the programme. after: the
+    track that it goes on from.
     """
 
     prompt: str
     seed: int
     filler_sec: float | None = None
+    after: str | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,8 @@ def next_to_make(situation: Situation, now: float) -> Make | None:
     if len(situation.ready) >= programme.ahead or not situation.fits:
         return None
     number = situation.made
-    return Make(prompt_at(programme, number), derived_seed(programme.seed, number))
+    after = situation.latest if programme.flow else None
+    return Make(prompt_at(programme, number), derived_seed(programme.seed, number), after=after)
 
 
 def next_to_play(situation: Situation) -> Play | Wait:
@@ -235,11 +242,13 @@ def _can_go_on(situation: Situation, choice: Play) -> bool:
 class RadioState:
     """What a running radio remembers.
 
-    growing: what is being made can be heard already, and counts as ready.
+    growing: what is being made can be heard already, and counts as ready. latest: the programme
+    track that was made last.
     """
 
     programme: Programme
     made: int = 0
+    latest: str | None = None
     fillers_made: int = 0
     played: int = 0
     ready: list[str] = field(default_factory=list[str])
@@ -264,8 +273,10 @@ class RadioState:
     def finished(self, track_id: str, *, filler: bool) -> None:
         """A track of the radio's is there. A filler only joins the library."""
         self.failures = 0
-        if not filler and not self.growing:
-            self.ready.append(track_id)
+        if not filler:
+            self.latest = track_id
+            if not self.growing:
+                self.ready.append(track_id)
         self.making, self.growing = None, False
 
     def failed(self, now: float) -> None:
@@ -275,6 +286,12 @@ class RadioState:
         self.making, self.growing = None, False
         self.failures += 1
         self.retry_at = now + min(2.0**self.failures, 60.0)
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """The tracks that have to be heard yet, or gone on from."""
+        going_on = {self.latest} if self.programme.flow and self.latest is not None else set[str]()
+        return frozenset({*self.ready, *going_on})
 
     def gone(self, track_id: str) -> None:
         """A track was heard, deleted or cannot be played: it is not ready any more."""

@@ -19,6 +19,7 @@ from lofi_daemon.player.events import PlaybackEvent, PlaybackSilent
 from lofi_daemon.player.playback import Playback
 from lofi_daemon.player.turn import Origin
 from lofi_daemon.radio.events import RadioEvent, RadioFallback, RadioStatus, RadioWaiting
+from lofi_daemon.radio.flow import Wish, going_on, raise_unless_it_flows
 from lofi_daemon.radio.programme import (
     Library,
     Make,
@@ -77,9 +78,10 @@ class Station:
         return RadioStatus(self._preset, state, self._sound, self._shelf.unplayable)
 
     def protected(self) -> set[str]:
-        """Tracks that must not be evicted before they were heard. Any thread may ask."""
+        """Tracks that must not be evicted before they were heard, or gone on from. Any thread may
+        ask."""
         state = self._state
-        return set(state.ready) if state is not None else set()
+        return set(state.needed) if state is not None else set()
 
     async def start(
         self,
@@ -91,9 +93,11 @@ class Station:
         """Begin a radio in the place of the one that runs.
 
         What plays goes on to its end; silence ends with the first track. Raises what a generate
-        request with these parameters raises, TrackNotFound where the programme is of tracks that
-        are not there, and AudioDeviceError.
+        request with these parameters raises, InvalidParams for a flow of what does not flow,
+        TrackNotFound where the programme is of tracks that are not there, and AudioDeviceError.
         """
+        if programme.flow:
+            raise_unless_it_flows(self._registry, programme, sound)
         if programme.library is None:
             try:
                 self._jobs.resolve(self._parameters(sound, programme.prompts[0], programme.seed))
@@ -221,7 +225,7 @@ class Station:
             silent = self._playback.silent
             make = next_to_make(await self._situation(state, silent=silent), time.time())
             if make is not None and state is self._state:
-                self._make(state, make)
+                await self._make(state, make)
             waits = silent and self._playback.table.wanted
             if waits and state is self._state:
                 await self._break_silence(state)
@@ -234,14 +238,20 @@ class Station:
         makes = programme.library is None and state.making is None
         return makes and len(state.ready) < programme.ahead
 
-    def _make(self, state: RadioState, make: Make) -> None:
+    async def _make(self, state: RadioState, make: Make) -> None:
         if make.filler_sec is not None:
             sound = self._stand_in.filler(self._sound, make.filler_sec)
         else:
             sound = self._stand_in.replaces(self._sound, time.time())
+        wish = Wish(self._parameters(sound, make.prompt, make.seed))
+        if make.after is not None:
+            wish = await going_on(self._registry, self._tracks, wish.parameters, make.after)
+            if state is not self._state:
+                return
         try:
             ticket = self._jobs.submit(
-                self._parameters(sound, make.prompt, make.seed),
+                wish.parameters,
+                origin=wish.origin,
                 prefetch=True,
                 early=not state.ready,  # else the listener has something to wait with
             )
@@ -292,6 +302,7 @@ class Station:
         return Situation(
             programme=state.programme,
             made=state.made,
+            latest=state.latest,
             fillers_made=state.fillers_made,
             ready=tuple(state.ready),
             making=state.making is not None,
@@ -327,7 +338,7 @@ class Station:
         return self._jobs.estimated_wait_sec()
 
     def _fits(self, tracks: list[Track], state: RadioState) -> bool:
-        needed = self._playback.protected() | set(state.ready)
+        needed = self._playback.protected() | state.needed
         staying = sum(track.bytes for track in tracks if track.kept or track.track_id in needed)
         rate = max(backend.info.sample_rate for backend in self._registry)
         one_more = self._sound.duration_sec * rate * BYTES_PER_FRAME

@@ -19,7 +19,7 @@ COUNTED_SEC = 0.5
 
 
 class RadioMusic(BaseModel):
-    """A radio, and how far it is."""
+    """A radio, and how far it is; latest: the track of its own that was made last."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,7 +28,9 @@ class RadioMusic(BaseModel):
     order: Order
     ahead: int
     library: Library | None
+    flow: bool = False
     made: int
+    latest: str | None = None
     played: int = 0
     ready: list[str]
     preset: str | None
@@ -132,6 +134,8 @@ def _radio(station: Station) -> RadioMusic | None:
         order=programme.order,
         ahead=programme.ahead,
         library=programme.library,
+        flow=programme.flow,
+        latest=state.latest,
         # what is on its way here is made anew there
         made=state.made - (state.making is not None and state.made > 0),
         played=state.played,
@@ -164,8 +168,16 @@ async def put_on(music: Music, playback: Playback, station: Station) -> None:
                 raise
     if music.radio is not None:
         radio = music.radio
-        programme = Programme(radio.prompts, radio.seed, radio.order, radio.ahead, radio.library)
-        state = RadioState(programme, made=radio.made, played=radio.played, ready=list(radio.ready))
+        programme = Programme(
+            radio.prompts, radio.seed, radio.order, radio.ahead, radio.library, radio.flow
+        )
+        state = RadioState(
+            programme,
+            made=radio.made,
+            latest=radio.latest,
+            played=radio.played,
+            ready=list(radio.ready),
+        )
         station.go_on(state, radio.sound, preset=radio.preset, unplayable=radio.unplayable)
     if music.stops_at is not None and music.state == "playing":
         playback.sleep.set(max(0.0, music.stops_at - now))

@@ -46,7 +46,8 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     given = given_parameters(options, model)
     parse(model, given)
     wanted = {**_programme(options, presets), **given, "order": options.order}
-    return asyncio.run(_play_radio(settings, registry, {**wanted, "ahead": options.ahead}))
+    wanted |= {"ahead": options.ahead, "flow": options.flow}
+    return asyncio.run(_play_radio(settings, registry, wanted))
 
 
 def _programme(options: argparse.Namespace, presets: Presets) -> dict[str, Any]:
@@ -181,4 +182,4 @@ def _name(radio: RadioMusic | None) -> str:
         return "off"
     if radio.library is not None:
         return OF_THE_LIBRARY[radio.library]
-    return radio.preset or "your own"
+    return (radio.preset or "your own") + (", flowing" if radio.flow else "")

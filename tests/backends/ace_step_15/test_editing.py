@@ -80,7 +80,9 @@ def test_its_own_track_is_decoded_from_what_was_kept(studio: Studio, source: Tra
     """Half precision of the latents is not heard."""
     backend = studio.registry.get("ace_step_15")
     pipeline = backend._pipeline  # type: ignore[attr-defined]
-    samples = pipeline.decode(studio.latents(source), SECONDS, lambda progress: None, CancelToken())
+    samples = pipeline.decode(
+        studio.latents(source), SECONDS * RATE, lambda progress: None, CancelToken()
+    )
     kept = samples * (np.abs(studio.sound(source)).max() / np.abs(samples).max())
     whole = slice(0, (SECONDS - 1) * RATE)
     assert likeness_db(studio.sound(source)[:, whole], kept[:, whole]) > 50

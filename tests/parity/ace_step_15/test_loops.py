@@ -225,8 +225,7 @@ def test_from_text_to_waveform(pipelines: Pipelines, base: AceStep15Pipeline, na
     latents = run(pipeline, piece, rows, PIPELINE[f"{name}.noise"])
     assert_same(latents, PIPELINE[f"{name}.latents"])
     frames = latents.shape[1] * pipeline.manifest.audio.samples_per_frame
-    duration = frames / pipeline.manifest.audio.sample_rate
-    samples = pipeline.decode(latents, duration, ignore_progress, CancelToken())
+    samples = pipeline.decode(latents, frames, ignore_progress, CancelToken())
     assert float(np.abs(samples).max()) == pytest.approx(PIPELINE[f"{name}.raw_peak"][0], rel=1e-5)
     normalise_peak(samples, PEAK)
     assert_same(samples[:, :: stride(name)], waveform(name))

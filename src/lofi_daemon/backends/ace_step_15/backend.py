@@ -37,6 +37,7 @@ TASKS = (
     TaskOffer("extend", files=True, strength=True),
     TaskOffer("repaint", files=True, strength=True),
     TaskOffer("from_audio", files=True, strength=True),
+    TaskOffer("flow", files=True, strength=True),
 )
 USUAL_STRENGTH = 0.5
 # Making a set takes this long against loading one, and comes before it.
@@ -110,7 +111,7 @@ class AceStep15Backend(FolderBackend["AceStep15Pipeline", AceStep15Files]):
 
     def _needs(self, folder: Path, request: GenerationRequest) -> Mapping[Phase, Need]:
         reads = _reads_sound(request, read_manifest(folder))
-        return needs(folder, request.duration_sec, reads_sound=reads)
+        return needs(folder, request.made_sec, reads_sound=reads)
 
     def _loading_sec(self, files: FileSet) -> float:
         return self._files.manifest(files).relative_cost.loading

@@ -126,11 +126,12 @@ Edit = Repaint | Cover
 
 
 def repaint_of(task: Task, source: Latents, audio: AudioFacts, *, explicit: bool) -> Repaint:
-    """Of a repaint or an extension, whose strength is how little of the source is held on to."""
+    """Of a repaint, an extension or a flow: strength is how little of the source is held on to."""
     frames = source.shape[1]
     begin_sec, end_sec = task.window_sec
     start = min(_frame(begin_sec, audio), frames - 1)
-    stop = frames if end_sec >= task.duration_sec else _frame(end_sec, audio)
+    ends = task.name == "flow" or end_sec >= task.duration_sec
+    stop = frames if ends else _frame(end_sec, audio)
     care = 1.0 - strength_of(task)
     return Repaint(
         source,

@@ -158,15 +158,17 @@ class AceStep15Pipeline:
         )
         rate, splice = self.manifest.audio.sample_rate, None
         if task is not None and isinstance(edit, Repaint):
-            splice = splice_of(task, piece.duration_sec, rate, ramp_sec(task))
+            splice = splice_of(task, request.duration_sec, rate, ramp_sec(task))
             listener = None  # the level is known at the end
-        samples = self.decode(latents, piece.duration_sec, on_progress, cancel, listener)
+        samples = self.decode(latents, request.made_frames(rate), on_progress, cancel, listener)
         clip = (
             finished(samples, rate, peak=PEAK)
             if splice is None
             else finished_like(samples, rate, splice, peak=PEAK)
         )
-        return replace(clip, material={LATENTS: latents.astype(np.float16)})
+        frames_per_sec = rate / self.manifest.audio.samples_per_frame
+        led_in = 0 if task is None else task.lead_frames(frames_per_sec)
+        return replace(clip, material={LATENTS: latents[:, led_in:].astype(np.float16)})
 
     def silence(self, frames: int) -> Latents:
         """The latents of that much silence; repeated where it is longer than what is known."""
@@ -307,12 +309,12 @@ class AceStep15Pipeline:
     def decode(
         self,
         latents: Latents,
-        duration_sec: float,
+        frames: int,
         on_progress: ProgressCallback,
         cancel: CancelToken,
         listener: Listener | None = None,
     ) -> Samples:
-        """Latents to float32 [2, frames] as they come out of the decoder, cut to the duration.
+        """Latents to float32 [2, frames] as they come out of the decoder, cut to that length.
 
         The listener hears them as they come.
         """
@@ -322,7 +324,6 @@ class AceStep15Pipeline:
         report(0.0)
         pieces = self.decoder.pieces(latents, report, cancel)
         rate = self.manifest.audio.sample_rate
-        frames = round(duration_sec * rate)
         facts = facts_of_sound(rate, 2, frames, self.decoder.piece_frames(latents))
         return join_to_length(
             overheard(pieces, facts, listener), channels=facts.channels, frames=facts.frames

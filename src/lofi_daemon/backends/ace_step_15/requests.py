@@ -20,8 +20,9 @@ from lofi_daemon.errors import InvalidInferenceSteps, InvalidParams
 class Piece:
     """A piece of music, fully said.
 
-    lyrics: None is instrumental. variation: 0 is the track of `seed`, 1 that of variation_seed.
-    task: what music it begins with; explicit_mask: whether the model is told what of it is new.
+    duration_sec: of all that is made, with what leads into the track. lyrics: None is instrumental.
+    variation: 0 is the track of `seed`, 1 that of variation_seed. task: what music it begins with;
+    explicit_mask: whether the model is told what of it is new.
     """
 
     prompt: str
@@ -65,7 +66,7 @@ def piece_of(request: GenerationRequest, manifest: Manifest) -> Piece:
     scale, dcw = options.guidance_scale, options.dcw
     return Piece(
         prompt=request.prompt,
-        duration_sec=request.duration_sec,
+        duration_sec=request.made_sec,
         seed=request.seed,
         facts=Facts(
             bpm=options.bpm or read.bpm,

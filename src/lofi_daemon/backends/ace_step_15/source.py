@@ -111,7 +111,8 @@ def kept_latents(task: Task, channels: int) -> Latents | None:
 def laid_out(kept: Latents, task: Task, silence: Latents, audio: AudioFacts) -> Latents:
     """A source's latents where they are in the new track; silence where there are none of them."""
     offset = round(task.offset_sec * audio.sample_rate / audio.samples_per_frame)
+    heard, offset = kept[:, max(0, -offset) :], max(0, offset)
     laid = silence.copy()
-    count = max(0, min(kept.shape[1], laid.shape[1] - offset))
-    laid[:, offset : offset + count] = kept[:, :count]
+    count = max(0, min(heard.shape[1], laid.shape[1] - offset))
+    laid[:, offset : offset + count] = heard[:, :count]
     return laid

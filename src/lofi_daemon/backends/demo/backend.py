@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lofi_daemon.backends.demo.files import DemoFiles
@@ -111,11 +112,11 @@ def _seams(material: Material) -> Seams:
 
 
 def _rescored(request: GenerationRequest, task: Task) -> LyricIds:
-    from lofi_daemon.backends.demo.rescore import rescored
+    from lofi_daemon.backends.demo.rescore import leading_bars, rescored
     from lofi_daemon.backends.kit.editing import material_of
 
-    score = _score_in(material_of(task))
-    return _written(rescored(score, task, request.prompt, request.seed), request)
+    score = rescored(_score_in(material_of(task)), task, request.prompt, request.seed)
+    return _written(score, request, leads_in=leading_bars(score, task))
 
 
 def _score_in(material: Material) -> Score:
@@ -133,12 +134,16 @@ def _score_in(material: Material) -> Score:
         ) from error
 
 
-def _written(score: Score, request: GenerationRequest) -> LyricIds:
+def _written(score: Score, request: GenerationRequest, leads_in: int = 0) -> LyricIds:
+    """leads_in: how many bars of it are not in the track, and not kept."""
     import numpy as np
 
     from lofi_daemon.backends.demo.prompt import understand
     from lofi_daemon.backends.demo.score import encode
     from lofi_daemon.backends.kit.mel_diffusion.context import LyricIds
 
-    ids = np.array([encode(score)], dtype=np.int64)
-    return LyricIds(ids, np.ones_like(ids), understand(request.prompt).canonical)
+    ids, own = (
+        np.array([encode(each)], dtype=np.int64)
+        for each in (score, replace(score, bars=score.bars[leads_in:]))
+    )
+    return LyricIds(ids, np.ones_like(ids), understand(request.prompt).canonical, score=own)

@@ -6,6 +6,7 @@ for. One seed is one piece, and the same on every machine.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
 
 from .prompt import Understanding, understand
@@ -19,6 +20,8 @@ from .score import (
     tempo_of,
 )
 
+PERIOD = 4
+"""Progressions are of four bars."""
 _SLOW, _MIDDLE, _FAST = range(36, 41), range(29, 37), range(26, 30)
 
 # Roots are semitones above the key note; an inner tuple with two chords shares the bar.
@@ -66,19 +69,37 @@ _WEIGHTS: dict[str, tuple[float, ...]] = {
 }
 
 
-def compose(prompt: str, seed: int, duration_sec: float) -> Score:
-    """The score of a track; its bars cover `duration_sec` seconds and the last one ends it."""
+@dataclass(frozen=True)
+class Ground:
+    """What a piece has of the one that it goes on from: the length of its bars, and its key.
+
+    key: a pitch class.
+    """
+
+    bar_frames: int
+    key: int
+    minor: bool
+
+
+def compose(prompt: str, seed: int, duration_sec: float, ground: Ground | None = None) -> Score:
+    """The score of a track; its bars cover `duration_sec` seconds and the last one ends it.
+
+    ground: it goes on from another piece, without an intro and whatever tempo and key the prompt
+    names, and turns to its end after whole progressions, so that another one can go on from it.
+    """
     # A string seeds Random through SHA-512: the same piece on every platform and version.
     random = Random(f"{seed}/{prompt.strip().lower()}")
     wishes = understand(prompt)
-    bar_frames = choose_tempo(wishes, random)
+    bar_frames = choose_tempo(wishes, random) if ground is None else ground.bar_frames
     attributes = {name: chosen_attribute(name, wishes, random) for name in ATTRIBUTES}
     if "slow" in wishes.moods and "fast" not in wishes.moods:
         if "comping" not in wishes.attributes:
             attributes["comping"] = random.choice(("held chords", "broken chords"))
         attributes["groove"] = random.choice(("laid back", "half time"))
     sections = _form(latent_frames(duration_sec) / bar_frames, random)
-    chords = _harmony(sections, wishes, random)
+    if ground is not None:
+        sections = _onward(sections)
+    chords = _harmony(sections, wishes, random, ground)
     parts = _arrangement(sections, wishes, random)
     bars = tuple(Bar(*bar) for bar in zip(sections, parts, chords, strict=True))
     return Score(bar_frames, attributes, bars)
@@ -134,8 +155,19 @@ def _form(bars: float, random: Random) -> list[str]:
     return ["intro"] * intro + middle + ["outro"] * outro + ring
 
 
+def _onward(sections: list[str]) -> list[str]:
+    """The form of a piece that goes on from another: nothing begins, and phrases are whole."""
+    sounding = len(sections) - sections.count("ending")
+    turn = sounding // PERIOD * PERIOD or sounding
+    body = [
+        section if section in ("groove", "build", "break") else "groove"
+        for section in sections[:turn]
+    ]
+    return body + ["outro"] * (sounding - turn) + ["ending"] * sections.count("ending")
+
+
 def _harmony(
-    sections: list[str], wishes: Understanding, random: Random
+    sections: list[str], wishes: Understanding, random: Random, ground: Ground | None
 ) -> list[tuple[Chord, Chord]]:
     """The chords of each bar.
 
@@ -147,12 +179,15 @@ def _harmony(
     sad, happy = "sad" in wishes.moods, "happy" in wishes.moods
     minor = sad if sad != happy else random.random() < 0.45
     minor = minor if wishes.minor is None else wishes.minor
+    if ground is not None:
+        key, minor = ground.key, ground.minor
     plain, jazz = (_MINOR, _JAZZ_MINOR) if minor else (_MAJOR, _JAZZ_MAJOR)
     pool = jazz if "jazzy" in wishes.moods else plain + jazz[:1]
     themes = random.sample(pool, 2)
     contrasts = random.sample([other for other in plain + jazz if other not in themes], 2)
     rise = random.choice((1, 2)) if random.random() < 0.35 else 0
-    rises_at = _rises_at(sections) if wishes.key is None and rise else len(sections)
+    free = wishes.key is None and ground is None
+    rises_at = _rises_at(sections) if free and rise else len(sections)
     chords: list[tuple[Chord, Chord]] = []
     since_change, grooves, pauses = 0, -1, -1
     for index, section in enumerate(sections):

@@ -1,7 +1,8 @@
 """The score of a track that goes on from another: its band, tempo, key and bars stay.
 
 An extension plays the bars before the turn to the end once more, in step with the progression, and
-then that end. A part anew keeps its chords, and is played by whoever the new words ask for.
+then that end. A part anew keeps its chords, and is played by whoever the new words ask for. A flow
+is a piece of its own in the source's tempo and key, by its band but for what the new words change.
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ from random import Random
 from lofi_daemon.backends.tasks import Task
 
 from .notes import with_notes
-from .plan import allowed, chosen_attribute
-from .prompt import understand
-from .score import ATTRIBUTES, LATENT_RATE, Bar, Score, latent_frames
+from .plan import PERIOD, Ground, allowed, chosen_attribute, compose
+from .prompt import Understanding, understand
+from .score import ATTRIBUTES, LATENT_RATE, QUALITIES, Bar, Score, latent_frames
 
 ENDS = ("outro", "ending")
-# Progressions are of four bars.
-PERIOD = 4
 LONGEST_REPEAT = 32
+MINOR_THIRD = 3
 # A whole progression more or less is too much of a change for a loop that is shorter.
 SHORT_LOOP_BARS = 16
 
@@ -51,11 +51,13 @@ def looped(score: Score, bars: int, further: int) -> Score:
 
 
 def rescored(score: Score, task: Task, prompt: str, seed: int) -> Score:
-    """The score of the track that the task makes; score: of its source."""
+    """The score of what the task makes, with what leads in; score: of its source."""
     assert task.span is not None, "every task on a score has a span"
     edited = _longer(score, task) if task.name == "extend" else score
     if task.name == "repaint":
         edited = _replayed(edited, task, prompt, seed)
+    if task.name == "flow":
+        edited = _onward(score, task, prompt, seed)
     has_notes = any(bar.notes is not None for bar in score.bars)
     return with_notes(edited, seed) if has_notes else edited
 
@@ -78,6 +80,35 @@ def _longer(score: Score, task: Task) -> Score:
     return replace(score, bars=(*bars[:at], *body, *outro, *ring))
 
 
+def leading_bars(score: Score, task: Task) -> int:
+    """How many bars lead into the new track, and are not in it."""
+    return round(task.lead_sec * LATENT_RATE / score.bar_frames)
+
+
+def _onward(score: Score, task: Task, prompt: str, seed: int) -> Score:
+    """The last bars before the turn, and the new piece."""
+    assert task.span is not None, "a flow has a span"
+    left = round(task.span[0] * LATENT_RATE / score.bar_frames)
+    lead = score.bars[left - leading_bars(score, task) : left]
+    ground = _ground(score)
+    if ground is not None:
+        bars = compose(prompt, seed, task.duration_sec, ground).bars
+    else:  # a loop: it never said where it is at home
+        count = -(-latent_frames(task.duration_sec) // score.bar_frames)
+        bars = tuple(_bars_after(score.bars[:left], count))
+    attributes = _band(score, understand(prompt), Random(f"flow {seed}"))
+    return replace(score, attributes=attributes, bars=(*lead, *bars))
+
+
+def _ground(score: Score) -> Ground | None:
+    """A piece ends with the chord of its key; None where it has no ending."""
+    last = score.bars[-1]
+    if last.section != "ending":
+        return None
+    final = last.chords[0]
+    return Ground(score.bar_frames, final.root, QUALITIES[final.quality][1] == MINOR_THIRD)
+
+
 def _bars_after(bars: tuple[Bar, ...], count: int) -> list[Bar]:
     """The last bars again and again, as many whole progressions of them as there are."""
     length = min(len(bars) // PERIOD * PERIOD, LONGEST_REPEAT) or len(bars)
@@ -98,14 +129,7 @@ def _bars_before(bars: tuple[Bar, ...], count: int) -> list[Bar]:
 def _replayed(score: Score, task: Task, prompt: str, seed: int) -> Score:
     """The bars of the span as other words want them."""
     wishes = understand(prompt)
-    random = Random(f"repaint {seed}")
-    attributes = {
-        name: score.attributes[name]
-        if name not in wishes.attributes
-        and score.attributes[name] not in wishes.refused.get(name, frozenset())
-        else chosen_attribute(name, wishes, random)
-        for name in ATTRIBUTES
-    }
+    attributes = _band(score, wishes, Random(f"repaint {seed}"))
     start, stop = (second * LATENT_RATE / score.bar_frames for second in task.window_sec)
 
     def bar_at(index: int, bar: Bar) -> Bar:
@@ -116,3 +140,14 @@ def _replayed(score: Score, task: Task, prompt: str, seed: int) -> Score:
 
     bars = tuple(bar_at(index, bar) for index, bar in enumerate(score.bars))
     return replace(score, attributes=attributes, bars=bars)
+
+
+def _band(score: Score, wishes: Understanding, random: Random) -> dict[str, str]:
+    """The band of a piece with what other words name or refuse changed."""
+    return {
+        name: score.attributes[name]
+        if name not in wishes.attributes
+        and score.attributes[name] not in wishes.refused.get(name, frozenset())
+        else chosen_attribute(name, wishes, random)
+        for name in ATTRIBUTES
+    }

@@ -60,7 +60,8 @@ def finished_like(
     """The clip of new music that goes on from other music, changed in place.
 
     It gets its source's level, its own fades at those ends that are new, and its source's sound
-    outside the window. Raises AudioPlaybackError where the source cannot be read.
+    outside the window; what only led in is cut off. Raises AudioPlaybackError where the source
+    cannot be read.
     """
     ceiling, fade_in_sec, fade_out_sec = peak, 0.0, END_FADE_SEC
     if mastering is not None:
@@ -80,7 +81,7 @@ def finished_like(
     if splice.stop >= samples.shape[1]:
         fade_out(samples, round(fade_out_sec * sample_rate))
     put_in(samples, sample_rate, splice)
-    return AudioClip(samples, sample_rate)
+    return AudioClip(samples[:, splice.begin :], sample_rate)
 
 
 def facts_of_sound(

@@ -29,7 +29,8 @@ LARGEST_GAIN = 16.0
 class Splice:
     """Where the source lies in the new track, all in samples of the new track's rate.
 
-    offset: of the source's first sample. start, stop: of the new music. ramp: on each side.
+    offset: of the source's first sample. start, stop: of the new music. ramp: on each side. begin:
+    what lies before is cut off at the end.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Splice:
     start: int
     stop: int
     ramp: int
+    begin: int = 0
 
     def share(self, first: int, count: int) -> NDArray[np.float32]:
         """How much of the source is in each of `count` samples from `first` on, 0 to 1."""

@@ -40,6 +40,11 @@ class RadioStartParameters(SoundParameters):
     ahead: int = Field(
         default=DEFAULT_AHEAD, ge=1, le=10, description="New tracks to keep ready, 1 to 10."
     )
+    flow: bool = Field(
+        default=False,
+        description="Each track goes on from the one before it, in its tempo and key where the "
+        "model knows them, and is heard without a cross-over.",
+    )
 
 
 class RadioState(Message):
@@ -52,6 +57,7 @@ class RadioState(Message):
     library: Library | None
     order: Literal["cycle", "shuffle"]
     ahead: int
+    flow: bool
     duration_sec: float
     backend: str | None
     seed: int
@@ -102,7 +108,7 @@ async def radio_start(daemon: Daemon, params: RadioStartParameters) -> RadioResu
     sound = parse(model, {name: getattr(params, name) for name in model.model_fields})
     seed = secrets.randbits(32) if params.seed is None else params.seed
     await daemon.station.start(
-        Programme(prompts, seed, params.order, params.ahead, params.library),
+        Programme(prompts, seed, params.order, params.ahead, params.library, params.flow),
         sound,
         preset=preset_name,
     )
@@ -135,6 +141,7 @@ def radio_state(daemon: Daemon) -> RadioState | None:
         prompts=list(programme.prompts),
         order=programme.order,
         ahead=programme.ahead,
+        flow=programme.flow,
         seed=programme.seed,
         library=programme.library,
         ready=status.ready,

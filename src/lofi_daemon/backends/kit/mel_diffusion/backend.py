@@ -42,7 +42,12 @@ if TYPE_CHECKING:
     from lofi_daemon.sound.material import Material
 
 # Both go on from the latents that are kept beside their own tracks.
-TASKS = (TaskOffer("variation", strength=True), TaskOffer("extend"), TaskOffer("repaint"))
+TASKS = (
+    TaskOffer("variation", strength=True),
+    TaskOffer("extend"),
+    TaskOffer("repaint"),
+    TaskOffer("flow"),
+)
 
 Composer = Callable[[GenerationRequest], "LyricIds"]
 
@@ -193,7 +198,7 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
         return FILES
 
     def _needs(self, folder: Path, request: GenerationRequest) -> Mapping[Phase, Need]:
-        return needs(folder, request.duration_sec)
+        return needs(folder, request.made_sec)
 
     def _loading_sec(self, files: FileSet) -> float:
         return read_manifest(files.folder).relative_cost.loading

@@ -23,11 +23,15 @@ DEFAULT_SPEAKER_WIDTH = 512
 
 @dataclass(frozen=True)
 class LyricIds:
-    """ids and mask: int64 [1, L]. text: what the text encoder reads, None for the prompt itself."""
+    """ids and mask: int64 [1, L]. text: what the text encoder reads, None for the prompt itself.
+
+    score: what is kept of a score beside the track, where that is not all of it.
+    """
 
     ids: NDArray[np.int64]
     mask: NDArray[np.int64]
     text: str | None = None
+    score: NDArray[np.int64] | None = None
 
 
 def instrumental_lyric() -> LyricIds:

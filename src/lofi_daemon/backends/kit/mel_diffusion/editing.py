@@ -58,11 +58,20 @@ def kept_of(task: Task, latents: NDArray[Any], frames: int) -> Kept:
             f"{task.source.title} was made by another kind of model.", parameters=["source"]
         )
     offset = round(task.offset_sec * FRAMES_PER_SEC)
-    start, stop = task.window_sec
+    heard = latents[..., max(0, -offset) :]
+    offset = max(0, offset)
     source = np.zeros((1, CHANNELS, HEIGHT, frames), dtype=np.float32)
-    count = max(0, min(latents.shape[3], frames - offset))
-    source[..., offset : offset + count] = latents[..., :count]
+    count = max(0, min(heard.shape[3], frames - offset))
+    source[..., offset : offset + count] = heard[..., :count]
     new = np.ones(frames, dtype=np.bool_)
     new[offset : offset + count] = False
-    new[math.floor(start * FRAMES_PER_SEC) : math.ceil(stop * FRAMES_PER_SEC)] = True
+    new[_made(task)] = True
     return Kept(source, new)
+
+
+def _made(task: Task) -> slice:
+    """The frames that are made."""
+    if task.name == "flow":
+        return slice(task.lead_frames(FRAMES_PER_SEC), None)
+    start, stop = task.window_sec
+    return slice(math.floor(start * FRAMES_PER_SEC), math.ceil(stop * FRAMES_PER_SEC))

@@ -36,6 +36,7 @@ from lofi_daemon.backends.kit.mel_diffusion.context import (
 )
 from lofi_daemon.backends.kit.mel_diffusion.decode import LatentDecoder
 from lofi_daemon.backends.kit.mel_diffusion.editing import (
+    FRAMES_PER_SEC,
     OUTPUT_SAMPLE_RATE,
     RAMP_SEC,
     SCORE,
@@ -172,7 +173,7 @@ class AceStepPipeline:
         cancel = cancel or CancelToken()
         diffusion = diffusion_of(request, self.manifest)
         options = request.shared_options(DiffusionOptions)
-        frames = frames_for(request.duration_sec)
+        frames = frames_for(request.made_sec)
         ring = Ring(frames) if options.loop else None
         if initial_latents is None:
             shape = latents_shape(frames if ring is None else ring.diffused_frames)
@@ -205,19 +206,21 @@ class AceStepPipeline:
             splice = splice_of(task, request.duration_sec, OUTPUT_SAMPLE_RATE, RAMP_SEC)
         clip = self.decode(
             latents,
-            request.duration_sec,
+            request.made_frames(OUTPUT_SAMPLE_RATE),
             on_progress,
             cancel,
             listener,
             splice=splice,
             ring=ring,
         )
-        return replace(clip, material=self._material(latents, lyric))
+        led_in = 0 if task is None else task.lead_frames(FRAMES_PER_SEC)
+        return replace(clip, material=self._material(latents[..., led_in:], lyric))
 
     def _material(self, latents: Latents, lyric: LyricIds) -> Material:
         """What is kept beside the track for those who go on from it."""
         kept = {LATENTS: latents.astype(np.float16)}
-        return kept if self.manifest.score is None else {**kept, SCORE: lyric.ids}
+        score = lyric.ids if lyric.score is None else lyric.score
+        return kept if self.manifest.score is None else {**kept, SCORE: score}
 
     def encode(
         self,
@@ -311,7 +314,7 @@ class AceStepPipeline:
     def decode(
         self,
         latents: Latents,
-        duration_sec: float,
+        frames: int,
         on_progress: ProgressCallback,
         cancel: CancelToken,
         listener: Listener | None = None,
@@ -319,7 +322,7 @@ class AceStepPipeline:
         splice: Splice | None = None,
         ring: Ring | None = None,
     ) -> AudioClip:
-        """Latents to the finished track: trimmed to the duration, levelled, faded at its end.
+        """Latents to the finished track: trimmed to so many samples, levelled, faded at its end.
 
         splice: the music that it goes on from. ring: it ends where it begins, and fades nowhere.
         The listener hears it before it is levelled, but nothing of these two: there the level, or
@@ -332,10 +335,10 @@ class AceStepPipeline:
 
         report = percent_of(Phase.DECODING, on_progress, cancel)
         report(0.0)
-        frames = round(duration_sec * OUTPUT_SAMPLE_RATE)
+        decoded_frames = frames
         if ring is not None:
             latents = ring.unrolled(latents)
-            duration_sec = seconds_of(latents.shape[-1])
+            decoded_frames = round(seconds_of(latents.shape[-1]) * OUTPUT_SAMPLE_RATE)
         mel = self.decoder.mel(latents, lambda done: report(after_dcae * done), cancel)
         pieces = self.decoder.waveform(
             mel, lambda done: report(after_dcae + (after_vocoder - after_dcae) * done), cancel
@@ -348,7 +351,7 @@ class AceStepPipeline:
         facts = facts_of_sound(
             OUTPUT_SAMPLE_RATE,
             2,
-            round(duration_sec * OUTPUT_SAMPLE_RATE),
+            decoded_frames,
             lengths,
             mastering,
             outline=self.decoder.outline(mel),

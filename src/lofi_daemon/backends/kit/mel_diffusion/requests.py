@@ -106,7 +106,7 @@ class Resolver:
 def expected_seconds(request: GenerationRequest, manifest: Manifest) -> dict[Phase, float]:
     """The cost of each phase of a resolved request at reference speed: linear in the frames."""
     cost = manifest.relative_cost
-    frames = frames_for(request.duration_sec)
+    frames = frames_for(request.made_sec)
     diffusion = diffusion_of(request, manifest)
     calls = SOLVERS[diffusion.scheduler].calls_after(diffusion.steps, diffusion.guidance)[-1]
     return {

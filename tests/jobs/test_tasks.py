@@ -25,7 +25,7 @@ from lofi_daemon.parameters import GenerationParameters, parse
 from lofi_daemon.sound.clip import AudioClip
 from lofi_daemon.tracks import Track, TrackCache, track_id
 from lofi_daemon.tracks.writing import write_track
-from tests.tone_backend import ToneBackend
+from tests.tone_backend import TASKS, ToneBackend
 
 RATE = 48000
 
@@ -284,6 +284,51 @@ def test_new_music_from_a_sound_is_the_chosen_models_own(library: Library, track
     made = library.made(**given, backend="copier", seed=3)
     assert (made.task, made.strength, made.parent) == ("from_audio", 0.4, track.track_id)
     assert made.duration_sec == track.duration_sec
+
+
+def test_a_flow_is_as_long_as_it_is_asked_for_and_knows_its_source(library: Library) -> None:
+    library.registry.get("demo").offers = (*TASKS, TaskOffer("flow"))  # pyright: ignore[reportAttributeAccessIssue]
+    track = library.made(prompt="rain", seed=7, duration_sec=6, backend="demo", inference_steps=5)
+    given = {"task": "flow", "source": track.track_id, "seed": 1}
+    usual = library.asked(**given).recipe.request
+    assert (usual.duration_sec, usual.prompt) == (30.0, "rain")
+    flow = library.made(**given, duration_sec=9, prompt="snow")
+    assert (flow.duration_sec, flow.task, flow.source) == (9.0, "flow", track.track_id)
+    assert flow.span == (6.0, 15.0)  # a tone never turns to its end
+    longer = library.asked(
+        task="extend", source=track.track_id, seed=1, prompt="snow", span=[6, 15]
+    )
+    assert longer.recipe.track_id != flow.track_id
+    with pytest.raises(InvalidParams, match="span: only for the task repaint or extend"):
+        library.asked(**given, span=[6, 9])
+
+
+def test_a_flow_begins_where_its_source_turns_to_its_end(library: Library) -> None:
+    library.registry.get("demo").offers = (TaskOffer("flow"),)  # pyright: ignore[reportAttributeAccessIssue]
+    resolved = library.asked(prompt="rain", seed=7, duration_sec=20, backend="demo")
+    wave = 0.3 * np.sin(2 * np.pi * 220 / RATE * np.arange(20 * RATE))
+    wave[16 * RATE :] *= 0.01
+    clip = AudioClip(np.tile(wave, (2, 1)).astype(np.float32), RATE)
+    track = write_track(
+        library.tracks,
+        clip,
+        resolved.recipe,
+        track_format="wav16",
+        elapsed_sec=lambda: 1.0,
+        cancel=CancelToken(),
+    )
+    flow = library.asked(task="flow", source=track.track_id, seed=1).recipe.request.task
+    assert flow is not None
+    assert flow.span is not None
+    assert flow.span[0] == pytest.approx(16.5, abs=0.6)
+
+
+@pytest.mark.parametrize("name", ["demo", "ace_step", "ace_step_15"])
+def test_who_goes_on_from_a_track_can_flow_on_from_it(name: str) -> None:
+    info = Registry(Settings()).get(name).info
+    longer = info.offer("extend")
+    assert longer is not None
+    assert info.offer("flow") == replace(longer, name="flow")
 
 
 def test_every_backend_that_takes_the_option_can_make_variations() -> None:

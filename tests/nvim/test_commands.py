@@ -108,6 +108,44 @@ def test_radio_by_preset_by_prompt_and_off(editor: Editor) -> None:
     editor.until(lambda: editor.lua("return require('lofi').state().radio") is None)
 
 
+def test_a_radio_that_flows(editor: Editor) -> None:
+    editor.fake(radio={"preset": "study", "flow": False})
+    for arguments, expected in [
+        ("radio flow", {"preset": "study", "flow": True}),
+        ("radio flow rain", {"preset": "rain", "flow": True}),
+        ("radio flow foggy harbour steps=8", {"prompts": ["foggy harbour"], "flow": True}),
+        ("radio rain", {"preset": "rain", "flow": False}),
+        ("radio kept", {"library": "kept"}),
+    ]:
+        editor.command(f"Lofi {arguments}")
+        wanted = {**expected, **({"inference_steps": 8} if "steps" in arguments else {})}
+        editor.until(lambda w=wanted: w in editor.requests("radio_start"))
+    editor.command("Lofi radio flow rain")
+    editor.until_noticed("rain, flowing")
+    editor.command("Lofi status")
+    editor.until(lambda: "Radio    rain, flowing, 0 ready" in "\n".join(editor.screen()))
+
+
+def test_a_flow_is_made_again_with_its_length(editor: Editor) -> None:
+    editor.fake()
+    track_id = make_track(editor)
+    editor.lua(
+        """
+        local source = ...
+        require("lofi.editing").make_again({
+          track_id = ("a"):rep(16), prompt = "rain", backend = "demo", duration_sec = 30,
+          task = "flow", source = source, span = { 22.5, 52.5 },
+        })
+        """,
+        track_id,
+    )
+    expected = {
+        "task": "flow", "source": track_id, "duration_sec": 30, "backend": "demo",
+        "prompt": "rain", "play": "early",
+    }  # fmt: skip
+    editor.until(lambda: expected in editor.requests("generate"))
+
+
 def test_pause_resume_skip_stop(editor: Editor) -> None:
     editor.fake()
     editor.listen("playback_start", "playback_pause", "playback_resume", "playback_end")

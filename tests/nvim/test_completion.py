@@ -89,13 +89,16 @@ def test_presets_come_at_once_and_the_users_own_when_they_are_known(editor: Edit
     editor.fake()
     bundled = json.loads((ROOT / "src/lofi_daemon/radio/presets.json").read_text())
     names = [preset["name"] for preset in bundled]
-    assert complete(editor, "Lofi radio ") == ["off", "kept", "all", *names]
+    assert complete(editor, "Lofi radio ") == ["off", "kept", "all", "flow", *names]
+    assert complete(editor, "Lofi radio flow ") == names
+    assert complete(editor, "Lofi radio flow coffee s") == ["shop"]
     assert editor.requests() == [], "nothing was asked for, so nothing was waited for"
     editor.command("Lofi volume")
     editor.until_noticed("volume")
     complete(editor, "Lofi radio ")
     editor.until_requested("radio_presets")
-    editor.until(lambda: complete(editor, "Lofi radio ") == ["off", "kept", "all", "rain", "study"])
+    known = ["off", "kept", "all", "flow", "rain", "study"]
+    editor.until(lambda: complete(editor, "Lofi radio ") == known)
 
 
 def test_jobs_and_downloads(editor: Editor) -> None:
@@ -123,5 +126,5 @@ def test_a_daemon_that_says_nothing_does_not_hold_up_the_command_line(editor: Ed
 def test_completion_without_a_daemon_is_quiet(editor: Editor) -> None:
     editor.lua("vim.env.PATH = ''")
     editor.lua("require('lofi.discovery').plugin_root = function() return '/nowhere' end")
-    assert complete(editor, "Lofi radio ") == ["off", "kept", "all"]
+    assert complete(editor, "Lofi radio ") == ["off", "kept", "all", "flow"]
     assert editor.notices() == ""

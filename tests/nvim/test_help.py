@@ -50,6 +50,17 @@ def test_no_line_is_longer_than_a_help_window() -> None:
     assert long == []
 
 
+def test_one_picture_shows_what_is_made_from_other_music() -> None:
+    """The same in the help and on the page that the README names."""
+    section = HELP.read_text().split("*lofi-editing*")[1].split("\n<\n")[0]
+    picture = section.split("\n>\n")[1]
+    assert picture in (ROOT / "docs" / "shaping.md").read_text()
+    assert "docs/shaping.md" in (ROOT / "README.md").read_text()
+    for command in ("again", "vary", "like", "redo", "extend", "radio flow"):
+        assert f":Lofi {command}" in picture
+    assert "0:40-1:10" in picture
+
+
 def test_its_examples_are_lua_that_compiles(editor: Editor) -> None:
     blocks = re.findall(r">lua\n(.*?)\n<", HELP.read_text(), re.DOTALL)
     assert len(blocks) >= 10

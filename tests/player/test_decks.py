@@ -10,6 +10,7 @@ import soxr
 
 from lofi_daemon.errors import AudioPlaybackError
 from lofi_daemon.player.decks import Deck, Decks
+from lofi_daemon.player.join import Join
 from lofi_daemon.player.reports import Ended, Started, Stopped
 from lofi_daemon.player.source import TrackSource
 from tests.player.signals import Signal, find, music, signal_to_error_db, write
@@ -80,10 +81,108 @@ def test_a_track_that_wraps_goes_on_sample_by_sample_whatever_the_crossfade(
     decks = table(crossfade_sec=0.2)
     decks.play(deck(path), crossfade=True)
     again = deck(path, 2)
-    again.seamless = True
+    again.join = Join(1)
     decks.set_next(again)
     both = np.concatenate([sound, sound])
     np.testing.assert_array_equal(render(decks, len(both), block), both)
+
+
+@pytest.mark.parametrize("block", [1, 441, 1000])
+def test_a_track_joins_another_one_where_that_is_left(tmp_path: Path, block: int) -> None:
+    first, second = music(0.9, seed=1), music(0.5, seed=2)
+    left = 12345
+    decks = table(crossfade_sec=0.2)
+    decks.play(deck(write(tmp_path / "a.wav", first)), crossfade=True)
+    following = deck(write(tmp_path / "b.wav", second), 2)
+    following.join = Join(1, left / RATE)
+    decks.set_next(following)
+    both = np.concatenate([first[:left], second])
+    np.testing.assert_array_equal(render(decks, len(both), block), both)
+    assert list(decks.reports)[1:3] == [Ended(1, "finished"), Started(2, 0.0, 0.5)]
+
+
+def test_what_comes_too_late_to_join_crosses_over_at_the_end(tmp_path: Path) -> None:
+    first, second = music(2.0, seed=1), music(2.0, seed=2)
+    decks = table(crossfade_sec=0.4)
+    decks.play(deck(write(tmp_path / "a.wav", first)), crossfade=True)
+    render(decks, RATE)
+    following = deck(write(tmp_path / "b.wav", second), 2)
+    following.join, following.in_music = Join(1, 0.9), True
+    decks.set_next(following)
+    fade = round(0.4 * RATE)
+    rendered = render(decks, RATE + 1000)
+    np.testing.assert_array_equal(rendered[: RATE - fade], first[RATE : 2 * RATE - fade])
+    np.testing.assert_array_equal(rendered[RATE:], second[fade : fade + 1000])
+
+
+def test_only_the_turn_that_it_goes_on_from_is_left_early(tmp_path: Path) -> None:
+    first, second, other = (music(1.0, seed=seed) for seed in (1, 2, 3))
+    decks = table()
+    decks.play(deck(write(tmp_path / "a.wav", first)), crossfade=True)
+    following = deck(write(tmp_path / "b.wav", second), 2)
+    following.join = Join(1, 0.5)
+    decks.set_next(following)
+    decks.play(deck(write(tmp_path / "c.wav", other), 3), crossfade=False)
+    rendered = render(decks, len(other) + 500)
+    ramp = round(0.015 * RATE)
+    np.testing.assert_array_equal(rendered[ramp : len(other)], other[ramp:])
+    np.testing.assert_array_equal(rendered[len(other) :], second[:500])
+
+
+def test_who_skips_to_it_does_not_wait_for_the_join(tmp_path: Path) -> None:
+    first, second = music(2.0, seed=1), music(2.0, seed=2)
+    decks = table(crossfade_sec=0.25)
+    decks.play(deck(write(tmp_path / "a.wav", first)), crossfade=True)
+    following = deck(write(tmp_path / "b.wav", second), 2)
+    following.join = Join(1, 1.5)
+    decks.set_next(following)
+    render(decks, 4410)
+    decks.skip()
+    fade = RATE // 4
+    rendered = render(decks, fade + 500)
+    angle = np.arange(fade)[:, None] / fade * np.pi / 2
+    expected = first[4410 : 4410 + fade] * np.cos(angle) + second[:fade] * np.sin(angle)
+    assert signal_to_error_db(rendered[:fade], expected.astype(np.float32)) > 100
+    np.testing.assert_array_equal(rendered[fade:], second[fade : fade + 500])
+
+
+def test_the_level_goes_on_over_a_join_and_then_to_the_tracks_own(tmp_path: Path) -> None:
+    first, second = music(1.0, seed=1), music(12.0, seed=2)
+    decks = table()
+    decks.play(deck(write(tmp_path / "a.wav", first), gain=0.5), crossfade=True)
+    following = deck(write(tmp_path / "b.wav", second), 2, gain=0.8)
+    following.join = Join(1, 0.5)
+    decks.set_next(following)
+    rendered = render(decks, RATE // 2 + len(second))[RATE // 2 :]
+    np.testing.assert_allclose(rendered[:100], 0.5 * second[:100], rtol=1e-5)
+    late = 8 * RATE
+    np.testing.assert_allclose(rendered[late:], np.float32(0.8) * second[late:], rtol=1e-5)
+    gains = np.abs(rendered[:late]).sum(axis=1) / np.maximum(
+        np.abs(second[:late]).sum(axis=1), 1e-9
+    )
+    assert (np.diff(gains[:: RATE // 2]) > 0).all()
+
+
+def test_what_begins_in_music_comes_in_on_a_ramp_where_it_joins_nothing(tmp_path: Path) -> None:
+    sound = music(1.0)
+    path = write(tmp_path / "a.wav", sound)
+    ramp = round(0.015 * RATE)
+    alone = table()
+    alone.play(_in_music(deck(path)), crossfade=True)
+    after = table()
+    after.play(deck(path), crossfade=True)
+    after.set_next(_in_music(deck(path, 2)))
+    render(after, len(sound))
+    for decks in (alone, after):
+        rendered = render(decks, 2000)
+        np.testing.assert_array_equal(rendered[0], 0.0)
+        assert 0 < np.abs(rendered[1 : ramp // 2]).max() < np.abs(sound[1 : ramp // 2]).max()
+        np.testing.assert_array_equal(rendered[ramp:], sound[ramp:2000])
+
+
+def _in_music(deck: Deck) -> Deck:
+    deck.in_music = True
+    return deck
 
 
 def test_a_short_track_shortens_the_crossfade_to_its_quarter(tmp_path: Path) -> None:

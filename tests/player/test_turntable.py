@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,9 @@ def test_a_seek_in_a_whole_track_that_cannot_be_read_is_an_error() -> None:
         sought(Turn(1, Path("/whole"), 1.0, title="rain"))
 
 
+FLOW = {"task": "flow", "span": (0.05, 0.15)}
+
+
 class Listening:
     """The pipe to a player that does as it is told."""
 
@@ -78,27 +82,35 @@ class Listening:
         self.told.append((name, arguments))
 
 
-def told_of_next(turn: Turn) -> dict[str, Any]:
+def told_of_next(turn: Turn, before: Turn) -> dict[str, Any]:
     async def live() -> dict[str, Any]:
         turntable, pipe = Turntable(lambda event: None), Listening()
         turntable._pipe = pipe  # type: ignore[assignment]
-        await turntable.set_next(turn)
+        await turntable.set_next(replace(turn, join=turn.join_after(before)))
         return pipe.told[-1][1]
 
     return asyncio.run(live())
 
 
 @pytest.mark.parametrize(
-    ("options", "origin", "seamless"),
+    ("options", "origin", "join"),
     [
-        ({"loop": True}, "loop", True),
-        ({"loop": True}, "playlist", False),
-        ({}, "loop", False),
+        ({"loop": True}, "loop", {"entry": 7, "position_sec": None}),
+        ({"loop": True}, "playlist", None),
+        ({}, "loop", None),
+        ({**FLOW, "source": "b" * 16}, "radio", {"entry": 7, "position_sec": 0.05}),
+        ({**FLOW, "source": "b" * 16}, "playlist", {"entry": 7, "position_sec": 0.05}),
+        ({**FLOW, "source": "c" * 16}, "radio", None),
+        ({**FLOW, "source": "b" * 16, "task": "extend"}, "radio", None),
     ],
 )
-def test_only_a_track_that_leads_into_itself_goes_on_without_a_cross_over(
-    tmp_path: Path, options: dict[str, Any], origin: Any, seamless: bool
+def test_only_a_sequel_goes_on_without_a_cross_over(
+    tmp_path: Path, options: dict[str, Any], origin: Any, join: Any
 ) -> None:
-    path = put_track(tmp_path, "a" * 16, music(0.1), **options)
-    turn = Turn(1, path, 1.0, read_sidecar(path.with_suffix(".json")), origin)
-    assert told_of_next(turn)["seamless"] is seamless
+    def turn(entry: int, track_id: str, **made: Any) -> Turn:
+        path = put_track(tmp_path, track_id, music(0.1), **made)
+        return Turn(entry, path, 1.0, read_sidecar(path.with_suffix(".json")), origin)
+
+    told = told_of_next(turn(8, "a" * 16, **options), turn(7, "b" * 16))
+    assert told["join"] == join
+    assert told.get("in_music", False) is (options.get("task") == "flow")

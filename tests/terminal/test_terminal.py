@@ -56,6 +56,16 @@ def test_the_radio_plays_obeys_single_keys_and_leaves_the_terminal_clean(tmp_pat
     assert len(kept) == 1
 
 
+def test_a_radio_that_flows_says_so(tmp_path: Path) -> None:
+    radio = ("radio", "--flow", "coffee shop", "--duration", "6", "--seed", "3", "--steps", "1")
+    terminal = Terminal(tmp_path, *radio)
+    terminal.until("lofi radio · coffee shop, flowing")
+    terminal.until(lambda text: made_from(tmp_path) == {"flow"})
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert "Traceback" not in terminal.written
+
+
 def test_what_plays_is_varied_and_extended_by_a_key(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, "radio", "frogs", "--duration", "20", "--seed", "3")
     terminal.until("▶ frogs")

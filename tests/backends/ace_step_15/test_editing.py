@@ -168,6 +168,43 @@ def test_an_extension_can_be_extended_at_both_ends(studio: Studio, source: Track
     assert longest.parent == longer.track_id
 
 
+def test_a_flow_begins_with_the_next_sample_of_its_source_alone(
+    studio: Studio, source: Track
+) -> None:
+    given = {"task": "flow", "source": source.track_id, "duration_sec": 5, "prompt": "rain"}
+    flow = studio.made(**given, seed=1)
+    assert (flow.duration_sec, flow.strength, flow.task) == (5.0, 0.5, "flow")
+    assert flow.span is not None
+    left = round(flow.span[0] * RATE)
+    assert left % 1920 == 0
+    assert studio.latents(flow).shape[1] == 125
+    before, after = studio.sound(source), studio.sound(flow)
+    assert after.shape[1] == 5 * RATE
+    assert np.abs(after[:, 0] - before[:, left]).max() < 0.02 * np.abs(before).max()
+    assert_no_seam(np.concatenate([before[:, :left], after], axis=1), left + 480, 480)
+    content = studio.tracks.path(flow).read_bytes()
+    assert studio.tracks.path(studio.made(**given, seed=1)).read_bytes() == content
+    on = studio.made(**{**given, "source": flow.track_id}, seed=2)
+    assert on.parent == flow.track_id
+    request = studio.asked(**given, seed=1).recipe.request
+    assert request.made_sec == pytest.approx(5.0 + min(10.0, flow.span[0]))
+
+
+def test_a_flow_is_told_the_tempo_and_the_key_of_its_source(studio: Studio) -> None:
+    first = studio.made(**{**GIVEN, "prompt": "rhodes, 82 bpm, A minor"}, duration_sec=SECONDS)
+    flow = studio.asked(
+        task="flow", source=first.track_id, prompt="flute, 120 bpm", duration_sec=5
+    ).recipe.request
+    told = flow.options.given
+    assert (told["bpm"], told["key"].lower()) == (82, "a minor")
+
+
+def test_any_sound_flows_on(studio: Studio, foreign: Path) -> None:
+    given = {"source": str(foreign), "prompt": "rain", "backend": "ace_step_15", "seed": 5}
+    flow = studio.made(task="flow", duration_sec=5, **given)
+    assert (flow.duration_sec, flow.source, flow.parent) == (5.0, str(foreign), None)
+
+
 def test_any_sound_can_be_gone_on_from(studio: Studio, foreign: Path) -> None:
     given = {"source": str(foreign), "prompt": "rain", "backend": "ace_step_15", "seed": 5}
     anew = studio.made(task="repaint", span=[2, 4], **given)

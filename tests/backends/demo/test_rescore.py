@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lofi_daemon.backends.demo.notes import with_notes
 from lofi_daemon.backends.demo.plan import compose
-from lofi_daemon.backends.demo.rescore import rescored, turn, turn_sec
+from lofi_daemon.backends.demo.rescore import looped, rescored, turn, turn_sec
 from lofi_daemon.backends.demo.score import LATENT_RATE, Score, decode, encode, latent_frames
 from lofi_daemon.backends.tasks import Source, Task, TaskName
 
@@ -81,3 +82,35 @@ def test_the_same_words_change_nothing_but_the_notes() -> None:
 def test_something_of_the_shortest_piece_stays() -> None:
     score: Score = compose("piano", 1, 5.0)
     assert turn(score) >= 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seconds", [5.0, 30.0, 200.0])
+def test_a_flow_is_a_piece_of_its_own_in_the_sources_tempo_and_key(
+    seed: int, seconds: float
+) -> None:
+    score = compose("piano, drums", seed, 30.0)
+    bar_sec = score.bar_frames / LATENT_RATE
+    lead = min(4, turn(score))
+    asked = task("flow", (turn_sec(score), turn_sec(score) + seconds), 30.0)
+    asked = replace(asked, lead_sec=lead * bar_sec)
+    flow = rescored(score, asked, "flute, 95 bpm, e major", seed + 1)
+    assert flow.bars[:lead] == score.bars[turn(score) - lead : turn(score)]
+    new = replace(flow, bars=flow.bars[lead:])
+    assert new.bar_frames == score.bar_frames
+    assert new.bars[-1].chords == score.bars[-1].chords
+    assert (new.bars[-1].section, new.attributes["lead"]) == ("ending", "flute")
+    assert {**new.attributes, "lead": ""} == {**score.attributes, "lead": ""}
+    assert "intro" not in {bar.section for bar in new.bars}
+    frames = len(new.bars) * new.bar_frames
+    assert latent_frames(seconds) <= frames < latent_frames(seconds) + new.bar_frames + 1
+    if seconds > 20:  # the next one goes on after whole progressions
+        assert turn(new) % 4 == 0
+
+
+def test_what_goes_on_from_a_loop_keeps_its_progression() -> None:
+    loop = looped(compose("piano, drums", 3, 30.0), 8, 2)
+    bar_sec = loop.bar_frames / LATENT_RATE
+    asked = replace(task("flow", (8 * bar_sec, 8 * bar_sec + 20.0), 30.0), lead_sec=4 * bar_sec)
+    flow = rescored(loop, asked, "flute", 4)
+    assert flow.bars[4:12] == loop.bars[:8]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,13 @@ from lofi_daemon.backends.kit.mel_diffusion.schedule import flow_schedule
 from lofi_daemon.backends.kit.mel_diffusion.solvers import Latents
 from lofi_daemon.backends.kit.noise import gaussian_noise
 from lofi_daemon.backends.protocol import GenerationRequest
+from lofi_daemon.backends.registry import Registry
 from lofi_daemon.backends.tasks import Source, Task
+from lofi_daemon.config import load_settings
 from lofi_daemon.errors import InvalidParams
 from lofi_daemon.sound.material import material_bytes
+from tests.studio import RATE as STUDIO_RATE
+from tests.studio import Studio, assert_no_seam
 from tests.tiny_bundle import tiny_bundle
 
 FRAMES = 30
@@ -109,3 +114,34 @@ def test_a_bundle_without_a_score_goes_on_from_its_latents_alone(tmp_path: Path)
     assert np.array_equal(longer.samples[:, :join], clip.samples[:, :join])
     assert np.abs(longer.samples[:, join + 9600 :]).max() > 0.01
     assert np.array_equal(pipeline.generate(request).samples, longer.samples)
+
+
+def test_a_flow_hears_the_end_of_its_source_and_is_new_from_there_on() -> None:
+    flow = replace(task("flow", (20 / RATE, 20 / RATE + 3.0)), lead_sec=8 / RATE)
+    kept = kept_of(flow, SOURCE, 8 + 33)
+    assert kept.new.tolist() == [frame >= 8 for frame in range(41)]
+    assert np.array_equal(kept.source[..., :8], SOURCE[..., 12:20])
+
+
+def test_a_bundle_without_a_score_flows_on_from_its_latents_alone(tmp_path: Path) -> None:
+    variables = {"LOFI_ACE_STEP_MODEL_PATH": str(tiny_bundle())}
+    studio = Studio(tmp_path, Registry(load_settings(variables)), "ace_step")
+    first = studio.made(
+        prompt="rain", seed=42, duration_sec=14, backend="ace_step", inference_steps=2
+    )
+    given = {"task": "flow", "source": first.track_id, "duration_sec": 6, "prompt": "snow"}
+    flow = studio.made(**given, seed=43)
+    assert (flow.duration_sec, flow.backend) == (6.0, "ace_step")
+    assert flow.span is not None
+    frames = flow.span[0] * RATE
+    assert frames == pytest.approx(round(frames), abs=1e-6)
+    assert studio.latents(flow).shape[-1] == np.ceil(6 * RATE)
+    before, after = studio.sound(first), studio.sound(flow)
+    left = round(flow.span[0] * STUDIO_RATE)
+    assert np.abs(after[:, 0] - before[:, left]).max() < 0.02 * np.abs(before).max()
+    assert_no_seam(np.concatenate([before[:, :left], after], axis=1), left + 480, 480)
+    content = studio.tracks.path(flow).read_bytes()
+    again = studio.made(**given, seed=43)
+    assert studio.tracks.path(again).read_bytes() == content
+    on = studio.made(task="flow", source=flow.track_id, duration_sec=5, seed=1)
+    assert on.parent == flow.track_id

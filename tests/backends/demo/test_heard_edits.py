@@ -94,8 +94,6 @@ def test_a_part_anew_follows_its_words_and_the_rest_stays(
         assert likeness_db(before[:, outside], after[:, outside]) > 60
     part = slice(start + RATE, stop - RATE)
     hits = drums_db(after[:, part]) - drums_db(before[:, part])
-    print(f"repaint {words!r} → {without!r}: drums {hits:+.1f} dB, "
-          f"bright {brightness_db(after[:, part]) - brightness_db(before[:, part]):+.1f} dB")  # fmt: skip
     assert (hits < -3) if "no drums" in without else (hits > 3)
 
 

@@ -13,6 +13,7 @@
 ---@field guidance_scale? number How closely to follow the prompt, 1.0 to 30.0. ace_step_15, ace_step and demo only.
 ---@field variation? number How far to go from the seed's track to another one, 0.0 to 1.0. ace_step_15, ace_step and demo only.
 ---@field variation_seed? integer|string Where a variation goes to: 0 to 2^64 - 1. Default: the next seed. ace_step_15, ace_step and demo only.
+---@field loop? boolean A track that ends where it begins: its last seconds lead into its first. Its length becomes a whole number of bars where the model counts them. ace_step_15, ace_step and demo only.
 ---@field scheduler? "euler"|"heun"|"pingpong"|"adams" Solver of the diffusion: euler, heun (twice the work a step) or pingpong. ace_step_15, ace_step and demo only.
 ---@field bpm? integer Beats a minute, 30 to 300. Default: what the prompt says. ace_step_15 only.
 ---@field key? string The key, as "A minor" or "F# major". Default: what the prompt says. ace_step_15 only.
@@ -23,7 +24,6 @@
 ---@field dcw? boolean Correct each step in the wavelet domain. Default: on for turbo models. ace_step_15 only.
 ---@field repaint_mask? "original"|"explicit" What repaint and extend tell the model of what is made anew: nothing, as the original does (original, the default), or where it is (explicit). ace_step_15 only.
 ---@field quality? "fast"|"normal"|"reference" fast, normal or reference (as the original, slowest): the steps and the solver, where they are not given themselves. ace_step and demo only.
----@field loop? boolean A track that ends where it begins: its last seconds lead into its first. Its length becomes a whole number of bars where the model counts them. ace_step and demo only.
 ---@field cfg_type? "apg"|"cfg"|"cfg_star" Form of the guidance: apg, cfg or cfg_star. ace_step and demo only.
 ---@field erg? boolean Entropy-rectifying guidance. Default: on where the model files can do it. ace_step and demo only.
 ---@field play? boolean play the track as soon as it can be heard (default false)
@@ -86,6 +86,13 @@ return {
     key = "variation_seed",
     types = { "number", "string" },
     help = "Where a variation goes to: 0 to 2^64 - 1. Default: the next seed. ace_step_15, ace_step and demo only.",
+  },
+  {
+    name = "loop",
+    key = "loop",
+    types = { "boolean" },
+    choices = { "true", "false" },
+    help = "A track that ends where it begins: its last seconds lead into its first. Its length becomes a whole number of bars where the model counts them. ace_step_15, ace_step and demo only.",
   },
   {
     name = "scheduler",
@@ -151,13 +158,6 @@ return {
     types = { "string" },
     choices = { "fast", "normal", "reference" },
     help = "fast, normal or reference (as the original, slowest): the steps and the solver, where they are not given themselves. ace_step and demo only.",
-  },
-  {
-    name = "loop",
-    key = "loop",
-    types = { "boolean" },
-    choices = { "true", "false" },
-    help = "A track that ends where it begins: its last seconds lead into its first. Its length becomes a whole number of bars where the model counts them. ace_step and demo only.",
   },
   {
     name = "cfg_type",

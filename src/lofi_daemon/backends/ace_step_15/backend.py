@@ -54,8 +54,15 @@ class AceStep15Backend(FolderBackend["AceStep15Pipeline", AceStep15Files]):
         from lofi_daemon.backends.ace_step_15.requests import resolve
 
         manifest = self._manifest(terms)
+        options = request.options_as(AceStep15Options)
         if request.task is not None:
+            options.raise_if_it_loops()
             request = self._with_task(request, request.task, manifest)
+        elif options.loop:
+            from lofi_daemon.backends.ace_step_15.loop import whole_sec
+
+            check_duration(self._info, request.duration_sec)
+            request = replace(request, duration_sec=whole_sec(request.duration_sec, manifest.audio))
         check_duration(self._info, request.duration_sec)
         return resolve(request, manifest)
 

@@ -31,6 +31,7 @@ from lofi_daemon.backends.ace_step_15.editing import (
 )
 from lofi_daemon.backends.ace_step_15.guidance import guided
 from lofi_daemon.backends.ace_step_15.latents import Context, Latents, context_of
+from lofi_daemon.backends.ace_step_15.loop import Loop, ring_of
 from lofi_daemon.backends.ace_step_15.prompt import (
     COVER,
     INSTRUCTION,
@@ -55,9 +56,15 @@ from lofi_daemon.backends.ace_step_15.text import ConditionEncoder, Rows
 from lofi_daemon.backends.ace_step_15.transformer import DiffusionTransformer
 from lofi_daemon.backends.kit.arrays import read_array
 from lofi_daemon.backends.kit.editing import LATENTS, splice_of
-from lofi_daemon.backends.kit.finish import facts_of_sound, finished, finished_like
+from lofi_daemon.backends.kit.finish import (
+    facts_of_sound,
+    finished,
+    finished_like,
+    finished_whole,
+)
 from lofi_daemon.backends.kit.noise import gaussian_noise, starting_noise
 from lofi_daemon.backends.kit.residency import Residents
+from lofi_daemon.backends.kit.ring import closed
 from lofi_daemon.backends.kit.watch import (
     ignore_progress,
     iterations_watched,
@@ -151,6 +158,8 @@ class AceStep15Pipeline:
         task = piece.task
         if task is not None and task.name == "from_audio" and strength_of(task) == 0.0:
             return source_itself(task, piece.duration_sec, self.manifest.audio)
+        if piece.loop:
+            return self._loop(piece, on_progress, cancel)
         edit = self.read_source(piece, on_progress, cancel)
         rows, rows_alone = self.encode_for(piece, edit, on_progress, cancel)
         latents = self.diffuse(
@@ -169,6 +178,26 @@ class AceStep15Pipeline:
         frames_per_sec = rate / self.manifest.audio.samples_per_frame
         led_in = 0 if task is None else task.lead_frames(frames_per_sec)
         return replace(clip, material={LATENTS: latents[:, led_in:].astype(np.float16)})
+
+    def _loop(self, piece: Piece, on_progress: ProgressCallback, cancel: CancelToken) -> AudioClip:
+        """A track that ends where it begins. It is not heard before: its end has to be known."""
+        audio = self.manifest.audio
+        loop = Loop(ring_of(piece.duration_sec, audio))
+        noise = self.noise(piece, loop.ring.diffused_frames)
+        drawn = loop.fresh_noise(lambda step: gaussian_noise(piece.seed, step + 1, noise.shape))
+        rows = self.encode(piece, on_progress, cancel)
+        latents = self.diffuse(
+            piece, rows, noise, on_progress, cancel, edit=loop, fresh_noise=drawn
+        )
+        around = loop.unrolled(latents)
+        frames = around.shape[1] * audio.samples_per_frame
+        samples = self.decode(around, frames, on_progress, cancel)
+        clip = finished_whole(samples, audio.sample_rate, peak=PEAK)
+        start = loop.ring.context * audio.samples_per_frame
+        track = closed(
+            samples, audio.sample_rate, start, loop.ring.frames * audio.samples_per_frame
+        )
+        return replace(clip, samples=track, material={LATENTS: latents.astype(np.float16)})
 
     def silence(self, frames: int) -> Latents:
         """The latents of that much silence; repeated where it is longer than what is known."""
@@ -198,10 +227,13 @@ class AceStep15Pipeline:
         reading = cost.reading * audio.track_frames(piece.duration_sec)
         return reading / (reading + cost.encoding)
 
-    def noise(self, piece: Piece) -> Latents:
-        """What the run starts from: the seed's noise, some of another seed's mixed in."""
+    def noise(self, piece: Piece, frames: int | None = None) -> Latents:
+        """What the run starts from: the seed's noise, some of another seed's mixed in.
+
+        frames: other than the track's.
+        """
         audio = self.manifest.audio
-        shape = (1, audio.track_frames(piece.duration_sec), audio.channels)
+        shape = (1, frames or audio.track_frames(piece.duration_sec), audio.channels)
         return starting_noise(piece.seed, shape, piece.variation, piece.variation_seed)
 
     def encode_for(
@@ -248,7 +280,7 @@ class AceStep15Pipeline:
         on_progress: ProgressCallback,
         cancel: CancelToken,
         *,
-        edit: Edit | None = None,
+        edit: Edit | Loop | None = None,
         rows_alone: Rows | None = None,
         fresh_noise: FreshNoise | None = None,
     ) -> Latents:

@@ -22,7 +22,7 @@ class Piece:
 
     duration_sec: of all that is made, with what leads into the track. lyrics: None is instrumental.
     variation: 0 is the track of `seed`, 1 that of variation_seed. task: what music it begins with;
-    explicit_mask: whether the model is told what of it is new.
+    explicit_mask: whether the model is told what of it is new. loop: it ends where it begins.
     """
 
     prompt: str
@@ -40,6 +40,7 @@ class Piece:
     variation_seed: int = 0
     task: Task | None = None
     explicit_mask: bool = False
+    loop: bool = False
 
     @property
     def lyrics_to_sing(self) -> str:
@@ -84,6 +85,7 @@ def piece_of(request: GenerationRequest, manifest: Manifest) -> Piece:
         variation_seed=options.varied_to(request.seed),
         task=request.task,
         explicit_mask=options.repaint_mask == "explicit",
+        loop=options.loop is True,
     )
 
 
@@ -101,6 +103,7 @@ def resolve(request: GenerationRequest, manifest: Manifest) -> GenerationRequest
             "time_signature": piece.facts.time_signature,
             "shift": piece.shift,
             "dcw": piece.dcw,
+            "loop": piece.loop or None,
             **given.resolved_variation(request.seed),
         }
     )

@@ -10,6 +10,7 @@ from pydantic import Field
 from lofi_daemon.errors import (
     InvalidGuidanceScale,
     InvalidInferenceSteps,
+    InvalidParams,
     InvalidScheduler,
     LofiError,
 )
@@ -59,6 +60,11 @@ class FlowOptions(Options):
         le=MAX_SEED,
         description="Where a variation goes to: 0 to 2^64 - 1. Default: the next seed.",
     )
+    loop: bool | None = Field(
+        default=None,
+        description="A track that ends where it begins: its last seconds lead into its first. Its "
+        "length becomes a whole number of bars where the model counts them.",
+    )
 
     @property
     def expected_steps(self) -> int:
@@ -69,6 +75,15 @@ class FlowOptions(Options):
         if self.variation_seed is not None:
             return self.variation_seed
         return 0 if seed == MAX_SEED else seed + 1
+
+    def raise_if_it_loops(self) -> None:
+        """For a track that begins with other music: raises InvalidParams."""
+        if self.loop:
+            raise InvalidParams(
+                "loop: only a track that begins with nothing can end where it begins.",
+                hint="Leave loop out, or the task.",
+                parameters=["loop"],
+            )
 
     def resolved_variation(self, seed: int) -> dict[str, object]:
         """Both options as they are filled in: none of them where nothing is varied."""
@@ -89,11 +104,6 @@ class DiffusionOptions(FlowOptions):
         default=None,
         description="Solver of the diffusion: euler, heun (twice the work a step), pingpong, or "
         "adams, which needs the fewest model calls.",
-    )
-    loop: bool | None = Field(
-        default=None,
-        description="A track that ends where it begins: its last seconds lead into its first. Its "
-        "length becomes a whole number of bars where the model counts them.",
     )
     cfg_type: CfgType | None = Field(
         default=None,

@@ -15,11 +15,10 @@ from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for
 from lofi_daemon.backends.kit.mel_diffusion.loop import (
     CONTEXT_FRAMES,
     OVERLAP_FRAMES,
-    RAMP_SEC,
-    Ring,
-    closed,
+    ring_of,
     seconds_of,
 )
+from lofi_daemon.backends.kit.ring import RAMP_SEC, Ring, closed
 from lofi_daemon.backends.protocol import GenerationRequest
 from lofi_daemon.backends.tasks import Source, Task
 from lofi_daemon.cancellation import CancelToken
@@ -58,20 +57,20 @@ def wrap(samples: np.ndarray) -> float:
 
 
 def test_both_takes_of_the_beginning_become_one() -> None:
-    ring = Ring(60)
+    ring = ring_of(60)
     latents = noise(ring.diffused_frames)
-    joined = ring.after_step(latents, np.float32(0.5))
+    joined = ring.made_one(latents)
     np.testing.assert_array_equal(joined[..., :OVERLAP_FRAMES], joined[..., 60:])
     # it comes as the take that knows the end, and goes as the one that the rest follows
     np.testing.assert_allclose(joined[..., 0], latents[..., 60], atol=1e-6)
     last = OVERLAP_FRAMES - 1
     np.testing.assert_allclose(joined[..., last], latents[..., last], atol=1e-6)
     np.testing.assert_array_equal(joined[..., OVERLAP_FRAMES:60], latents[..., OVERLAP_FRAMES:60])
-    np.testing.assert_array_equal(ring.after_step(joined, np.float32(0.1)), joined)
+    np.testing.assert_array_equal(ring.made_one(joined), joined)
 
 
 def test_both_takes_start_from_the_same_noise() -> None:
-    ring, drawn = Ring(60), noise(92)
+    ring, drawn = ring_of(60), noise(92)
     tied = ring.tied(drawn)
     np.testing.assert_array_equal(tied[..., :60], drawn[..., :60])
     np.testing.assert_array_equal(tied[..., 60:], drawn[..., :OVERLAP_FRAMES])
@@ -79,7 +78,7 @@ def test_both_takes_start_from_the_same_noise() -> None:
 
 def test_the_ring_goes_on_at_both_sides() -> None:
     latents = noise(60)
-    around = Ring(60).unrolled(latents)
+    around = ring_of(60).unrolled(latents)
     np.testing.assert_array_equal(around, np.take(latents, np.arange(-16, 76) % 60, axis=-1))
 
 
@@ -89,7 +88,7 @@ def test_sound_that_repeats_is_closed_to_itself() -> None:
     times = np.arange(-start, frames + start)
     sound = np.sin(2 * np.pi * 100 * times / frames)[np.newaxis].astype(np.float32)
     np.testing.assert_allclose(
-        closed(sound, RATE, frames), sound[:, start : start + frames], atol=1e-6
+        closed(sound, RATE, start, frames), sound[:, start : start + frames], atol=1e-6
     )
 
 
@@ -97,7 +96,7 @@ def test_the_end_passes_into_what_came_before_the_beginning() -> None:
     frames, start = RATE, round(seconds_of(CONTEXT_FRAMES) * RATE)
     sound = np.zeros((2, frames + 2 * start), np.float32)
     sound[:, :start] = 1.0
-    track = closed(sound, RATE, frames)
+    track = closed(sound, RATE, start, frames)
     ramp = round(RAMP_SEC * RATE)
     assert track.shape == (2, frames)
     assert not track[:, : frames - ramp].any()
@@ -120,12 +119,12 @@ def test_what_is_kept_of_it_leads_into_itself(monkeypatch: pytest.MonkeyPatch) -
     """The last step of the diffusion leaves both takes of the beginning alike."""
     seen: list[np.ndarray] = []
 
-    def watched(ring: Ring, latents: np.ndarray, sigma: np.float32) -> np.ndarray:
-        seen.append(step(ring, latents, sigma))
+    def watched(ring: Ring, latents: np.ndarray) -> np.ndarray:
+        seen.append(step(ring, latents))
         return seen[-1]
 
-    step = Ring.after_step
-    monkeypatch.setattr(Ring, "after_step", watched)
+    step = Ring.made_one
+    monkeypatch.setattr(Ring, "made_one", watched)
     clip = made(demo_backend(Settings()), wanted(inference_steps=2))
     assert clip.material is not None
     last, kept = seen[-1], clip.material["latents"]

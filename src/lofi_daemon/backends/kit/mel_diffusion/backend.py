@@ -123,12 +123,7 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
     def resolve(self, request: GenerationRequest, terms: Terms | None = None) -> GenerationRequest:
         manifest = self._manifest() if terms is None else self._told.of(terms)
         if request.task is not None:
-            if request.shared_options(DiffusionOptions).loop:
-                raise InvalidParams(
-                    "loop: only a track that begins with nothing can end where it begins.",
-                    hint="Leave loop out, or the task.",
-                    parameters=["loop"],
-                )
+            request.shared_options(DiffusionOptions).raise_if_it_loops()
             request = self._joined(request, request.task, manifest)
         elif request.shared_options(DiffusionOptions).loop:
             from lofi_daemon.backends.kit.mel_diffusion.loop import seconds_of

@@ -43,7 +43,7 @@ from lofi_daemon.backends.kit.mel_diffusion.editing import (
     kept_of,
 )
 from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, latents_shape
-from lofi_daemon.backends.kit.mel_diffusion.loop import Ring, closed, seconds_of
+from lofi_daemon.backends.kit.mel_diffusion.loop import ring_of, seconds_of
 from lofi_daemon.backends.kit.mel_diffusion.requests import Diffusion, diffusion_of
 from lofi_daemon.backends.kit.mel_diffusion.runs import SOLVERS, Run
 from lofi_daemon.backends.kit.mel_diffusion.solvers import (
@@ -56,6 +56,7 @@ from lofi_daemon.backends.kit.mel_diffusion.text import WEAKENED, TextEncoder, T
 from lofi_daemon.backends.kit.mel_diffusion.transformer import ContextPair, DiffusionTransformer
 from lofi_daemon.backends.kit.noise import gaussian_noise, starting_noise
 from lofi_daemon.backends.kit.residency import Residents
+from lofi_daemon.backends.kit.ring import Ring, closed
 from lofi_daemon.backends.kit.splice import Splice
 from lofi_daemon.backends.kit.watch import ignore_progress, iterations_watched, percent_of
 from lofi_daemon.backends.protocol import (
@@ -174,7 +175,7 @@ class AceStepPipeline:
         diffusion = diffusion_of(request, self.manifest)
         options = request.shared_options(DiffusionOptions)
         frames = frames_for(request.made_sec)
-        ring = Ring(frames) if options.loop else None
+        ring = ring_of(frames) if options.loop else None
         if initial_latents is None:
             shape = latents_shape(frames if ring is None else ring.diffused_frames)
             initial_latents = starting_noise(
@@ -183,7 +184,7 @@ class AceStepPipeline:
         task, after_step, fresh_noise = request.task, unchanged, None
         if ring is not None:
             initial_latents = ring.tied(initial_latents)
-            after_step, fresh_noise = ring.after_step, _tied_noise(request.seed, ring)
+            after_step, fresh_noise = _made_one(ring), _tied_noise(request.seed, ring)
         elif task is not None:
             kept = kept_of(task, material_of(task)[LATENTS], initial_latents.shape[-1])
             after_step = kept.put_back(initial_latents)
@@ -364,13 +365,18 @@ class AceStepPipeline:
         samples = join_to_length(stream, channels=facts.channels, frames=facts.frames)
         if ring is not None:
             clip = finished_whole(samples, OUTPUT_SAMPLE_RATE, mastering)
-            clip = replace(clip, samples=closed(samples, OUTPUT_SAMPLE_RATE, frames))
+            start = round(seconds_of(ring.context) * OUTPUT_SAMPLE_RATE)
+            clip = replace(clip, samples=closed(samples, OUTPUT_SAMPLE_RATE, start, frames))
         elif splice is None:
             clip = finished(samples, OUTPUT_SAMPLE_RATE, mastering)
         else:
             clip = finished_like(samples, OUTPUT_SAMPLE_RATE, splice, mastering)
         report(1.0)
         return clip
+
+
+def _made_one(ring: Ring) -> AfterStep:
+    return lambda latents, sigma: ring.made_one(latents)
 
 
 def _tied_noise(seed: int, ring: Ring) -> FreshNoise:

@@ -1,4 +1,4 @@
-"""Tracks of ACE-Step 1.5 that end where they begin, with the tiny checkpoint: its music is noise."""
+"""Tracks of ACE-Step 1.5 that end where they begin, with the tiny checkpoint (its music: noise)."""
 
 from __future__ import annotations
 

@@ -10,16 +10,16 @@ from lofi_daemon.sound.files import SoundFile
 from lofi_daemon.sound.loudness import HOPS_PER_SEGMENT, hop_energies, hop_frames
 
 HOP_SEC = 0.1
-HOPS_AT_ONCE = 10
+HOPS_AT_ONCE = 5
 FADED = 0.25
 
 
 def full_until(path: Path) -> float:
     """Up to which second a sound goes on as it did: behind it there is a fade, an echo or nothing.
 
-    That is the end of the last second whose energy (K-weighted, ITU-R BS.1770) is at least a
-    quarter of the median second's; in no case before half of the sound. Reads all of it. Raises
-    AudioPlaybackError.
+    That is the end of the last half second whose energy (K-weighted, ITU-R BS.1770) is at least a
+    quarter of the median half second's; in no case before half of the sound. Reads all of it.
+    Raises AudioPlaybackError.
     """
     with SoundFile(path) as sound:
         rate: int = sound.samplerate
@@ -29,7 +29,7 @@ def full_until(path: Path) -> float:
     energies = np.concatenate(found) if found else np.zeros(0)
     if len(energies) < HOPS_AT_ONCE:
         return len(energies) * HOP_SEC
-    each_second = np.convolve(energies, np.ones(HOPS_AT_ONCE), "valid")
-    full = np.flatnonzero(each_second >= FADED * np.median(each_second))
+    each = np.convolve(energies, np.ones(HOPS_AT_ONCE), "valid")
+    full = np.flatnonzero(each >= FADED * np.median(each))
     hops = max(int(full[-1]) + HOPS_AT_ONCE, len(energies) // 2)
     return hops * HOP_SEC

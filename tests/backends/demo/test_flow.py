@@ -62,11 +62,9 @@ def test_it_begins_with_the_next_sample_of_its_source_and_has_nothing_else_of_it
     assert after.shape == (2, 10 * RATE)
     join = left_at(second)
     assert 0 < join < 12 * RATE
-    # The source, which is rounded to 16 bits once more, passes into the new music.
-    share = (1 - np.arange(1, RAMP + 1) / (RAMP + 1))[: RAMP // 20]
+    # The source passes into the new music, which has nothing of its level yet.
     assert np.abs(after[:, 0] - before[:, join]).max() < 2e-3
-    near = before[:, join : join + len(share)]
-    assert likeness_db(near, after[:, : len(share)]) > 15
+    assert likeness_db(before[:, join : join + 8], after[:, :8]) > 18
     rest = before[:, join:]
     new = after[:, RAMP : rest.shape[1]]
     assert likeness_db(rest[:, RAMP : RAMP + new.shape[1]], new) < 6
@@ -121,7 +119,8 @@ def test_same_request_same_bytes_and_ids_follow_the_source(
     assert studio.tracks.path(again).read_bytes() == content
     given = {"prompt": "piano, drums", "seed": 8}
     plain = studio.asked(**given, backend="demo", duration_sec=10, inference_steps=4)
-    longer = studio.asked(**given, task="extend", source=first.track_id, span=second.span)
+    span = [*(second.span or ())]
+    longer = studio.asked(**given, task="extend", source=first.track_id, span=span)
     other = studio.made(**{**GIVEN, "seed": 4}, duration_sec=12)
     elsewhere = studio.asked(**given, task="flow", source=other.track_id, duration_sec=10)
     ids = {each.recipe.track_id for each in (plain, longer, elsewhere)}

@@ -17,9 +17,9 @@ SUBCOMMANDS = [
 ]
 PARAMETERS = [
     *("duration=", "backend=", "seed=", "priority=", "format=", "steps=", "guidance="),
-    *("variation=", "variation_seed=", "scheduler="),
+    *("variation=", "variation_seed=", "loop=", "scheduler="),
     *("bpm=", "key=", "time_signature=", "lyrics=", "language=", "shift=", "dcw=", "repaint_mask="),
-    *("quality=", "loop=", "cfg=", "erg="),
+    *("quality=", "cfg=", "erg="),
 ]
 
 

@@ -11,11 +11,13 @@ import torch
 from lofi_daemon.backends.musicgen.bundle import read_config
 from lofi_daemon.backends.musicgen.continuation import Stretch
 from lofi_daemon.backends.musicgen.delay_pattern import codebook_delays, delayed
+from lofi_daemon.backends.musicgen.encoder import EncodecEncoder
 from lofi_daemon.backends.musicgen.pipeline import MusicGenPipeline
 from lofi_daemon.backends.musicgen.tokens import Sampling, generate_tokens
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings
 from scripts.export_onnx.musicgen.verify import (
+    reference_codes,
     reference_logits,
     reference_samples,
     verify_decoder,
@@ -64,6 +66,63 @@ def test_greedy_tokens_are_those_of_transformers(form: str, channels: int) -> No
     assert drawn.sum() == config.num_codebooks * FRAMES
     np.testing.assert_array_equal(grid[:, 1:][drawn], likeliest[drawn])
     assert len(np.unique(codes)) > 8, "a stuck decoder would prove nothing"
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_tokens_after_known_ones_are_those_of_transformers(channels: int) -> None:
+    """The known ones stay, and every later one is the most probable after all before it."""
+    loaded, cancel = pipeline("fp32", channels), CancelToken()
+    config = loaded.config.decoder
+    text = loaded.text_encoder.encode(IDS, cancel)
+    shape = (config.num_codebooks, 60)
+    beginning = np.random.default_rng(8).integers(config.vocab_size, size=shape)
+    drawn = generate_tokens(
+        loaded.decoder,
+        config,
+        text,
+        [Stretch(0, 60, FRAMES)],
+        Sampling(seed=0, top_k=1),
+        cancel,
+        beginning,
+    )
+    codes = np.concatenate((beginning, *drawn), axis=1)
+    delays = codebook_delays(config.num_codebooks, config.audio_channels)
+    grid = delayed(codes, FRAMES, delays, config.pad_token_id)
+    likeliest = reference_logits(tiny_musicgen.model(channels), text, grid[:, :-1]).argmax(-1)
+    for row, best, delay in zip(grid[:, 1:], likeliest, delays, strict=True):
+        new = slice(60 + delay, FRAMES + delay)
+        np.testing.assert_array_equal(row[new], best[new])
+
+
+def sound(channels: int, frames: int) -> np.ndarray:
+    time = np.arange(640 * frames) / 32000
+    noise = np.random.default_rng(4).standard_normal((channels, time.size))
+    tones = [np.sin(2 * np.pi * pitch * time) for pitch in (220.0, 330.0)][:channels]
+    return (0.2 * noise * np.exp(-5 * (time % 0.4)) + 0.2 * np.stack(tones)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("channels", "frames"), [(1, 8), (1, 90), (2, 90)])
+def test_tokens_of_the_same_sound(channels: int, frames: int) -> None:
+    folder = tiny_musicgen.native_folder("fp32", channels)
+    encoder = EncodecEncoder(folder, read_config(folder), ONE_THREAD)
+    samples = sound(channels, frames)
+    found = encoder.codes(samples, lambda share: None, CancelToken())
+    expected = reference_codes(tiny_musicgen.model(channels), samples)
+    assert found.shape == (4 * channels, frames)
+    # Rounding decides where two entries of a codebook are equally near.
+    assert (found == expected).mean() > 0.99
+    assert len(np.unique(found)) > 8, "a stuck encoder would prove nothing"
+
+
+def test_tokens_in_windows_are_those_of_the_whole() -> None:
+    folder = tiny_musicgen.native_folder("fp32")
+    encoder = EncodecEncoder(folder, read_config(folder), ONE_THREAD)
+    samples, shares = sound(1, 1100), list[float]()
+    found = encoder.codes(samples, shares.append, CancelToken())
+    expected = reference_codes(tiny_musicgen.model(), samples)
+    assert len(shares) == 3
+    assert shares[-1] == 1.0
+    assert (found == expected).mean() > 0.99
 
 
 def test_generate_of_transformers_gives_the_same_sound() -> None:

@@ -12,7 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from lofi_daemon.backends.musicgen.bundle import CONFIG, MANIFEST, Manifest, Precision, read_config
+from lofi_daemon.backends.musicgen.bundle import (
+    CONFIG,
+    ENCODER,
+    MANIFEST,
+    Manifest,
+    Precision,
+    read_config,
+)
 from lofi_daemon.backends.musicgen.files import size_name
 from lofi_daemon.backends.musicgen.native.decoder_graph import (
     Weights,
@@ -25,7 +32,7 @@ from lofi_daemon.models.documents import write_document
 from lofi_daemon.models.making import listed_files
 from lofi_daemon.onnx.external_weights import external_files, read_model, write_model
 
-from .modules import CodecDecoder, TextEncoder, TokenDecoder
+from .modules import CodecDecoder, CodecEncoder, TextEncoder, TokenDecoder
 
 OPSET = 17
 # Above this size weights lie in a file beside the graph: protobuf ends at 2 GB.
@@ -82,7 +89,7 @@ def export_published(model: Any, tokenizer: Path, folder: Path, *, opset: int = 
 def export_native(model: Any, tokenizer: Path, folder: Path, precision: Precision) -> None:
     """The form that is fast on a CPU, its decoder's weights in a precision."""
     write_shared_files(model, tokenizer, folder)
-    for name in ("text_encoder.onnx", "encodec_decode.onnx"):
+    for name in ("text_encoder.onnx", "encodec_decode.onnx", f"{ENCODER}.onnx"):
         # Beside the graph, onnxruntime maps weights; inside, it reads them into memory twice.
         _gather_weights(folder / name)
     config = read_config(folder).decoder
@@ -97,7 +104,8 @@ def export_native(model: Any, tokenizer: Path, folder: Path, precision: Precisio
 
 
 def write_shared_files(model: Any, tokenizer: Path, folder: Path) -> None:
-    """What both forms have: config.json, tokenizer.json, text_encoder.onnx, encodec_decode.onnx."""
+    """What both forms have: config.json, tokenizer.json, text_encoder.onnx, and both halves of
+    EnCodec, of which the encoder is in no folder on the Hub."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(model.config.to_json_string(use_diff=False), encoding="utf-8")
     shutil.copyfile(tokenizer, folder / "tokenizer.json")
@@ -117,6 +125,20 @@ def write_shared_files(model: Any, tokenizer: Path, folder: Path) -> None:
         ["audio_values"],
         {"audio_codes": {1: "batch", 3: "frames"}, "audio_values": {0: "batch", 2: "samples"}},
         folder / "encodec_decode.onnx",
+    )
+    export_encoder(model, folder)
+
+
+def export_encoder(model: Any, folder: Path) -> None:
+    """What reads sound alone: encodec_encode.onnx."""
+    folder.mkdir(parents=True, exist_ok=True)
+    hop = model.config.audio_encoder.hop_length
+    trace(
+        CodecEncoder(model),
+        {"audio": torch.zeros((1, 1, 20 * hop))},
+        ["audio_codes"],
+        {"audio": {0: "batch", 2: "samples"}, "audio_codes": {1: "batch", 3: "frames"}},
+        folder / f"{ENCODER}.onnx",
     )
 
 

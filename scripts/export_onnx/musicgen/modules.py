@@ -153,6 +153,48 @@ class CodecDecoder(nn.Module):
         return self.decoder(self.quantizer.decode(audio_codes[0].transpose(0, 1)))
 
 
+class CodecEncoder(nn.Module):
+    """EnCodec's encoder: audio f32 [B, 1, hop · S] → audio_codes i64 [1, B, K, S], S at least 8.
+
+    For whole frames no convolution pads by more than its kernel asks for, which transformers works
+    out from the length at every call.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.encoder = model.audio_encoder.encoder
+        config = model.decoder.config
+        codebooks = config.num_codebooks // config.audio_channels
+        self.codebooks = nn.ModuleList(model.audio_encoder.quantizer.layers[:codebooks])
+
+    def forward(self, audio: Tensor) -> Tensor:
+        residual = audio
+        for layer in self.encoder.layers:
+            residual = self._through(layer, residual)
+        codes: list[Tensor] = []
+        for codebook in self.codebooks:
+            codes.append(codebook.encode(residual))
+            residual = residual - codebook.decode(codes[-1])
+        return torch.stack(codes, dim=1)[None]
+
+    def _through(self, layer: Any, hidden: Tensor) -> Tensor:
+        if hasattr(layer, "conv"):
+            return self._convolved(layer, hidden)
+        if not hasattr(layer, "block"):
+            return layer(hidden)
+        inner = hidden
+        for part in layer.block:
+            inner = self._through(part, inner)
+        return self._through(layer.shortcut, hidden) + inner
+
+    def _convolved(self, layer: Any, hidden: Tensor) -> Tensor:
+        padding = int(layer.padding_total)
+        right = 0 if layer.causal else padding // 2
+        padded = nn.functional.pad(hidden, (padding - right, right), mode=layer.pad_mode)
+        result = layer.conv(padded)
+        return layer.norm(result) if layer.norm_type == "time_group_norm" else result
+
+
 def _by_head(value: Tensor, heads: int) -> Tensor:
     """[B, S, width] → [B, heads, S, head size]."""
     return value.reshape(value.shape[0], value.shape[1], heads, -1).transpose(1, 2)

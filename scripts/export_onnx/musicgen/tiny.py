@@ -61,6 +61,9 @@ def randomise(model: Any) -> None:
                 parameter.copy_(torch.randn_like(parameter) * 0.2 + ("weight" in name))
             elif name.startswith("decoder.") or "enc_to_dec" in name:
                 parameter.copy_(torch.randn_like(parameter) * 1.5 * parameter.shape[-1] ** -0.5)
+        for name, parameter in model.audio_encoder.encoder.named_parameters():
+            if name.endswith("original0"):  # or its biases would drown out the sound
+                parameter.mul_(2.0)
         for layer in model.audio_encoder.quantizer.layers:
             layer.codebook.embed.normal_()
     generation = model.generation_config

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lofi_daemon.backends.musicgen.bundle import read_config
+from lofi_daemon.backends.musicgen.bundle import MusicGenConfig, read_config
 from lofi_daemon.backends.musicgen.codec import EncodecDecoder
 from lofi_daemon.backends.musicgen.decoder import NativeDecoder, PublishedDecoder, TokenDecoder
+from lofi_daemon.backends.musicgen.encoder import EncodecEncoder
 from lofi_daemon.backends.musicgen.sampling import GUIDANCE_SCALE, guided
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings
@@ -24,6 +25,8 @@ LIMIT = 1e-3
 # Of integers the root mean square: single logits stray far. What rounding costs is reported, and
 # refused only where the graph must be wrong.
 QUANTISED_LIMITS = {"int8": 0.2, "int4": 1.0}
+# Where two entries of a codebook are equally near, rounding decides.
+DIFFERENT_CODES = 0.01
 COLUMNS = 12
 PROMPT = 8
 FRAMES = 40
@@ -41,7 +44,7 @@ class Agreement:
 
 
 def verify_shared(model: Any, folder: Path) -> None:
-    """text_encoder and encodec_decode. Raises VerificationError."""
+    """text_encoder and both halves of EnCodec. Raises VerificationError."""
     generator = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
         for length in (3, 9):
@@ -63,6 +66,20 @@ def verify_shared(model: Any, folder: Path) -> None:
     codec = EncodecDecoder(folder, config, SessionSettings())
     error = relative_error(codec.samples(codes, CancelToken()), reference_samples(model, codes))
     _require("encodec_decode.onnx", error, LIMIT)
+    verify_encoder(model, folder)
+
+
+def verify_encoder(model: Any, folder: Path) -> None:
+    """encodec_encode. Raises VerificationError."""
+    config = MusicGenConfig.model_validate(model.config.to_dict())
+    samples = np.random.default_rng(SEED).standard_normal(
+        (config.decoder.audio_channels, FRAMES * config.audio_encoder.hop_length), dtype=np.float32
+    )
+    encoder = EncodecEncoder(folder, config, SessionSettings())
+    found = encoder.codes(0.2 * samples, lambda share: None, CancelToken())
+    different = float((found != reference_codes(model, 0.2 * samples)).mean())
+    if different > DIFFERENT_CODES:
+        raise VerificationError(f"encodec_encode.onnx gives {different:.1%} other tokens")
 
 
 def verify_decoder(model: Any, folder: Path, precision: str = "fp32") -> Agreement:
@@ -127,6 +144,20 @@ def reference_samples(model: Any, codes: NDArray[np.int64]) -> NDArray[np.float3
             for channel in range(channels)
         ]
     return torch.cat(sounds).numpy()
+
+
+def reference_codes(model: Any, samples: NDArray[np.float32]) -> NDArray[np.int64]:
+    """EnCodec's encode in transformers, int64 [K, S]; samples: f32 [channels, hop · S]."""
+    channels = len(samples)
+    with torch.no_grad():
+        each = [
+            model.audio_encoder.encode(torch.from_numpy(sound)[None, None]).audio_codes[0, 0]
+            for sound in samples
+        ]
+    codes = np.empty((channels * len(each[0]), each[0].shape[1]), dtype=np.int64)
+    for channel, found in enumerate(each):
+        codes[channel::channels] = found.numpy()
+    return codes
 
 
 def _require(what: str, error: float, limit: float) -> None:

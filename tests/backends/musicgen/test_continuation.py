@@ -43,6 +43,20 @@ def test_windows_cover_the_track_and_never_exceed_30_s(frames: int) -> None:
     assert all(window.known < window.frames <= 30 * RATE for window in made)
 
 
+@given(st.integers(1, 5999), st.integers(1, 6000))
+def test_what_is_there_is_heard_for_twelve_seconds_at_most(known: int, more: int) -> None:
+    frames = min(6000, known + more)
+    made = stretches(frames, RATE, known)
+    assert made[0].known == min(known, 12 * RATE)
+    assert made[0].start + made[0].known == known
+    assert made[-1].stop == frames
+    for before, window in itertools.pairwise(made):
+        assert window.start + window.known == before.stop
+    assert all(window.known < window.frames <= 30 * RATE for window in made)
+    assert expected_cost(made, known) == 0.0
+    assert expected_cost(made, frames) >= frames - known
+
+
 @pytest.mark.parametrize(("seconds", "frames"), [(5.0, 250), (30.0, 1500), (5.001, 251), (0.1, 5)])
 def test_frames_cover_the_duration(seconds: float, frames: int) -> None:
     assert frames_for(seconds, RATE) == frames

@@ -30,6 +30,7 @@ from lofi_daemon.backends.protocol import (
     ProgressCallback,
     Terms,
 )
+from lofi_daemon.backends.tasks import Task, TaskOffer
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.models.file_set import FileSet
 
@@ -44,6 +45,9 @@ ENCODING_SEC = 0.2
 LOADING_STEPS = 40.0
 CONVERTING_SEC = 70e-9
 DECODING_SEC_PER_FRAME = 0.0045
+READING_SEC_PER_FRAME = 0.004
+# From the tokens that are kept beside its own tracks, or read from any sound.
+TASKS = (TaskOffer("extend", files=True), TaskOffer("from_audio", files=True, strength=True))
 
 
 class Cost(Section):
@@ -68,17 +72,54 @@ class MusicGenBackend(FolderBackend["MusicGenPipeline", MusicGenFiles]):
         ).model_dump(mode="json")
 
     def resolve(self, request: GenerationRequest, terms: Terms | None = None) -> GenerationRequest:
+        if request.task is not None:
+            request = self._with_task(request, request.task, terms)
         check_duration(self._info, request.duration_sec)
         return replace(request, options=request.options_as(self._info.options, self._info.name))
+
+    def _with_task(
+        self, request: GenerationRequest, task: Task, terms: Terms | None
+    ) -> GenerationRequest:
+        """The request with nothing of its task left open.
+
+        Raises InvalidParams, AudioPlaybackError, and ModelNotFound where the files cannot read its
+        source.
+        """
+        from lofi_daemon.backends.musicgen.editing import resolved
+        from lofi_daemon.backends.musicgen.encoder import raise_if_missing
+
+        task = resolved(task, self._cost(terms).frame_rate)
+        request = replace(request, task=task, duration_sec=task.duration_sec)
+        if terms is None and self._reads_sound(request):
+            raise_if_missing(self._running().folder)
+        return request
+
+    def _reads_sound(self, request: GenerationRequest) -> bool:
+        if request.task is None:
+            return False
+        from lofi_daemon.backends.musicgen.editing import reads_sound
+
+        files = self._running()
+        return reads_sound(request.task, read_config(files.made_of or files.folder))
+
+    def _cost(self, terms: Terms | None) -> Cost:
+        return told_of(Cost, self.terms() if terms is None else terms)
 
     def workload(
         self, request: GenerationRequest, terms: Terms | None = None
     ) -> Mapping[Phase, float]:
-        cost = told_of(Cost, self.terms() if terms is None else terms)
+        cost = self._cost(terms)
         frames = frames_for(request.duration_sec, cost.frame_rate)
-        steps = expected_cost(stretches(frames, cost.frame_rate), frames)
+        known, reading = 0, 0.0
+        if request.task is not None:
+            from lofi_daemon.backends.musicgen.editing import frames_kept
+
+            known = min(frames, frames_kept(request.task, cost.frame_rate))
+            if terms is None and self._reads_sound(request):
+                reading = READING_SEC_PER_FRAME * known * cost.channels
+        steps = expected_cost(stretches(frames, cost.frame_rate, known), frames)
         work = {
-            Phase.ENCODING: ENCODING_SEC,
+            Phase.ENCODING: ENCODING_SEC + reading,
             Phase.DECODING_TOKENS: cost.step_sec * steps,
             Phase.DECODING: DECODING_SEC_PER_FRAME * decoded_frames(frames) * cost.channels,
         }
@@ -91,7 +132,7 @@ class MusicGenBackend(FolderBackend["MusicGenPipeline", MusicGenFiles]):
         return PUBLISHED_FILES
 
     def _needs(self, folder: Path, request: GenerationRequest) -> Mapping[Phase, Need]:
-        return needs(folder, request.duration_sec)
+        return needs(folder, request.duration_sec, reads_sound=self._reads_sound(request))
 
     def _loading_sec(self, files: FileSet) -> float:
         return LOADING_STEPS * _step_sec(files)
@@ -131,6 +172,7 @@ def musicgen_backend(settings: Settings) -> MusicGenBackend:
             sample_rate=32000,
             min_duration_sec=5.0,
             max_duration_sec=120.0,
+            tasks=TASKS,
             files=files,
         ),
         files,

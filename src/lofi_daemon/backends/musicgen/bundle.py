@@ -25,6 +25,8 @@ MANIFEST = "manifest.json"
 SHARED_FILES = (CONFIG, "tokenizer.json", "text_encoder.onnx", "encodec_decode.onnx")
 PUBLISHED_FILES = (*SHARED_FILES, "decoder_model.onnx", "decoder_with_past_model.onnx")
 NATIVE_FILES = (*SHARED_FILES, "cross_attention.onnx", "decoder.onnx")
+# What reads sound: no published folder has it, and nothing but the music of other music needs it.
+ENCODER = "encodec_encode"
 
 Precision = Literal["fp32", "int8", "int4"]
 
@@ -114,3 +116,11 @@ def needed_files(manifest: Manifest) -> tuple[str, ...]:
 def missing_files(folder: Path, manifest: Manifest) -> list[str]:
     """Names of the files that are needed and not there."""
     return [name for name in needed_files(manifest) if not (folder / name).is_file()]
+
+
+def encoder_file(folder: Path) -> Path:
+    """The graph that reads sound: in the folder, or, for a set that was made of published files,
+    beside those."""
+    name = f"{ENCODER}.onnx"
+    places = (folder / name, folder.parent / name)
+    return next((each for each in places if exists(each)), places[0])

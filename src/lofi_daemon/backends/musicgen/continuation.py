@@ -17,7 +17,8 @@ KNOWN_FRAME_COST = 0.35
 
 @dataclass(frozen=True)
 class Stretch:
-    """Frames start … stop of the track; the first `known` of them come from the stretch before."""
+    """Frames start … stop of the track; the first `known` of them come from the stretch before, or
+    from the music that the track goes on from."""
 
     start: int
     known: int
@@ -33,10 +34,15 @@ def frames_for(duration_sec: float, frame_rate: int) -> int:
     return max(1, math.ceil(round(duration_sec * frame_rate, 6)))
 
 
-def stretches(frames: int, frame_rate: int) -> list[Stretch]:
-    """The windows that make a track of `frames` token frames, in order."""
+def stretches(frames: int, frame_rate: int, known: int = 0) -> list[Stretch]:
+    """The windows that make a track of `frames` token frames, in order.
+
+    known: frames that are there already, fewer than `frames`; the model hears the last 12 s of
+    them.
+    """
     window, stride = WINDOW_SEC * frame_rate, STRIDE_SEC * frame_rate
-    made = [Stretch(0, 0, min(frames, window))]
+    start = max(0, known - (window - stride))
+    made = [Stretch(start, known - start, min(frames, start + window))]
     while made[-1].stop < frames:
         start = made[-1].start + stride
         made.append(Stretch(start, made[-1].stop - start, min(frames, start + window)))

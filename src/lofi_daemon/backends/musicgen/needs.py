@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lofi_daemon.backends.kit.residency import graphs_bytes
-from lofi_daemon.backends.musicgen.bundle import MusicGenConfig, read_config, read_manifest
+from lofi_daemon.backends.musicgen.bundle import (
+    ENCODER,
+    MusicGenConfig,
+    encoder_file,
+    read_config,
+    read_manifest,
+)
 from lofi_daemon.backends.musicgen.continuation import frames_for, stretches
 from lofi_daemon.backends.protocol import Need, Phase
 
@@ -19,18 +25,22 @@ KEYS_AND_VALUES = 2
 BYTES_OF_FLOAT = 4
 
 
-def needs(folder: Path, duration_sec: float) -> Mapping[Phase, Need]:
+def needs(folder: Path, duration_sec: float, *, reads_sound: bool = False) -> Mapping[Phase, Need]:
     """Of a track of this length: the published form has its decoder twice.
 
-    Raises ModelLoadFailed.
+    reads_sound: it begins with a sound that has to be encoded. Raises ModelLoadFailed.
     """
     config, manifest = read_config(folder), read_manifest(folder)
     copies = 1 if manifest.form == "native" else 2
     decoder = config.decoder.weights_per_step * BYTES_PER_WEIGHT[manifest.precision]
     cross = graphs_bytes(folder, ("cross_attention",))
     caches = _caches_bytes(config, duration_sec)
+    text, reading = graphs_bytes(folder, ("text_encoder",)), WORKING_BYTES
+    if reads_sound:
+        text += graphs_bytes(encoder_file(folder).parent, (ENCODER,))
+        reading = CODEC_BYTES
     return {
-        Phase.ENCODING: Need(graphs_bytes(folder, ("text_encoder",)), WORKING_BYTES),
+        Phase.ENCODING: Need(text, reading),
         Phase.DECODING_TOKENS: Need(round(copies * decoder) + cross, WORKING_BYTES + caches),
         Phase.DECODING: Need(graphs_bytes(folder, ("encodec_decode",)), CODEC_BYTES),
     }

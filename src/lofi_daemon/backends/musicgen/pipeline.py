@@ -6,19 +6,31 @@ clip = pipeline.generate(GenerationRequest("rainy night, rhodes", 30.0, seed=42)
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from lofi_daemon.backends.kit.finish import facts_of_sound, finished
+import numpy as np
+
+from lofi_daemon.backends.kit.finish import facts_of_sound, finished, finished_like
 from lofi_daemon.backends.kit.residency import Residents
-from lofi_daemon.backends.kit.watch import ignore_progress, percent_of
+from lofi_daemon.backends.kit.splice import Splice
+from lofi_daemon.backends.kit.watch import ignore_progress, part_of, percent_of
 from lofi_daemon.backends.musicgen.bundle import read_config, read_manifest
 from lofi_daemon.backends.musicgen.codec import EncodecDecoder
 from lofi_daemon.backends.musicgen.continuation import expected_cost, frames_for, stretches
 from lofi_daemon.backends.musicgen.decoder import NativeDecoder, PublishedDecoder, TokenDecoder
 from lofi_daemon.backends.musicgen.delay_pattern import Codes
+from lofi_daemon.backends.musicgen.editing import (
+    beginning_of,
+    hears_source,
+    is_the_source,
+    material_of,
+    reads_sound,
+    source_itself,
+    splice_for,
+)
 from lofi_daemon.backends.musicgen.text import TextEncoder, TextStates
 from lofi_daemon.backends.musicgen.tokens import Sampling, generate_tokens
 from lofi_daemon.backends.protocol import (
@@ -31,6 +43,9 @@ from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.session import SessionSettings
 from lofi_daemon.sound.clip import AudioClip, join_to_length
 from lofi_daemon.sound.stream import Listener, overheard
+
+# Of the phase of encoding, where a sound has to be read: the text is short beside it.
+READING_SHARE = 0.9
 
 
 class MusicGenPipeline:
@@ -57,6 +72,7 @@ class MusicGenPipeline:
         self.device: str | None = None  # what the decoder was last loaded on
         # Called once a track: what they need for a call is not kept for the next.
         once = replace(settings, arena=False)
+        self._folder, self._once = folder, once
 
         def load_decoder() -> TokenDecoder:
             if native:
@@ -96,14 +112,28 @@ class MusicGenPipeline:
         Raises ModelInferenceFailed, Cancelled.
         """
         cancel = cancel or CancelToken()
-        on_progress(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
+        task, splice = request.task, None
+        if task is not None and is_the_source(task):
+            return source_itself(task, request.duration_sec, self.config)
+        beginning: Codes | None = None
+        encoding = on_progress
+        if task is not None and hears_source(task, self.config.audio_encoder.frame_rate):
+            splice = splice_for(task, request.duration_sec, self.config)
+            share = READING_SHARE if reads_sound(task, self.config) else 0.0
+            encoding = part_of(on_progress, share, 1.0)
+            self._parts.make_room_for()
+            reading = part_of(on_progress, 0.0, share)
+            beginning = beginning_of(task, self._folder, self.config, self._once, reading, cancel)
+        encoding(PhaseProgress(Phase.ENCODING, 0, 1, 0.0))
         self._parts.make_room_for(self._text_encoder)
         text = self.text_encoder.encode(self.text_encoder.tokenize(request.prompt), cancel)
-        on_progress(PhaseProgress(Phase.ENCODING, 1, 1, 1.0))
-        with closing(self.tokens(request, text, on_progress, cancel)) as tokens:
+        encoding(PhaseProgress(Phase.ENCODING, 1, 1, 1.0))
+        made: list[Codes] = []
+        with closing(self.tokens(request, text, on_progress, cancel, beginning)) as tokens:
             # Where both are in memory, what is there is decoded while more is drawn.
-            codes = tokens if self._parts.keep else list(tokens)
-            return self.decode(codes, request.duration_sec, on_progress, cancel, listener)
+            codes = _noted(tokens, made) if self._parts.keep else list(_noted(tokens, made))
+            clip = self.decode(codes, request.duration_sec, on_progress, cancel, listener, splice)
+        return replace(clip, material=material_of(np.concatenate(made, axis=1)))
 
     def tokens(
         self,
@@ -111,24 +141,37 @@ class MusicGenPipeline:
         text: TextStates,
         on_progress: ProgressCallback,
         cancel: CancelToken,
+        beginning: Codes | None = None,
     ) -> Generator[Codes]:
-        """Text states to codes, int64 [K, 1], frame after frame."""
+        """Text states to codes, int64 [K, 1], frame after frame.
+
+        beginning: those that they go on from, int64 [K, P], which come first.
+        """
         self._parts.make_room_for(self._decoder)
         self.device = self.decoder.device
         rate = self.config.audio_encoder.frame_rate
         total = frames_for(request.duration_sec, rate)
-        windows = stretches(total, rate)
+        known = 0 if beginning is None else beginning.shape[1]
+        windows = stretches(total, rate, known)
         total_cost = expected_cost(windows, total)
 
         def on_frame(done: int) -> None:
-            fraction = expected_cost(windows, done) / total_cost
-            on_progress(PhaseProgress(Phase.DECODING_TOKENS, done, total, fraction))
+            fraction = expected_cost(windows, known + done) / total_cost
+            on_progress(PhaseProgress(Phase.DECODING_TOKENS, done, total - known, fraction))
             cancel.raise_if_cancelled()
 
         on_frame(0)
         tokens = generate_tokens(
-            self.decoder, self.config.decoder, text, windows, Sampling(request.seed), cancel
+            self.decoder,
+            self.config.decoder,
+            text,
+            windows,
+            Sampling(request.seed),
+            cancel,
+            beginning,
         )
+        if beginning is not None:
+            yield beginning
         for done, codes in enumerate(tokens, start=1):
             on_frame(done)
             yield codes
@@ -140,11 +183,13 @@ class MusicGenPipeline:
         on_progress: ProgressCallback,
         cancel: CancelToken,
         listener: Listener | None = None,
+        splice: Splice | None = None,
     ) -> AudioClip:
         """Codes, as they come, to the finished track: cut to the duration, levelled, faded at its
         end.
 
-        The listener hears it before it is levelled.
+        splice: the music that it goes on from. The listener hears it before it is levelled, but
+        nothing of such a track: its level is known at the end.
         """
         self._parts.make_room_for(self._codec)
         on_window = percent_of(Phase.DECODING, on_progress, cancel)
@@ -156,6 +201,14 @@ class MusicGenPipeline:
             round(duration_sec * rate),
             self.codec.piece_frames(frames),
         )
-        stream = overheard(self.codec.stream(codes, frames, on_window, cancel), facts, listener)
+        pieces = self.codec.stream(codes, frames, on_window, cancel)
+        stream = overheard(pieces, facts, listener if splice is None else None)
         samples = join_to_length(stream, channels=facts.channels, frames=facts.frames)
-        return finished(samples, rate)
+        return finished(samples, rate) if splice is None else finished_like(samples, rate, splice)
+
+
+def _noted(blocks: Iterable[Codes], made: list[Codes]) -> Iterator[Codes]:
+    """The blocks as they come, which are in `made` then too."""
+    for block in blocks:
+        made.append(block)
+        yield block

@@ -39,14 +39,18 @@ def generate_tokens(
     windows: list[Stretch],
     sampling: Sampling,
     cancel: CancelToken,
+    beginning: Codes | None = None,
 ) -> Iterator[Codes]:
     """The codes of a track, int64 [K, n], of each frame as soon as its last codebook is drawn.
 
-    A window's known frames are copied from the window before, never drawn again. Raises
-    ModelInferenceFailed naming the frame, Cancelled.
+    beginning: int64 [K, P], what the track goes on from, as much as the first window knows of it;
+    only what comes after it is given. A window's known frames are copied from the window before,
+    never drawn again. Raises ModelInferenceFailed naming the frame, Cancelled.
     """
     delays = codebook_delays(config.num_codebooks, config.audio_channels)
     codes = np.zeros((config.num_codebooks, windows[-1].stop), dtype=np.int64)
+    if beginning is not None:
+        codes[:, : beginning.shape[1]] = beginning
     longest = max(window.frames for window in windows)
     try:
         decoder.attend(text, longest + max(delays), cancel)

@@ -19,6 +19,7 @@ from onnx import TensorProto
 
 from lofi_daemon.backends.musicgen.bundle import (
     CONFIG,
+    ENCODER,
     DecoderConfig,
     Manifest,
     MusicGenConfig,
@@ -35,6 +36,7 @@ from lofi_daemon.backends.musicgen.native.published_weights import (
 from lofi_daemon.backends.musicgen.sampling import Logits
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.models.making import CannotBeMade, make_set
+from lofi_daemon.models.store import exists
 from lofi_daemon.onnx.external_weights import read_model, write_model
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 
@@ -110,7 +112,10 @@ def _write(
     first = weights.get("enc_to_dec_proj.weight", weights["layers.0.encoder_attn.k_proj.weight"])
     write_cross_attention(target / "cross_attention.onnx", config.decoder, first.shape[1], weights)
     finished(parts - 2)
-    for name in ("text_encoder.onnx", "encodec_decode.onnx"):
+    graphs = ["text_encoder.onnx", "encodec_decode.onnx"]
+    if exists(folder / f"{ENCODER}.onnx"):
+        graphs.append(f"{ENCODER}.onnx")
+    for name in graphs:
         widen(folder / name, target / name)
     for name in (CONFIG, "tokenizer.json"):
         shutil.copyfile(folder / name, target / name)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
-from lofi_daemon.child import NETWORK, SOUND, child
+from lofi_daemon import leash
+from lofi_daemon.child import NETWORK, SOUND, Companion, child, program
 from tests.daemon_process import DaemonProcess
 from tests.models.hub_server import HubServer
 
@@ -86,6 +89,68 @@ def test_a_token_is_for_downloads_alone(monkeypatch: pytest.MonkeyPatch) -> None
     assert not {"AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "PULSE_SERVER"} & set(download)
 
 
+KEEPER = """
+import sys
+from lofi_daemon.child import Companion, program
+companion = Companion(program(sys.argv[1:]))
+print(companion.read(100).decode(), end="", flush=True)
+sys.stdin.read()
+"""
+# Ends neither with its input nor when it is asked to, and nor does what it starts.
+STUBBORN = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = os.fork()
+if child:
+    print(os.getpid(), child, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no leash")
+def test_a_program_ends_with_a_daemon_that_is_killed() -> None:
+    keeper = subprocess.Popen(
+        [sys.executable, "-c", KEEPER, sys.executable, "-c", STUBBORN],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert keeper.stdout is not None
+    programs = [psutil.Process(int(each)) for each in keeper.stdout.readline().split()]
+    try:
+        watchers = set(programs[0].children()) - {programs[1]}
+        assert len(programs) == 2
+        assert len(watchers) == 1
+        keeper.kill()
+        keeper.wait()
+        _, alive = psutil.wait_procs([*programs, *watchers], timeout=leash.GRACE_SEC + 60.0)
+        assert alive == []
+    finally:
+        keeper.kill()
+        for each in programs:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no leash")
+def test_a_program_that_ends_takes_its_watcher_along() -> None:
+    companion = Companion(program(["sh", "-c", "echo begun; read line; exit 3"]))
+    assert companion.read(100) == b"begun\n"
+    (watcher,) = psutil.Process(companion.process_id).children()
+    assert companion.status is None
+    companion.end_input()
+    assert companion.wait(60.0)
+    assert companion.status == 3
+    _, alive = psutil.wait_procs([watcher], timeout=60.0)
+    assert alive == []
+
+
+def test_a_program_that_is_not_there_says_so() -> None:
+    companion = Companion(program(["no-such-program-anywhere"]))
+    assert companion.wait(60.0)
+    assert companion.read_errors(1000) == b"no-such-program-anywhere: No such file or directory\n"
+    assert companion.status == leash.NOT_STARTED
+
+
 def test_every_process_is_started_here() -> None:
     """Nothing of the package starts one in another way."""
     root = Path(__file__).parents[1] / "src" / "lofi_daemon"
@@ -102,4 +167,4 @@ def test_every_process_is_started_here() -> None:
         for path in root.rglob("*.py")
         if any(way in path.read_text(encoding="utf-8") for way in ways)
     ]
-    assert found == ["child.py"]
+    assert sorted(found) == ["child.py", "leash.py"]

@@ -21,6 +21,8 @@ from typing import Any
 HOME = Path(__file__).parent.parent
 """The folder that holds this package."""
 
+_LEASH = (sys.executable, "-I", "-S", str(Path(__file__).with_name("leash.py")))
+
 # A name that ends in "_" stands for all that begin with it.
 NEEDED = (
     *("HOME", "USER", "LOGNAME", "PATH", "LANG", "LANGUAGE", "LC_", "TZ", "TMPDIR", "XDG_"),
@@ -77,21 +79,37 @@ def program(command: Sequence[str], *, also: Sequence[str] = ()) -> Child:
 
 
 class Companion:
-    """A process started where there is no event loop, talked to over three pipes.
+    """A program that is not ours, where there is no event loop, talked to over three pipes.
 
     It is a group of its own: the terminal's Ctrl-C is not meant for it, and what it starts itself
-    ends with it. Raises OSError where it cannot be started.
+    ends with it. It is on a leash (see leash.py, not on Windows): when this process is killed it
+    ends too, whether it notices the end of its input or not. Raises OSError where it cannot be
+    started; one that is not there ends with status 127, and says so as its last word.
     """
 
     def __init__(self, told: Child) -> None:
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
-            told.command,
+        held, hold = os.pipe()
+        self._leash = os.fdopen(hold, "wb", buffering=0)
+        try:
+            self._process = self._started(told, held)
+        except OSError:
+            self._leash.close()
+            raise
+        finally:
+            os.close(held)
+
+    def _started(self, told: Child, held: int) -> subprocess.Popen[bytes]:
+        command, keep, pipe = told.command, (), subprocess.PIPE
+        if sys.platform != "win32":
+            command, keep = (*_LEASH, str(held), *told.command), (held,)
+        return subprocess.Popen(
+            command,
             cwd=told.folder,
             env=told.environment,
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,
+            pass_fds=keep,
             start_new_session=sys.platform != "win32",
         )
 
@@ -131,6 +149,7 @@ class Companion:
             self._process.wait(timeout_sec)
         except subprocess.TimeoutExpired:
             return False
+        self._leash.close()
         return True
 
     def kill(self) -> None:
@@ -140,6 +159,7 @@ class Companion:
                 self._process.kill()
             elif self.status is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
+        self._leash.close()
 
 
 async def start(told: Child, **pipes: Any) -> asyncio.subprocess.Process:

@@ -247,7 +247,10 @@ def parse(model: type[ParametersT], parameters: Mapping[str, Any]) -> Parameters
 
 def _few_unknown(model: type[Parameters], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters without most of very many unknown ones: each costs time, few are named."""
-    unknown = parameters.keys() - _names(model)
+    names = _names(model)
+    if names.issuperset(parameters):
+        return dict(parameters)
+    unknown = parameters.keys() - names
     if len(unknown) <= MAX_NAMED:
         return dict(parameters)
     left_out = frozenset([name for name in parameters if name in unknown][MAX_NAMED:])

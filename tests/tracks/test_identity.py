@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.protocol import GenerationRequest
@@ -21,6 +25,15 @@ SET = {
     "erg": True,
 }
 REQUEST = GenerationRequest("rain", 30.0, 7, DiffusionOptions(**SET))
+
+
+@given(st.text(), st.floats(1.0, 600.0), st.integers(0, 2**64 - 1), st.text())
+def test_it_is_a_hash_of_sorted_json(prompt: str, seconds: float, seed: int, version: str) -> None:
+    request = GenerationRequest(prompt, seconds, seed, DiffusionOptions(**SET, loop=True))
+    asked = {"prompt": prompt, "duration_sec": seconds, "seed": seed, **SET, "loop": True}
+    told = {"backend": "demo", "model_version": version, **asked}
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    assert track_id("demo", version, request) == hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def test_sixteen_hex_digits() -> None:

@@ -48,6 +48,8 @@ def with_backends(model: type[SoundT], backends: Sequence[BackendInfo]) -> type[
 def given_options(parameters: SoundParameters) -> dict[str, Any]:
     """The backends' options that are set in a flat model, by name."""
     names = option_names(type(parameters))
+    if names.isdisjoint(parameters.model_fields_set):  # as for most songs of a library
+        return {}
     return {
         name: value
         for name, value in parameters.model_dump(exclude_none=True).items()

@@ -97,12 +97,13 @@ class Batch:
             _, resolved = entry
             plan.songs += 1
             track_id = resolved.recipe.track_id
+            number = int(track_id, 16)
             if resolved.backend not in plan.backends:
                 plan.backends.append(resolved.backend)
             # a track that two lines ask for is made once
-            if int(track_id, 16) in known or self._library.find(track_id) is not None:
+            if number in known or self._library.find(track_id) is not None:
                 plan.there += 1
-            known.add(int(track_id, 16))
+            known.add(number)
         return plan
 
     def make(self, plan: Plan, results: Results, on_song: OnSong, cancel: CancelToken) -> None:

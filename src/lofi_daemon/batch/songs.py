@@ -122,7 +122,9 @@ def _tracks(
 ) -> Iterator[Song]:
     if parameters.seed is not None and parameters.seed + parameters.count - 1 > MAX_SEED:
         raise InvalidParams(f"seed: {parameters.count} seeds from {parameters.seed} on are no u64.")
-    key = _content(values) if name is None else f"id:{name}"
+    key = ""
+    if parameters.seed is None:
+        key = _content(values) if name is None else f"id:{name}"
     for number in range(1, parameters.count + 1):
         if parameters.seed is None:
             seed = derived_seed(key, number)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.config import default_cache_folder
@@ -36,11 +36,13 @@ LEFT_OVER_AFTER_SEC = 3600.0
 class _Remembered(BaseModel):
     """state: size in bytes and modification time in nanoseconds."""
 
+    model_config = ConfigDict(defer_build=True)
+
     state: tuple[int, int]
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-_REMEMBERED = TypeAdapter(dict[str, _Remembered])
+_REMEMBERED = TypeAdapter(dict[str, _Remembered], config=ConfigDict(defer_build=True))
 # Every file of every model asks; once is enough to know.
 _SAID: set[str] = set()
 _HELD: Held[Mapping[str, _Remembered]] = Held()

@@ -26,7 +26,7 @@ _HELD: Held[BaseModel] = Held()
 class FileFacts(BaseModel):
     """How a file must be: its size in bytes, and its SHA-256 in hexadecimal digits."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     bytes: int = Field(strict=True, ge=0, lt=1 << 60)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
@@ -84,4 +84,4 @@ def write_document(path: Path, text: str) -> None:
 
 
 class _Anything(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)

@@ -25,7 +25,7 @@ INDEX = ".index.json"
 class _Index(BaseModel):
     """Which file holds which weight."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     weight_map: dict[str, FileName]
 

@@ -37,7 +37,7 @@ class Refusal(BaseModel):
     files: size in bytes and modification time in nanoseconds of each, by name.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     reason: str
     version: str
@@ -47,7 +47,7 @@ class Refusal(BaseModel):
 class SourceFile(BaseModel):
     """A file that a set was made of, as it was then."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     bytes: int
     mtime_ns: int
@@ -61,7 +61,7 @@ Source = dict[str, SourceFile | int]
 class MadeOf(BaseModel):
     """What the manifest of a made set says of its making."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     model_version: str = ""
     source: Source = Field(default_factory=Source)

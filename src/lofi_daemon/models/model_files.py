@@ -37,7 +37,7 @@ class ModelConfiguration(BaseModel):
     type in capitals.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     folder: Path | None = Field(
         default=None, title="MODEL_PATH", description="Where the files of {title} lie."

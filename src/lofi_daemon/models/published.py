@@ -21,7 +21,7 @@ _SOURCE = re.compile(
 
 
 class _Data(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Licence(_Data):

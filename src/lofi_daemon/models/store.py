@@ -43,7 +43,7 @@ OnFile = Callable[[str, int, int], None]
 class InstalledRecord(BaseModel):
     """What was installed, from where, under which terms."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     model: str
     source: str
@@ -52,7 +52,7 @@ class InstalledRecord(BaseModel):
 
 
 class _FilesOfBundle(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     files: ListedFiles = Field(default_factory=dict[str, FileFacts])
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
-from urllib.request import url2pathname
 
 from lofi_daemon.errors import AudioPlaybackError
 from lofi_daemon.player.gain import playback_gain, track_gain
@@ -30,6 +29,8 @@ def path_of(track_id: str) -> Path | None:
         return None
     path = urlsplit(track_id).path
     if sys.platform == "win32":
+        from urllib.request import url2pathname
+
         return Path(url2pathname(path))
     return Path(os.fsdecode(unquote_to_bytes(path)))
 

@@ -21,7 +21,7 @@ COUNTED_SEC = 0.5
 class RadioMusic(BaseModel):
     """A radio, and how far it is; latest: the track of its own that was made last."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     prompts: tuple[str, ...]
     seed: int
@@ -47,7 +47,7 @@ class Music(BaseModel):
     evicted.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     state: Literal["playing", "paused", "stopped"]
     wanted: bool

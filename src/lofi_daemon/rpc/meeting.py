@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from lofi_daemon.files.private import private_folder
 from lofi_daemon.rpc.messages import encode, notification
@@ -26,7 +26,11 @@ MAX_LINE_BYTES = 1 << 21
 MAX_PATH_BYTES = 100  # of a socket's name; systems have room for 104 to 108
 
 
-class Asked(BaseModel):
+class _Said(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+
+
+class Asked(_Said):
     """What a follower asks its leader for."""
 
     id: int
@@ -34,14 +38,14 @@ class Asked(BaseModel):
     params: dict[str, Any]
 
 
-class Told(BaseModel):
+class Told(_Said):
     """What a leader tells everybody who hears its music."""
 
     method: str
     params: dict[str, Any]
 
 
-class Failure(BaseModel):
+class Failure(_Said):
     """An error of `lofi_daemon.errors`, by its name."""
 
     name: str
@@ -50,7 +54,7 @@ class Failure(BaseModel):
     data: dict[str, Any] = {}
 
 
-class Answered(BaseModel):
+class Answered(_Said):
     """A leader's answer: a result, unless there is an error."""
 
     id: int

@@ -7,14 +7,17 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from lofi_daemon.backends.protocol import GenerationRequest
+from lofi_daemon.files.held import Derived
+from lofi_daemon.parameters import Options
 
 # The options that there were when the first tracks were made. They count even where they are not
 # set, so that those tracks are found again; every later one counts only where it is set.
 FIRST_OPTIONS = ("inference_steps", "scheduler", "guidance_scale", "cfg_type", "erg")
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _TRACK_ID = re.compile("[0-9a-f]{16}")
 
 
@@ -30,16 +33,26 @@ def track_id(backend: str, model_version: str | None, request: GenerationRequest
     client are the same input.
     """
     inputs = {
-        "backend": backend,
-        "model_version": model_version,
-        "prompt": request.prompt,
-        "duration_sec": float(request.duration_sec),
-        "seed": request.seed,
-        **dict.fromkeys(FIRST_OPTIONS),
-        **request.options.given,
-        **({} if request.task is None else {"task": request.task.identity}),
+        "backend": _json(backend),
+        "model_version": _json(model_version),
+        "prompt": _json(request.prompt),
+        "duration_sec": repr(float(request.duration_sec)),
+        "seed": repr(request.seed),
+        **_settings.of(request.options),
+        **({} if request.task is None else {"task": _json(request.task.identity)}),
     }
-    return hashlib.sha256(_CANONICAL.encode(inputs).encode()).hexdigest()[:16]
+    # As `_json` writes the whole, in half the time: a batch asks for a million of them.
+    said = ",".join([f'"{name}":{inputs[name]}' for name in sorted(inputs)])
+    return hashlib.sha256(f"{{{said}}}".encode()).hexdigest()[:16]
+
+
+def _in_json(options: Options) -> dict[str, str]:
+    named: dict[str, Any] = {**dict.fromkeys(FIRST_OPTIONS), **options.given}
+    return {name: _json(value) for name, value in named.items()}
+
+
+# Thousands of songs in a row may share one object of options.
+_settings = Derived(_in_json)
 
 
 @dataclass(frozen=True)

@@ -99,9 +99,9 @@ class Manifest(Section):
     eight_bits: str = "int8-columns"
     kind: str = "turbo"
     is_turbo: bool = True
-    audio: AudioFacts = AudioFacts()
+    audio: AudioFacts = Field(default_factory=AudioFacts)
     defaults: Defaults = TURBO_DEFAULTS
-    relative_cost: RelativeCost = RelativeCost()
+    relative_cost: RelativeCost = Field(default_factory=RelativeCost)
     source: Source = Field(default_factory=Source)
     silence_known: bool = True
     files: ListedFiles = Field(default_factory=dict[str, FileFacts])

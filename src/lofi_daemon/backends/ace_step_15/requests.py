@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lofi_daemon.backends.ace_step_15.bundle import MAX_TURBO_STEPS, Manifest
 from lofi_daemon.backends.ace_step_15.editing import strength_of
@@ -107,7 +107,7 @@ def resolve(request: GenerationRequest, manifest: Manifest) -> GenerationRequest
             **given.resolved_variation(request.seed),
         }
     )
-    return replace(request, options=options)
+    return request.with_options(options)
 
 
 def iterations_of(piece: Piece, manifest: Manifest) -> int:

@@ -107,7 +107,7 @@ class SafetensorsFile:
 
 
 class _Index(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     weight_map: dict[str, FileName]
 

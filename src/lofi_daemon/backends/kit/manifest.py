@@ -16,7 +16,7 @@ EXPORT_AGAIN = "export the model again with its own export script"
 class Section(BaseModel):
     """Part of a manifest: what a newer version has written besides is not looked at."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class Mastering(Section):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +74,7 @@ class MusicGenBackend(FolderBackend["MusicGenPipeline", MusicGenFiles]):
         if request.task is not None:
             request = self._with_task(request, request.task, terms)
         check_duration(self._info, request.duration_sec)
-        return replace(request, options=request.options_as(self._info.options, self._info.name))
+        return request.with_options(request.options_as(self._info.options, self._info.name))
 
     def _with_task(
         self, request: GenerationRequest, task: Task, terms: Terms | None

@@ -142,17 +142,17 @@ class Manifest(Section):
     form: str = "published"
     model_version: str = "published-fp32"
     precision: str = "fp32"
-    latents: LatentConstants = LatentConstants()
-    mel: MelConstants = MelConstants()
-    vocoder: VocoderFacts = VocoderFacts()
-    dcae: WindowFacts = WindowFacts()
+    latents: LatentConstants = Field(default_factory=LatentConstants)
+    mel: MelConstants = Field(default_factory=MelConstants)
+    vocoder: VocoderFacts = Field(default_factory=VocoderFacts)
+    dcae: WindowFacts = Field(default_factory=WindowFacts)
     erg: bool = False
     score: str | None = None
     null_lyric: str = "zero"
-    defaults: Defaults = Defaults()
-    qualities: Qualities = Qualities()
+    defaults: Defaults = Field(default_factory=Defaults)
+    qualities: Qualities = Field(default_factory=Qualities)
     mastering: Mastering | None = None
-    relative_cost: RelativeCost = RelativeCost()
+    relative_cost: RelativeCost = Field(default_factory=RelativeCost)
     files: ListedFiles = Field(default_factory=dict[str, FileFacts])
 
 

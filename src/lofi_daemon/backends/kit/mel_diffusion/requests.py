@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.kit.mel_diffusion.bundle import Defaults, Manifest, Run
@@ -84,7 +84,7 @@ class Resolver:
         options = self._filled.of(given)
         if given.variation is not None:
             options = options.model_copy(update=given.resolved_variation(request.seed))
-        return replace(request, options=options)
+        return request.with_options(options)
 
     def _fill(self, given: DiffusionOptions) -> DiffusionOptions:
         diffusion = _diffusion(given, self._manifest, self._defaults)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -26,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import clocked, peak_memory, process, said
+from benchmarks.measuring import clocked, peak_memory, process, processor_name, said
 
 Result = dict[str, Any]
 
@@ -216,19 +215,6 @@ PASSED = ("folder", "threads", "frames", "rows", "window", "repeats", "blocks", 
 def log(line: str) -> None:
     """Progress goes to stderr, the result to stdout."""
     print(line, file=sys.stderr, flush=True)
-
-
-def processor_name() -> str:
-    """The processor and the vector instructions that matter here, as far as Linux tells."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2] for line in text.splitlines() if line.startswith("model name"))
-    name = next(names, platform.machine()).strip()
-    words = set(text.split())
-    known = [each for each in ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8")]
-    return f"{name} ({', '.join(each for each in known if each in words) or 'no AVX2'})"
 
 
 def show(name: str, result: Result, per: float = 1.0) -> None:

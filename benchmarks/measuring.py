@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import resource
 import subprocess
 import sys
@@ -26,6 +27,19 @@ def peak_memory() -> int:
     """Largest resident size of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def processor_name() -> str:
+    """The processor and the vector instructions that matter here, as far as Linux tells."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2] for line in text.splitlines() if line.startswith("model name"))
+    name = next(names, platform.machine()).strip()
+    words = set(text.split())
+    known = [each for each in ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8")]
+    return f"{name} ({', '.join(each for each in known if each in words) or 'no AVX2'})"
 
 
 def process(module: str, *arguments: object) -> Child:

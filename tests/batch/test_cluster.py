@@ -6,118 +6,219 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from pyarrow import fs
 
-from tests.batch.conftest import WriteSongs
+from tests.batch.conftest import AWS, WriteSongs
+from tests.batch.ray_session import PATIENCE_SEC, RaySession
 
-# A loaded machine takes a while for what takes seconds.
-PATIENCE_SEC = 600.0
 COMMAND = [sys.executable, "-P", "-m", "lofi_daemon", "batch"]
+# What Ray's own processes may take to notice that their driver has ended.
+RAY_ENDS_SEC = 60.0
 
 
-def environment(folder: Path) -> dict[str, str]:
-    own = {"HOME": str(folder), "LOFI_THREADS": "1", "RAY_TMPDIR": "/tmp"}
-    return {**os.environ, **own}
+@pytest.fixture(scope="module")
+def session() -> Iterator[RaySession]:
+    """Two machines of one processor."""
+    with RaySession(2, AWS) as session:
+        yield session
+
+
+@pytest.fixture
+def making(session: RaySession) -> Iterator[RaySession]:
+    """The session, with nothing noted and nobody at work."""
+    session.forget_makings()
+    yield session
+    until(lambda: not session.musicians)
+
+
+def songs(count: int, **options: Any) -> list[dict[str, Any]]:
+    said = {"duration_sec": 5, "backend": "demo", "inference_steps": 1, **options}
+    return [{"prompt": f"rain {number}", **said} for number in range(count)]
+
+
+def alone(file: Path, output: Path, session: RaySession) -> dict[str, bytes]:
+    """What one process makes of the file."""
+    command = [*COMMAND, str(file), "--output", str(output)]
+    subprocess.run(command, env=session.environment, timeout=PATIENCE_SEC)
+    return sounds(output)
+
+
+def batch(file: Path, output: Path | str, session: RaySession) -> psutil.Popen:
+    """Started on the cluster."""
+    command = [*COMMAND, str(file), "--output", str(output), "--ray", session.address]
+    return psutil.Popen(command, env=session.environment)
+
+
+def until(happened: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_SEC
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def sounds(output: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in output.glob("??/*.flac")}
 
 
-def results_of(output: Path) -> list[dict[str, object]]:
+def results_of(output: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (output / "results.jsonl").read_text().splitlines()]
 
 
-def musicians(driver: psutil.Process) -> list[psutil.Process]:
-    return [
-        each for each in driver.children(recursive=True) if "MapWorker" in " ".join(each.cmdline())
-    ]
+def each_once(results: list[dict[str, Any]]) -> bool:
+    return len({(result["line"], result["number"]) for result in results}) == len(results)
 
 
-def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path, write_songs: WriteSongs) -> None:
-    """Bytes as of one process; nothing twice; and nothing is left running."""
-    songs = [
-        {"prompt": f"rain {number}", "duration_sec": 5, "backend": "demo", "inference_steps": 2}
-        for number in range(20)
-    ]
-    file = write_songs(*songs, "not json")
-    alone, together = tmp_path / "alone", tmp_path / "together"
-    plain = subprocess.run(
-        [*COMMAND, str(file), "--output", str(alone)],
-        env=environment(tmp_path),
-        timeout=PATIENCE_SEC,
-    )
-    assert plain.returncode == 3
-    driver = psutil.Popen(
-        [*COMMAND, str(file), "--output", str(together), "--ray"], env=environment(tmp_path)
-    )
-    deadline = time.monotonic() + PATIENCE_SEC
-    while not sounds(together) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    victims = musicians(driver)
-    assert victims
-    victims[0].kill()
-    family = driver.children(recursive=True)
+@pytest.mark.parametrize(
+    ("count", "killed_at"), [(24, 2), pytest.param(60, 20, marks=pytest.mark.soak)]
+)
+def test_a_worker_that_is_killed_costs_nothing(
+    making: RaySession, tmp_path: Path, write_songs: WriteSongs, count: int, killed_at: int
+) -> None:
+    """On two machines: the bytes are those of one process, and nothing is told twice."""
+    file, output = write_songs(*songs(count), "not json"), tmp_path / "together"
+    driver = batch(file, output, making)
+    until(lambda: len(making.makings) >= killed_at)
+    victim = making.musicians[0]
+    victim.kill()
     assert driver.wait(PATIENCE_SEC) == 3
-    assert sounds(together) == sounds(alone)
-    results = results_of(together)
+    results = results_of(output)
+    assert len(results) == count + 1
+    assert each_once(results)
     assert [result["status"] for result in results].count("failed") == 1
-    assert len(results) == 21
-    assert len({(result["line"], result["number"]) for result in results}) == 21
-    _, alive = psutil.wait_procs(family, timeout=10)
-    assert alive == []
+    made = [track for track, _ in making.makings]
+    assert len(set(made)) == count
+    assert len(made) - count <= 8
+    assert len({raylet for _, raylet in making.makings}) == 2
+    assert sounds(output) == alone(file, tmp_path / "alone", making)
 
 
-POISON = """
-import sys
+@pytest.mark.parametrize(
+    ("count", "killed_at"), [(12, 3), pytest.param(60, 20, marks=pytest.mark.soak)]
+)
+def test_a_driver_that_is_killed_goes_on_where_it_was(
+    making: RaySession, tmp_path: Path, write_songs: WriteSongs, count: int, killed_at: int
+) -> None:
+    file, output = write_songs(*songs(count)), tmp_path / "library"
+    first = batch(file, output, making)
+    until(lambda: len(making.makings) >= killed_at)
+    first.kill()
+    first.wait()
+    second = batch(file, output, making)
+    assert second.wait(PATIENCE_SEC) == 0
+    results = results_of(output)
+    assert len(results) == count
+    assert each_once(results)
+    assert {result["status"] for result in results} == {"made", "there"}
+    assert len(sounds(output)) == count
+    made = [track for track, _ in making.makings]
+    assert len(set(made)) == count
+    assert len(made) - count <= 10
 
-if any("default_worker" in each for each in sys.orig_argv):
-    import os
-    from lofi_daemon.batch.run import Batch
 
-    make = Batch._make_one
-
-    def make_or_die(self, resolved, began, cancel):
-        if resolved.recipe.request.prompt == "poison":
-            os._exit(1)
-        return make(self, resolved, began, cancel)
-
-    Batch._make_one = make_or_die
-"""
+def test_the_cluster_writes_to_an_object_store(
+    making: RaySession, tmp_path: Path, write_songs: WriteSongs, store: str
+) -> None:
+    bucket, _ = fs.FileSystem.from_uri(f"s3://shop?{store}&allow_bucket_creation=true")
+    bucket.create_dir("shop")
+    file = write_songs(*songs(3))
+    assert batch(file, f"s3://shop/library?{store}", making).wait(PATIENCE_SEC) == 0
+    for name, content in alone(file, tmp_path / "alone", making).items():
+        with bucket.open_input_stream(f"shop/library/{name[:2]}/{name}") as there:
+            assert there.read() == content
+    with bucket.open_input_stream("shop/library/batch.json") as there:
+        assert json.loads(there.read())["made"] == 3
 
 
 @pytest.mark.soak
 def test_a_song_that_ends_its_worker_is_named_and_the_rest_is_made(
-    tmp_path: Path, write_songs: WriteSongs
+    making: RaySession, tmp_path: Path, write_songs: WriteSongs
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(POISON)
-    short = {"duration_sec": 5, "backend": "demo", "inference_steps": 1}
-    songs = [{"prompt": f"rain {number}", **short} for number in range(9)]
-    songs.insert(4, {"prompt": "poison", "id": "p", **short})
+    wanted = songs(56)
+    wanted.insert(4, {**wanted[0], "prompt": "poison", "id": "p"})
     wrong = ["not json", '{"prompt": ""}', '{"prompt": "x", "backend": "nonsense"}']
-    file, output = write_songs(*songs, *wrong), tmp_path / "library"
-    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [*COMMAND[:1], *COMMAND[2:], str(file), "--output", str(output), "--ray"],
-        env={**environment(tmp_path), "PYTHONPATH": path},
-        timeout=PATIENCE_SEC,
-    )
-    assert done.returncode == 3
+    file, output = write_songs(*wanted, *wrong), tmp_path / "library"
+    assert batch(file, output, making).wait(PATIENCE_SEC) == 3
     results = results_of(output)
-    assert len({(result["line"], result["number"]) for result in results}) == len(results) == 13
+    assert len(results) == 60
+    assert each_once(results)
     failed = {result["line"]: result["code"] for result in results if result["status"] == "failed"}
-    assert set(failed) == {5, 11, 12, 13}
+    assert set(failed) == {5, 58, 59, 60}
     assert failed[5] == "WORKER_DIED"
-    assert len(sounds(output)) == 9
+    assert len(sounds(output)) == 56
     assert len((output / "failed.jsonl").read_text().splitlines()) == 4
 
 
+@pytest.fixture
+def short_folder() -> Iterator[str]:
+    """For sockets, whose names have little room; nothing of another cluster is found there."""
+    with tempfile.TemporaryDirectory(prefix="lofi-", ignore_cleanup_errors=True) as folder:
+        yield folder
+
+
+OWN_SESSION = """
+import sys
+from lofi_daemon.batch.cluster import Cluster
+from lofi_daemon.config import Settings
+cluster = Cluster(Settings(), "auto")
+import ray
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+cluster.close()
+"""
+STRANGER = """
+import sys
+import ray
+ray.init(address=sys.argv[1], logging_level="ERROR")
+print("let in", ray.cluster_resources())
+"""
+
+
+def test_a_cluster_of_our_own_asks_for_its_token_and_tells_nobody(
+    tmp_path: Path, short_folder: str
+) -> None:
+    """And it is gone when the batch is."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    inherited["RAY_TMPDIR"] = short_folder
+    keeper = psutil.Popen(
+        [sys.executable, "-P", "-c", OWN_SESSION],
+        env={**inherited, "HOME": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    address = keeper.stdout.readline().decode().strip()
+    family = keeper.children(recursive=True)
+    asked = [sys.executable, "-P", "-c", STRANGER, address]
+    for name, variables in (
+        ("without", {"RAY_AUTH_MODE": "disabled"}),
+        ("with another", {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}),
+    ):
+        home = {"HOME": str(tmp_path / name), **variables}
+        refused = subprocess.run(
+            asked, env={**inherited, **home}, capture_output=True, timeout=PATIENCE_SEC
+        )
+        assert refused.returncode != 0, name
+        assert b"let in" not in refused.stdout, name
+    friend = {**inherited, "HOME": str(tmp_path), "RAY_AUTH_MODE": "token"}
+    assert subprocess.run(asked, env=friend, timeout=PATIENCE_SEC).returncode == 0
+    assert family
+    for process in family:
+        assert process.environ()["RAY_USAGE_STATS_ENABLED"] == "0"
+    keeper.stdin.close()
+    assert keeper.wait(PATIENCE_SEC) == 0
+    _, alive = psutil.wait_procs(family, timeout=RAY_ENDS_SEC)
+    assert alive == []
+
+
 def test_without_ray_nothing_of_it_is_imported(tmp_path: Path, write_songs: WriteSongs) -> None:
-    file = write_songs({"prompt": "rain", "duration_sec": 5, "backend": "demo"})
+    file = write_songs(*songs(1))
     code = (
         "import sys\n"
         "from lofi_daemon.cli import run\n"
@@ -125,14 +226,14 @@ def test_without_ray_nothing_of_it_is_imported(tmp_path: Path, write_songs: Writ
         "assert not {'ray', 'pyarrow'} & set(sys.modules)\n"
     )
     arguments = ["batch", str(file), "--output", str(tmp_path / "out"), "--check"]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], env=environment(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code, *arguments], env=at_home(tmp_path))
     assert done.returncode == 0
 
 
 def test_where_ray_is_missing_it_says_what_brings_it(
     tmp_path: Path, write_songs: WriteSongs
 ) -> None:
-    file = write_songs({"prompt": "rain", "duration_sec": 5, "backend": "demo"})
+    file = write_songs(*songs(1))
     code = (
         "import sys\n"
         "sys.modules['ray'] = None\n"
@@ -142,7 +243,7 @@ def test_where_ray_is_missing_it_says_what_brings_it(
     arguments = ["batch", str(file), "--output", str(tmp_path / "out"), "--ray"]
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env=environment(tmp_path),
+        env=at_home(tmp_path),
         capture_output=True,
         text=True,
     )
@@ -151,14 +252,18 @@ def test_where_ray_is_missing_it_says_what_brings_it(
 
 
 def test_a_library_at_a_uri(tmp_path: Path, write_songs: WriteSongs) -> None:
-    file = write_songs({"prompt": "rain", "duration_sec": 5, "backend": "demo", "seed": 1})
+    file = write_songs(*songs(1))
     folder = tmp_path / "library"
     for uri in (folder.as_uri(), folder.as_uri()):
         done = subprocess.run(
-            [*COMMAND, str(file), "--output", uri], env=environment(tmp_path), timeout=PATIENCE_SEC
+            [*COMMAND, str(file), "--output", uri], env=at_home(tmp_path), timeout=PATIENCE_SEC
         )
         assert done.returncode == 0
     (result,) = results_of(folder)
     assert result["status"] == "there"
     assert len(sounds(folder)) == 1
     assert json.loads((folder / "batch.json").read_text())["there"] == 1
+
+
+def at_home(folder: Path) -> dict[str, str]:
+    return {**os.environ, "HOME": str(folder), "LOFI_THREADS": "1"}

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 from lofi_daemon.backends.registry import Registry
@@ -17,19 +15,6 @@ from lofi_daemon.batch.run import Batch, Plan
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ConfigurationError
 from tests.batch.conftest import WriteSongs
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The server's address, as it stands in a URI."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"scheme=http&endpoint_override={host}:{port}&region=us-east-1"
-    server.stop()
 
 
 def carry_out(registry: Registry, file: Path, uri: str) -> tuple[Plan, dict[str, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import psutil
 import pytest
 from pyarrow import fs
 
+from lofi_daemon.batch.cluster import BLOCKS_EACH
 from tests.batch.conftest import AWS, WriteSongs
 from tests.batch.ray_session import PATIENCE_SEC, RaySession
 
@@ -121,6 +123,18 @@ def test_a_driver_that_is_killed_goes_on_where_it_was(
     made = [track for track, _ in making.makings]
     assert len(set(made)) == count
     assert len(made) - count <= 10
+
+
+def test_who_interrupts_it_does_not_wait_for_a_block(
+    making: RaySession, tmp_path: Path, write_songs: WriteSongs
+) -> None:
+    """Of eight songs, as all of these are."""
+    file = write_songs(*songs(8 * 2 * BLOCKS_EACH, duration_sec=20, inference_steps=2))
+    driver = batch(file, tmp_path / "library", making)
+    until(lambda: making.makings)
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(PATIENCE_SEC) == 130
+    assert len(making.makings) < 8
 
 
 def test_the_cluster_writes_to_an_object_store(

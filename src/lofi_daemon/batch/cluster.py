@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from lofi_daemon.batch.library import library_at
@@ -31,6 +33,10 @@ log = logging.getLogger(__name__)
 # another one ends it is lost with that one.
 TURNS = ((8, 1, 2), (1, 0, 1))
 LOST = "WORKER_DIED"
+# A few songs are shared out in smaller blocks: at the end nobody waits long for the last one.
+BLOCKS_EACH = 8
+# How long one who cancels may wait.
+CANCEL_SEC = 0.2
 
 
 class Musician:
@@ -127,8 +133,8 @@ class Cluster:
         for block, tries, in_flight in TURNS:
             if not rest:
                 break
-            for result in self._results(rest, output, block, tries, in_flight):
-                cancel.raise_if_cancelled()
+            results_of_turn = self._results(rest, output, block, tries, in_flight)
+            for result in _as_they_come(results_of_turn, cancel):
                 song = waiting.pop((result.line, result.number), None)
                 if song is None:  # told twice, by an actor that died after its work
                     continue
@@ -149,10 +155,10 @@ class Cluster:
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         rows = [{"song": json.dumps(_row(song))} for song in songs]
+        needs, actors = self._places(self._ray.cluster_resources())
+        block = min(block, max(1, len(rows) // (BLOCKS_EACH * max(1, actors))))
         blocks = -(-len(rows) // block)
         dataset = self._data.from_items(rows, override_num_blocks=blocks)
-        total = self._ray.cluster_resources()
-        needs, actors = self._places(total)
         made = dataset.map_batches(
             Musician,
             fn_constructor_args=(output,),
@@ -160,6 +166,7 @@ class Cluster:
             batch_format="numpy",
             compute=self._data.ActorPoolStrategy(
                 min_size=1,
+                initial_size=max(1, min(actors, blocks)),
                 max_size=max(1, min(actors, blocks)),
                 max_tasks_in_flight_per_actor=in_flight,
             ),
@@ -177,6 +184,36 @@ class Cluster:
         cores = [int(node["Resources"].get("CPU", 0)) for node in nodes]
         each = self._threads or min((count for count in cores if count), default=1)
         return {"num_cpus": each}, sum(count // each for count in cores)
+
+
+def _as_they_come(results: Iterator[Result], cancel: CancelToken) -> Iterator[Result]:
+    """The same, and who cancels does not wait for the next one. Raises Cancelled.
+
+    A block may take as long as eight songs do, and Ray waits for it without looking up.
+    """
+    inbox: SimpleQueue[Result | BaseException | None] = SimpleQueue()
+
+    def hear() -> None:
+        try:
+            for result in results:
+                inbox.put(result)
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            inbox.put(error)
+        else:
+            inbox.put(None)
+
+    threading.Thread(target=hear, name="results", daemon=True).start()
+    while True:
+        cancel.raise_if_cancelled()
+        try:
+            heard = inbox.get(timeout=CANCEL_SEC)
+        except Empty:
+            continue
+        if heard is None:
+            return
+        if isinstance(heard, BaseException):
+            raise heard
+        yield heard
 
 
 def _row(song: Song) -> dict[str, Any]:

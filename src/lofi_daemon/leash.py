@@ -24,9 +24,12 @@ NOT_STARTED = 127
 def become(lifeline: int, command: list[str]) -> None:
     """Put the program in the place of this process, and its watcher beside it."""
     program = os.getpid()
-    if os.fork() == 0:
-        _watch(lifeline, program)
+    between = os.fork()
+    if between == 0:  # a program may wait for its children, and the watcher is to be none of them
+        if os.fork() == 0:
+            _watch(lifeline, program)
         os._exit(0)
+    os.waitpid(between, 0)
     os.close(lifeline)
     try:
         os.execvp(command[0], command)
@@ -41,11 +44,19 @@ def _watch(lifeline: int, program: int) -> None:
     while os.read(lifeline, 1):
         pass
     deadline = time.monotonic() + GRACE_SEC
-    # It is our parent until it ends; its number may be another's afterwards.
-    while os.getppid() == program:
+    while _runs(program):
         if time.monotonic() >= deadline:
-            os.killpg(os.getpgrp(), signal.SIGKILL)
+            os.killpg(program, signal.SIGKILL)
         time.sleep(POLL_SEC)
+
+
+def _runs(program: int) -> bool:
+    """Its number is nobody else's as long as we are in the group that it leads."""
+    try:
+        os.kill(program, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -79,10 +79,13 @@ class RaySession:
 
     def __enter__(self) -> RaySession:
         head = ["--head", "--port", self.address.rpartition(":")[2], "--include-dashboard", "false"]
-        client = ["--ray-client-server-port", "0", "--temp-dir", str(self.folder / "s")]
-        self._start(*head, *client)
-        for _ in range(self._raylets - 1):
-            self._start("--address", self.address)
+        try:
+            self._start(*head, "--temp-dir", str(self.folder / "s"))
+            for _ in range(self._raylets - 1):
+                self._start("--address", self.address)
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
@@ -91,6 +94,9 @@ class RaySession:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         for process in self._processes:
             for each in (process, *process.children(recursive=True)):
                 with suppress(psutil.NoSuchProcess):

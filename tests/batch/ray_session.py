@@ -1,7 +1,7 @@
 """A Ray cluster on the loopback interface, of as many machines as are wanted: all are this one.
 
-Its processes have a home of their own, where the token lies that they ask for. In its workers the
-bundled model notes what it makes, and a song with the prompt `poison` ends its worker.
+Its processes have a home of their own, where the token lies that they ask for. Its workers note
+what they make, begin when there is one on every machine, and end by a song with the prompt `poison`.
 """
 
 from __future__ import annotations
@@ -31,16 +31,23 @@ import sys
 
 if any("default_worker" in each for each in sys.orig_argv):
     import os
+    import time
+    from pathlib import Path
     from lofi_daemon.batch.run import Batch
 
     make = Batch._make_one
+    raylet = os.getppid()
+    arrived = Path(os.environ["HOME"], "arrived")
 
     def watched(self, resolved, began, cancel):
+        (arrived / str(raylet)).touch()
+        while len(list(arrived.iterdir())) < RAYLETS:
+            time.sleep(0.05)
         if resolved.recipe.request.prompt == "poison":
             os._exit(1)
         track = make(self, resolved, began, cancel)
         with open(os.path.join(os.environ["HOME"], "makings"), "a") as makings:
-            makings.write(f"{track.track_id} {os.getppid()}\\n")
+            makings.write(f"{track.track_id} {raylet}\\n")
         return track
 
     Batch._make_one = watched
@@ -55,9 +62,9 @@ class RaySession:
         self.folder = Path(tempfile.mkdtemp(prefix="lofi-ray-"))  # short: sockets lie in it
         self.home = self.folder / "home"
         watched = self.folder / "watched"
-        for folder in (self.home / ".ray", watched):
+        for folder in (self.home / ".ray", self.home / "arrived", watched):
             folder.mkdir(parents=True)
-        (watched / "sitecustomize.py").write_text(WATCHED)
+        (watched / "sitecustomize.py").write_text(WATCHED.replace("RAYLETS", str(raylets)))
         (self.home / ".ray" / "auth_token").write_text(secrets.token_hex(32))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -120,7 +127,8 @@ class RaySession:
         return [(track, int(raylet)) for track, raylet in map(str.split, lines)]
 
     def forget_makings(self) -> None:
-        (self.home / "makings").unlink(missing_ok=True)
+        for noted in ((self.home / "makings"), *(self.home / "arrived").iterdir()):
+            noted.unlink(missing_ok=True)
 
     def _start(self, *arguments: str) -> None:
         process = psutil.Popen(

@@ -78,13 +78,12 @@ def each_once(results: list[dict[str, Any]]) -> bool:
     return len({(result["line"], result["number"]) for result in results}) == len(results)
 
 
-@pytest.mark.parametrize(
-    ("count", "killed_at"), [(24, 2), pytest.param(60, 20, marks=pytest.mark.soak)]
-)
+@pytest.mark.soak
 def test_a_worker_that_is_killed_costs_nothing(
-    making: RaySession, tmp_path: Path, write_songs: WriteSongs, count: int, killed_at: int
+    making: RaySession, tmp_path: Path, write_songs: WriteSongs
 ) -> None:
     """On two machines: the bytes are those of one process, and nothing is told twice."""
+    count, killed_at = 60, 20
     file, output = write_songs(*songs(count), "not json"), tmp_path / "together"
     driver = batch(file, output, making)
     until(lambda: len(making.makings) >= killed_at)
@@ -105,24 +104,40 @@ def test_a_worker_that_is_killed_costs_nothing(
 @pytest.mark.parametrize(
     ("count", "killed_at"), [(12, 3), pytest.param(60, 20, marks=pytest.mark.soak)]
 )
-def test_a_driver_that_is_killed_goes_on_where_it_was(
-    making: RaySession, tmp_path: Path, write_songs: WriteSongs, count: int, killed_at: int
+def test_a_command_that_is_killed_goes_on_where_it_was(
+    making: RaySession,
+    tmp_path: Path,
+    write_songs: WriteSongs,
+    store: str,
+    count: int,
+    killed_at: int,
 ) -> None:
-    file, output = write_songs(*songs(count)), tmp_path / "library"
+    """On two machines and into an object store: the bytes are those of one process and a folder."""
+    bucket, _ = fs.FileSystem.from_uri(f"s3://shop?{store}&allow_bucket_creation=true")
+    bucket.create_dir("shop")
+    file, output = write_songs(*songs(count)), f"s3://shop/library?{store}"
     first = batch(file, output, making)
     until(lambda: len(making.makings) >= killed_at)
     first.kill()
     first.wait()
-    second = batch(file, output, making)
-    assert second.wait(PATIENCE_SEC) == 0
-    results = results_of(output)
+    assert batch(file, output, making).wait(PATIENCE_SEC) == 0
+
+    def stored(name: str) -> bytes:
+        with bucket.open_input_stream(f"shop/library/{name}") as there:
+            return there.read()
+
+    results = [json.loads(line) for line in stored("results.jsonl").splitlines()]
     assert len(results) == count
     assert each_once(results)
     assert {result["status"] for result in results} == {"made", "there"}
-    assert len(sounds(output)) == count
     made = [track for track, _ in making.makings]
     assert len(set(made)) == count
     assert len(made) - count <= 10
+    assert len({raylet for _, raylet in making.makings}) == 2
+    same = alone(file, tmp_path / "alone", making)
+    assert len(same) == count
+    for name, content in same.items():
+        assert stored(f"{name[:2]}/{name}") == content
 
 
 def test_who_interrupts_it_does_not_wait_for_a_block(
@@ -135,20 +150,6 @@ def test_who_interrupts_it_does_not_wait_for_a_block(
     driver.send_signal(signal.SIGINT)
     assert driver.wait(PATIENCE_SEC) == 130
     assert len(making.makings) < 8
-
-
-def test_the_cluster_writes_to_an_object_store(
-    making: RaySession, tmp_path: Path, write_songs: WriteSongs, store: str
-) -> None:
-    bucket, _ = fs.FileSystem.from_uri(f"s3://shop?{store}&allow_bucket_creation=true")
-    bucket.create_dir("shop")
-    file = write_songs(*songs(3))
-    assert batch(file, f"s3://shop/library?{store}", making).wait(PATIENCE_SEC) == 0
-    for name, content in alone(file, tmp_path / "alone", making).items():
-        with bucket.open_input_stream(f"shop/library/{name[:2]}/{name}") as there:
-            assert there.read() == content
-    with bucket.open_input_stream("shop/library/batch.json") as there:
-        assert json.loads(there.read())["made"] == 3
 
 
 @pytest.mark.soak
@@ -223,8 +224,10 @@ def test_a_cluster_of_our_own_asks_for_its_token_and_tells_nobody(
     friend = {**inherited, "HOME": str(tmp_path), "RAY_AUTH_MODE": "token"}
     assert subprocess.run(asked, env=friend, timeout=PATIENCE_SEC).returncode == 0
     assert family
-    for process in family:
-        assert process.environ()["RAY_USAGE_STATS_ENABLED"] == "0"
+    told = [process.environ() for process in family]
+    told = [each for each in told if each]  # some write their title over what they were told
+    assert told
+    assert {each["RAY_USAGE_STATS_ENABLED"] for each in told} == {"0"}
     keeper.stdin.close()
     assert keeper.wait(PATIENCE_SEC) == 0
     _, alive = psutil.wait_procs(family, timeout=RAY_ENDS_SEC)

@@ -1,7 +1,7 @@
 """A Ray cluster on the loopback interface, of as many machines as are wanted: all are this one.
 
 Its processes have a home of their own, where the token lies that they ask for. Its workers note
-what they make, begin when there is one on every machine, and end by a song with the prompt `poison`.
+what they make, begin when there is one on every machine, and are ended by the prompt `poison`.
 """
 
 from __future__ import annotations

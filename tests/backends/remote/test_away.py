@@ -21,7 +21,7 @@ from tests.daemon_process import PATIENCE_SEC, DaemonProcess
 
 BACKENDS: dict[str, Any] = {"full": {"full_model": True}, "demo": {}}
 # Much less than a box that does not answer takes to be given up.
-INSTANT_SEC = 5.0
+INSTANT_SEC = 10.0
 
 
 class Laptop:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
@@ -27,6 +27,7 @@ SET = {
 REQUEST = GenerationRequest("rain", 30.0, 7, DiffusionOptions(**SET))
 
 
+@settings(deadline=None)
 @given(st.text(), st.floats(1.0, 600.0), st.integers(0, 2**64 - 1), st.text())
 def test_it_is_a_hash_of_sorted_json(prompt: str, seconds: float, seed: int, version: str) -> None:
     request = GenerationRequest(prompt, seconds, seed, DiffusionOptions(**SET, loop=True))

@@ -170,7 +170,8 @@ class Cluster:
                 max_size=max(1, min(actors, blocks)),
                 max_tasks_in_flight_per_actor=in_flight,
             ),
-            ray_remote_args_fn=lambda: {"max_restarts": -1, "max_task_retries": tries},
+            max_restarts=-1,
+            max_task_retries=tries,
             **needs,
         )
         for row in made.iter_rows():

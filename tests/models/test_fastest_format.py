@@ -15,6 +15,7 @@ from lofi_daemon.models.quantize.fastest_format import (
     Measured,
     fastest_format,
     fastest_right,
+    is_right,
     measure_products,
 )
 from lofi_daemon.onnx import processor
@@ -36,7 +37,9 @@ class SaturatingColumns:
         self._weight = tensors["weight"].astype(np.int32)
         self._scale = tensors["scale"]
 
-    def run(self, outputs: None, feeds: dict[str, NDArray[np.float32]]) -> list[np.ndarray]:
+    def run(
+        self, outputs: list[str] | None, feeds: dict[str, NDArray[np.float32]]
+    ) -> list[np.ndarray]:
         if not self._product:
             self._product = [self._multiplied(feeds["activations"][0])]
         return self._product
@@ -81,10 +84,10 @@ def test_a_format_that_saturates_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     """However fast: the operands of the measurement are such that it shows."""
     real: Callable[..., object] = module._session
 
-    def session(packing: Packing, weights: NDArray[np.float32], threads: int | None) -> object:
+    def session(packing: Packing, weights: NDArray[np.float32], *rest: object) -> object:
         if packing.format is COLUMNS:
             return SaturatingColumns(weights)
-        return real(packing, weights, threads)
+        return real(packing, weights, *rest)
 
     monkeypatch.setattr(module, "_session", session)
     monkeypatch.setattr(module, "SECONDS_EACH", 0.01)
@@ -93,17 +96,20 @@ def test_a_format_that_saturates_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(module, "COLUMNS", 64)
     measured = module.measure_formats(threads=1)
     assert measured[COLUMNS].seconds < measured[BLOCKS].seconds
-    assert measured[COLUMNS].error > 2 * MAX_ERROR > measured[BLOCKS].error
+    assert measured[COLUMNS].error > 2 * MAX_ERROR[8] > measured[BLOCKS].error
     assert fastest_format(threads=1) is BLOCKS
 
 
 def test_this_processor_is_right_in_every_format(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SECONDS_EACH", 0.01)
-    packings = [Packing(COLUMNS, 256, 64), *(Packing(BLOCKS, 256, 64, n) for n in (32, 64, 128))]
-    found = measure_products(packings, 8, threads=1)
+    packings = [Packing(COLUMNS, 256, 64)]
+    for block in (32, 64, 128):
+        packings += [Packing(each, 256, 64, block) for each in (BLOCKS, WeightFormat.INT4_BLOCKS)]
+    found = measure_products(packings, 8, threads=1, matrices=3)
     assert list(found) == packings
-    for measured in found.values():
-        assert 0.0 < measured.error < MAX_ERROR
+    for packing, measured in found.items():
+        assert measured.error > 0.0
+        assert is_right(packing.format, measured)
         assert 0.0 < measured.seconds < 60.0
 
 

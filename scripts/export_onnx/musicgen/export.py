@@ -20,7 +20,7 @@ from lofi_daemon.backends.musicgen.bundle import (
     Precision,
     read_config,
 )
-from lofi_daemon.backends.musicgen.files import size_name
+from lofi_daemon.backends.musicgen.files import native_version
 from lofi_daemon.backends.musicgen.native.decoder_graph import (
     Weights,
     cache_names,
@@ -97,7 +97,7 @@ def export_native(model: Any, tokenizer: Path, folder: Path, precision: Precisio
     write_decoder(folder / "decoder.onnx", config, weights, precision)
     text_width = model.text_encoder.config.d_model
     write_cross_attention(folder / "cross_attention.onnx", config, text_width, weights)
-    version = f"{size_name(config)}-native-{precision}"
+    version = native_version(config, precision)
     manifest = Manifest(form="native", precision=precision, model_version=version)
     document = {**manifest.model_dump(), "files": listed_files(folder, CancelToken())}
     write_document(folder / MANIFEST, json.dumps(document, indent=2) + "\n")

@@ -20,9 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.onnx.weight_file import WeightFile
 from lofi_daemon.onnx.weight_formats import (
-    BLOCK,
     MICROSOFT,
-    Packing,
+    Storage,
     WeightFormat,
     multiplication,
     pack,
@@ -30,6 +29,8 @@ from lofi_daemon.onnx.weight_formats import (
 
 OPSET = 18
 IR_VERSION = 8
+EIGHT_BITS = Storage(WeightFormat.INT8_COLUMNS)
+FOUR_BITS = Storage(WeightFormat.INT4_BLOCKS)
 
 Tensors = Callable[[str], NDArray[np.float32]]
 """Reads a tensor of the checkpoint by its name, as float32."""
@@ -53,7 +54,7 @@ class GraphWriter:
     """A graph under construction; a context manager that writes `path` and its `.bin` at its end.
 
     identity: what an interrupted run must have had in common with this one to be gone on with.
-    eight_bits: how INT8 is stored; block: weights of a column that share a scale, in blocks.
+    eight_bits, four_bits: how INT8 and INT4 are stored.
     on_weight gets the values of the checkpoint that each weight was made of. Methods that add
     something return the name of the value it makes. Raises Cancelled between two weights.
     """
@@ -62,15 +63,14 @@ class GraphWriter:
         self,
         path: Path,
         identity: Mapping[str, Any],
-        eight_bits: WeightFormat = WeightFormat.INT8_COLUMNS,
-        block: int = BLOCK,
+        eight_bits: Storage = EIGHT_BITS,
+        four_bits: Storage = FOUR_BITS,
         *,
         on_weight: Callable[[int], None] = lambda count: None,
         cancel: CancelToken | None = None,
     ) -> None:
         self._path = path
-        self._eight_bits = eight_bits
-        self._block = block
+        self._storage = {Precision.INT8: eight_bits, Precision.INT4: four_bits}
         self._on_weight = on_weight
         self._cancel = cancel or CancelToken()
         self._weights = WeightFile(path.with_suffix(".bin"), dict(identity))
@@ -156,11 +156,10 @@ class GraphWriter:
             half = self.weight(f"{name}.half", lambda: in_half_precision(matrix()))
             widened = self.node("Cast", [half], to=TensorProto.FLOAT)
             return self.node("MatMul", [value, widened])
-        stored_as = WeightFormat.INT4_BLOCKS if precision is Precision.INT4 else self._eight_bits
-        packing = Packing(stored_as, shape[1], shape[0], self._block)
+        packing = self._storage[precision].packing(shape[1], shape[0])
 
         def packed() -> dict[str, NDArray[Any]]:
-            stored = pack(matrix(), stored_as, self._block).tensors
+            stored = pack(matrix(), packing.format, packing.block).tensors
             return {f".{role}": tensor for role, tensor in stored.items()}
 
         self._store(name, packed)

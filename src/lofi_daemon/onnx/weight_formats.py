@@ -38,6 +38,18 @@ class WeightFormat(str, Enum):
 
 
 @dataclass(frozen=True)
+class Storage:
+    """A format; block: weights of a column that share a scale, where it is one of blocks."""
+
+    format: WeightFormat
+    block: int = BLOCK
+
+    def packing(self, rows: int, columns: int) -> Packing:
+        """Of a matrix of this shape."""
+        return Packing(self.format, rows, columns, self.block)
+
+
+@dataclass(frozen=True)
 class Packing:
     """What the operator must know of a stored matrix [rows, columns]; block: weights a scale."""
 

@@ -58,7 +58,7 @@ from lofi_daemon.models.making import SourceFile
 from lofi_daemon.models.quantize.fastest_format import fastest_format
 from lofi_daemon.onnx.graph_writer import GraphWriter, Precision
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
-from lofi_daemon.onnx.weight_formats import WeightFormat
+from lofi_daemon.onnx.weight_formats import Storage, WeightFormat
 
 logger = logging.getLogger(__name__)
 
@@ -204,7 +204,7 @@ class _Work:
         if path.is_file():
             return
         identity = _said(self._options)
-        eight_bits = self._options.eight_bits
+        eight_bits = Storage(self._options.eight_bits)
         with GraphWriter(
             path, identity, eight_bits, on_weight=on_weight, cancel=self._cancel
         ) as writer:

@@ -19,6 +19,9 @@ from lofi_daemon.models.making import Source
 from lofi_daemon.models.store import exists
 
 INTERFACE = 1
+# Twice the weights a scale that the formats have by default: a step reads every weight once, and
+# this is what it reads less.
+USUAL_BLOCK = 64
 
 CONFIG = "config.json"
 MANIFEST = "manifest.json"
@@ -79,12 +82,17 @@ class MusicGenConfig(Section):
 
 
 class Manifest(Section):
-    """manifest.json of the native form. source: the files it was made of, if any."""
+    """manifest.json of the native form.
+
+    block: weights that share a scale, in matrices of the precision's bits. source: the files it
+    was made of, if any.
+    """
 
     interface: int = INTERFACE
     form: Literal["native", "published"] = "published"
     precision: Precision = "fp32"
     model_version: str = "published"
+    block: int = USUAL_BLOCK
     source: Source = Field(default_factory=Source)
     files: ListedFiles = Field(default_factory=dict[str, FileFacts])
 

@@ -7,6 +7,7 @@ nor onnxruntime.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Literal, cast
 
@@ -16,6 +17,7 @@ from lofi_daemon.backends.musicgen.bundle import (
     MANIFEST,
     NATIVE_FILES,
     PUBLISHED_FILES,
+    USUAL_BLOCK,
     DecoderConfig,
     Manifest,
     Precision,
@@ -106,6 +108,8 @@ class MusicGenFiles(ModelFiles[MusicGenConfiguration]):
 
     def make(self, files: FileSet, on_progress: OnProgress, cancel: CancelToken) -> None:
         from lofi_daemon.backends.musicgen.native.convert import convert
+        from lofi_daemon.backends.musicgen.native.decoder_graph import Forms
+        from lofi_daemon.backends.musicgen.native.fastest_forms import fastest_forms
         from lofi_daemon.onnx.external_weights import external_files, read_model
         from lofi_daemon.onnx.session import SessionSettings
 
@@ -116,10 +120,15 @@ class MusicGenFiles(ModelFiles[MusicGenConfiguration]):
             for weights in external_files(read_model(self.folder / name), self.folder)
         }
         source = making.source_of(self.folder, (*PUBLISHED_FILES, *sorted(weights)), cancel)
+        precision = cast("Precision", files.precision)
+        config = read_config(self.folder).decoder
+        forms = Forms() if precision == "fp32" else fastest_forms(config, self.threads)
+        block = forms.block(precision)
         planned = Manifest(
             form="native",
-            precision=cast("Precision", files.precision),
-            model_version=files.version,
+            precision=precision,
+            model_version=native_version(config, precision, block),
+            block=block,
             source=dict(source),
         )
         session = SessionSettings(threads=self.threads)
@@ -127,6 +136,7 @@ class MusicGenFiles(ModelFiles[MusicGenConfiguration]):
             self.folder,
             files.folder,
             planned,
+            forms,
             session,
             lambda share: on_progress("decoder.onnx", share),
             cancel,
@@ -167,8 +177,13 @@ class MusicGenFiles(ModelFiles[MusicGenConfiguration]):
         return None
 
     def _planned(self, precision: Precision) -> FileSet:
-        version = f"{size_name(read_config(self.folder).decoder)}-native-{precision}"
-        return FileSet(self._native_folder(precision), precision, version, self.folder)
+        folder = self._native_folder(precision)
+        version = ""
+        if store.exists(folder / MANIFEST):
+            with suppress(ModelLoadFailed):  # a broken manifest: the set is made again
+                version = making.read_version(folder)
+        version = version or native_version(read_config(self.folder).decoder, precision)
+        return FileSet(folder, precision, version, self.folder)
 
     def _native_folder(self, precision: Precision) -> Path:
         return self.folder / f"native-{precision}"
@@ -182,6 +197,12 @@ class MusicGenFiles(ModelFiles[MusicGenConfiguration]):
         files = self.folder.glob("decoder_with_past_model.*")
         weights = read_config(self.folder).decoder.weights_per_step
         return "int8" if sum(path.stat().st_size for path in files) / weights < 3.0 else "fp32"
+
+
+def native_version(decoder: DecoderConfig, precision: Precision, block: int = USUAL_BLOCK) -> str:
+    """Of a native set: another block gives other tokens."""
+    usual = f"{size_name(decoder)}-native-{precision}"
+    return usual if block == USUAL_BLOCK else f"{usual}-{block}"
 
 
 def size_name(decoder: DecoderConfig) -> str:

@@ -27,7 +27,11 @@ from lofi_daemon.backends.musicgen.bundle import (
     read_config,
 )
 from lofi_daemon.backends.musicgen.decoder import NativeDecoder, PublishedDecoder, TokenDecoder
-from lofi_daemon.backends.musicgen.native.decoder_graph import write_cross_attention, write_decoder
+from lofi_daemon.backends.musicgen.native.decoder_graph import (
+    Forms,
+    write_cross_attention,
+    write_decoder,
+)
 from lofi_daemon.backends.musicgen.native.published_weights import (
     UnrecognisedGraph,
     cross_attention_weights,
@@ -51,20 +55,22 @@ def convert(
     folder: Path,
     target: Path,
     planned: Manifest,
+    forms: Forms,
     settings: SessionSettings,
     on_fraction: Callable[[float], None],
     cancel: CancelToken,
 ) -> None:
     """Make the native form of the published files of `folder` in `target`.
 
-    planned: what its manifest will say, the files aside. `target` is whole or not there.
+    planned: what its manifest will say, the files aside; forms: of its matrices. `target` is whole
+    or not there.
     Raises CannotBeMade where the graphs are built otherwise, or the result does not compute what
     they compute; Cancelled, OSError.
     """
     config = read_config(folder)
 
     def write(unfinished: Path) -> dict[str, Any]:
-        _write(folder, unfinished, config, planned.precision, on_fraction, cancel)
+        _write(folder, unfinished, config, planned.precision, forms, on_fraction, cancel)
         error = _logit_error(folder, unfinished, config.decoder, settings, cancel)
         if not error < TOLERANCE[planned.precision]:
             raise CannotBeMade(f"the native form's logits differ by {error:.2g} of their spread")
@@ -92,6 +98,7 @@ def _write(
     target: Path,
     config: MusicGenConfig,
     precision: Precision,
+    forms: Forms,
     on_fraction: Callable[[float], None],
     cancel: CancelToken,
 ) -> None:
@@ -107,6 +114,7 @@ def _write(
         decoder_weights(folder / "decoder_with_past_model.onnx", config.decoder),
         precision,
         on_layer=finished,
+        forms=forms,
     )
     weights = cross_attention_weights(folder / "decoder_model.onnx", config.decoder)
     first = weights.get("enc_to_dec_proj.weight", weights["layers.0.encoder_attn.k_proj.weight"])

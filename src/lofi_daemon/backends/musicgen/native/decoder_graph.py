@@ -11,27 +11,41 @@ to the last hidden state: the output heads are linear, so it is the same and hal
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lofi_daemon.backends.musicgen.bundle import DecoderConfig, Precision
+from lofi_daemon.backends.musicgen.bundle import USUAL_BLOCK, DecoderConfig, Precision
 from lofi_daemon.errors import ModelLoadFailed
 from lofi_daemon.onnx.graph_writer import GraphWriter
 from lofi_daemon.onnx.graph_writer import Precision as StoredAs
-from lofi_daemon.onnx.weight_formats import MICROSOFT, WeightFormat
+from lofi_daemon.onnx.weight_formats import MICROSOFT, Storage, WeightFormat
 
 Weights = Mapping[str, NDArray[np.float32]]
 OnLayer = Callable[[int], None]
 
 EPSILON = 1e-5
-# Twice the weights a scale that the formats have by default: a step reads every weight once, and
-# this is what it reads less.
-BLOCK = 64
 # Int4 output heads would cost accuracy where it counts, and save one part in forty.
 HEADS_PRECISION: Mapping[Precision, Precision] = {"fp32": "fp32", "int8": "int8", "int4": "int8"}
 ACTIVATIONS = {"gelu": ("Gelu", MICROSOFT), "relu": ("Relu", "")}
+
+
+EIGHT_BITS = Storage(WeightFormat.INT8_BLOCKS, USUAL_BLOCK)
+FOUR_BITS = Storage(WeightFormat.INT4_BLOCKS, USUAL_BLOCK)
+
+
+@dataclass(frozen=True)
+class Forms:
+    """How matrices of 8 and of 4 bits are stored."""
+
+    eight_bits: Storage = EIGHT_BITS
+    four_bits: Storage = FOUR_BITS
+
+    def block(self, precision: Precision) -> int:
+        """Weights that share a scale, in matrices of the precision's bits."""
+        return self.four_bits.block if precision == "int4" else self.eight_bits.block
 
 
 def cache_names(layers: int, attention: str) -> list[str]:
@@ -48,7 +62,7 @@ def write_cross_attention(
     Kept in fp32: it runs once, and its rounding would reach every token.
     """
     heads, head_size = config.num_attention_heads, config.head_size
-    with _writer(path) as graph:
+    with GraphWriter(path, {}) as graph:
         states = graph.input("encoder_hidden_states", np.float32, [1, "text", text_width])
         if "enc_to_dec_proj.weight" in weights:
             states = _linear(
@@ -74,6 +88,7 @@ def write_decoder(
     weights: Weights,
     precision: Precision = "fp32",
     on_layer: OnLayer = lambda layer: None,
+    forms: Forms | None = None,
 ) -> None:
     """One step, or a prompt into empty caches: tokens to the guided logits after the last of them.
 
@@ -88,7 +103,8 @@ def write_decoder(
             f"The decoder's activation '{config.activation_function}' is not one of "
             f"{', '.join(ACTIVATIONS)}."
         )
-    with _writer(path) as graph:
+    forms = forms or Forms()
+    with GraphWriter(path, {}, forms.eight_bits, forms.four_bits) as graph:
         _DecoderGraph(graph, config, weights, precision).write(on_layer)
 
 
@@ -245,10 +261,6 @@ class _DecoderGraph:
 
     def _int32(self, name: str, value: int) -> str:
         return self._graph.constant(name, value, np.int32)
-
-
-def _writer(path: Path) -> GraphWriter:
-    return GraphWriter(path, {}, WeightFormat.INT8_BLOCKS, BLOCK)
 
 
 def _weight(graph: GraphWriter, name: str, values: NDArray[np.float32]) -> str:

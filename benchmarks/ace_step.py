@@ -4,11 +4,13 @@ Builds the transformer (24 blocks of width 2560, random weights, 10 GB), exports
 smaller ones with the daemon's own quantisation, and measures each in a process of its own: seconds
 a call, GFLOP/s against what a matrix product reaches here, peak memory, bytes on disk, and how far
 one call and the latents after 27 solver steps are from fp32. Random weights are the hardest case:
-nothing in them is redundant. Both clocks are given: on a machine that does other things too,
-processor time is the one to compare. ::
+nothing in them is redundant. In the end a whole track, as it was made before and is made now (see
+ace_step_track.py). Both clocks are given: on a machine that does other things too, processor time
+is the one to compare. ::
 
     python -m benchmarks.ace_step            # 24 GB of memory, 15 GB of disk, half an hour
     python -m benchmarks.ace_step --blocks 4 # the same per block, in a few minutes
+    python -m benchmarks.ace_step --only track   # the last table, without PyTorch's figures
 """
 
 from __future__ import annotations
@@ -26,11 +28,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import ace_step_track as track
 from benchmarks.measuring import clocked, peak_memory, process, said
 
 PRODUCTS = ((323, 2560, 12800), (2048, 2048, 2048))
 """What the machine can reach is the better of a block's largest product and a square one."""
 
+BLOCKS = 24
 OURS = ("fp32", "int8", "int4")
 PYTORCH = ("pytorch-fp32", "pytorch-bf16")
 
@@ -186,6 +190,42 @@ def measure_pytorch(arguments: argparse.Namespace) -> Result:
     return {**seconds, "loading": loading, "peak_bytes": peak_memory()}
 
 
+def measure_calls(arguments: argparse.Namespace) -> Result:
+    """Seconds of a call of one row, and of a guided pair of rows, of all 24 blocks."""
+    from lofi_daemon.cancellation import CancelToken
+    from lofi_daemon.onnx.session import OnnxModel, SessionSettings
+
+    path = graph_path(arguments.folder, arguments.contender)
+    model = OnnxModel(path, SessionSettings(threads=arguments.threads, arena=False))
+    token = CancelToken()
+    found: Result = {}
+    for rows in (1, 2):
+        feeds = inputs(arguments.frames, arguments.context, rows)
+        if model.accepts("query_scale"):
+            feeds["query_scale"] = np.ones(rows, dtype=np.float32)
+        seconds = timed(functools.partial(model.run, feeds, token), arguments.repeats)
+        found[str(rows)] = {
+            clock: each * BLOCKS / arguments.blocks for clock, each in seconds.items()
+        }
+    return found
+
+
+def export_decoders(arguments: argparse.Namespace) -> Result:
+    """Write the graphs that make sound of latents."""
+    track.export(arguments.folder, log)
+    return {"peak_bytes": peak_memory()}
+
+
+def measure_decoder(arguments: argparse.Namespace) -> Result:
+    """Latents to the waveform, before and now."""
+    return track.measure_decoder(
+        arguments.folder,
+        arguments.contender,
+        arguments.decoded or arguments.frames,
+        arguments.threads,
+    )
+
+
 STEPS: dict[str, Callable[[argparse.Namespace], Result]] = {
     "gemm": measure_gemm,
     "export": export_graph,
@@ -193,6 +233,9 @@ STEPS: dict[str, Callable[[argparse.Namespace], Result]] = {
     "quantize": quantize,
     "ours": measure_ours,
     "pytorch": measure_pytorch,
+    "calls": measure_calls,
+    "export-decoders": export_decoders,
+    "decoder": measure_decoder,
 }
 
 
@@ -212,7 +255,16 @@ def run_all(arguments: argparse.Namespace) -> None:
     """Every step in a process of its own, then the table."""
     passed = [
         f"--{name}={getattr(arguments, name)}"
-        for name in ("blocks", "frames", "context", "batch", "steps", "repeats", "threads")
+        for name in (
+            "blocks",
+            "frames",
+            "context",
+            "batch",
+            "steps",
+            "repeats",
+            "threads",
+            "decoded",
+        )
     ] + [f"--folder={arguments.folder}"]
 
     def run(step: str, contender: str = "", eight_bits: str = "") -> Result:
@@ -235,13 +287,26 @@ def run_all(arguments: argparse.Namespace) -> None:
         for name, seconds in formats["seconds"].items()
     )
     print(f"a product in 8 bits: {measured}; {eight_bits} is taken")
-    for precision in ("int8", "int4"):
+    for precision in ("int8",) if arguments.only == "track" else ("int8", "int4"):
         if not graph_path(arguments.folder, precision).is_file():
             made = run("quantize", precision, eight_bits)
             print(
                 f"{precision} made in {made['seconds']:.0f} s, peak memory "
                 f"{made['peak_bytes'] / 1e9:.2f} GB"
             )
+    if arguments.only != "track":
+        compare_calls(arguments, run)
+    if not (arguments.folder / "native").is_dir():
+        run("export-decoders")
+    calls = run("calls", "int8")
+    decoders = {name: run("decoder", name) for name in ("before", "now")}
+    if arguments.blocks != BLOCKS:
+        print(f"calls of {arguments.blocks} blocks, times {BLOCKS / arguments.blocks:g}")
+    print(track.table(arguments.frames, "int8", calls["1"], calls["2"], decoders))
+
+
+def compare_calls(arguments: argparse.Namespace, run: Callable[..., Result]) -> None:
+    """One call of every contender, a row each."""
     baseline = run("pytorch", "pytorch-fp32")
     print(
         f"{'':13} call s  cpu s  GFLOP/s  × PyTorch  load s  peak GB  disk GB  error: call  latents"
@@ -278,8 +343,12 @@ def show(arguments: argparse.Namespace, contender: str, result: Result, baseline
 def main() -> None:
     """Measure one call of the diffusion transformer, PyTorch's and ours in every precision."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ace_step", description=__doc__)
-    parser.add_argument("--blocks", type=int, default=24)
+    parser.add_argument("--blocks", type=int, default=BLOCKS)
+    parser.add_argument("--only", choices=["track"], help="leave the comparison of calls out")
     parser.add_argument("--frames", type=int, default=323, help="latent frames; 323 are 30 s")
+    parser.add_argument(
+        "--decoded", type=int, default=0, help="latent frames that are decoded; 0: all"
+    )
     parser.add_argument("--context", type=int, default=32, help="speaker, text and lyric tokens")
     parser.add_argument("--batch", type=int, choices=[1, 2], default=1)
     parser.add_argument("--steps", type=int, default=27)

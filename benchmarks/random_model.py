@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,7 +17,12 @@ from torch import nn
 
 from scripts.export_onnx.ace_step.checkpoint import Checkpoint
 from scripts.export_onnx.ace_step.export import Report, export_checkpoint, export_graph
-from scripts.export_onnx.ace_step.graphs import denoiser_graph
+from scripts.export_onnx.ace_step.graphs import (
+    Form,
+    denoiser_graph,
+    mel_decoder_graph,
+    vocoder_graph,
+)
 from scripts.export_onnx.ace_step.lyric_encoder import LyricEncoderConfig
 from scripts.export_onnx.ace_step.transformer import AceStepTransformer, TransformerConfig
 from scripts.export_onnx.ace_step.vocoder import Vocoder, VocoderConfig
@@ -61,6 +68,15 @@ def export_random_denoiser(
     return out_dir / graph.file_name
 
 
+def export_random_decoders(out_dirs: Mapping[Form, Path], report: Report = print) -> None:
+    """Export only ``dcae_decoder.onnx`` and ``vocoder.onnx``, checked on few frames."""
+    config = VocoderConfig()
+    mel_decoder = mel_decoder_graph(random_dcae())
+    vocoder = vocoder_graph(random_vocoder(config), config.input_channels)
+    for graph, size in ((mel_decoder, {"frames": 5}), (vocoder, {"mel_frames": 24})):
+        export_graph(replace(graph, verify_sizes=(size,)), out_dirs, report=report)
+
+
 def export_random_bundle(folder: Path, report: Report = print) -> None:
     """The whole model, native form in float32, 12 GB: text encoder to vocoder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +95,6 @@ def export_random_bundle(folder: Path, report: Report = print) -> None:
 
 def random_checkpoint(seed: int = 0) -> Checkpoint:
     """Every module in the published sizes, initialised as its library does."""
-    from diffusers import AutoencoderDC
     from transformers import UMT5Config, UMT5EncoderModel
 
     torch.manual_seed(seed)
@@ -94,6 +109,20 @@ def random_checkpoint(seed: int = 0) -> Checkpoint:
     )
     # The eager form exports to plain operators.
     text_config._attn_implementation = "eager"
+    return Checkpoint(
+        text_encoder=UMT5EncoderModel(text_config).eval().requires_grad_(False),
+        transformer=random_transformer(TransformerConfig(), seed),
+        dcae=random_dcae(seed),
+        vocoder=random_vocoder(VocoderConfig(), seed),
+        vocoder_config=VocoderConfig(),
+    )
+
+
+def random_dcae(seed: int = 0) -> nn.Module:
+    """The mel autoencoder in its published size."""
+    from diffusers import AutoencoderDC
+
+    torch.manual_seed(seed)
     dcae = AutoencoderDC.from_config(
         dcae_config(
             residual_blocks=3,
@@ -103,13 +132,11 @@ def random_checkpoint(seed: int = 0) -> Checkpoint:
             decoder_layers=(3, 3, 3, 3),
         )
     )
-    vocoder_config = VocoderConfig()
-    vocoder = Vocoder(vocoder_config).eval().requires_grad_(False)
+    return dcae.eval().requires_grad_(False)
+
+
+def random_vocoder(config: VocoderConfig, seed: int = 0) -> Vocoder:
+    """Weights that keep activations near unit size."""
+    vocoder = Vocoder(config).eval().requires_grad_(False)
     randomise(vocoder, seed)
-    return Checkpoint(
-        text_encoder=UMT5EncoderModel(text_config).eval().requires_grad_(False),
-        transformer=random_transformer(TransformerConfig(), seed),
-        dcae=dcae.eval().requires_grad_(False),
-        vocoder=vocoder,
-        vocoder_config=vocoder_config,
-    )
+    return vocoder

@@ -8,8 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import onnx
 import onnx_ir
 import torch
+
+from lofi_daemon.onnx.images import convolutions_as_images
 
 from ..assembly import pin, store_in_half
 from ..manifest import write_manifest
@@ -32,7 +35,7 @@ ERROR_LIMITS: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.1}
 """Largest difference from PyTorch in float32, in standard deviations, that is let through."""
 
 DCAE_WINDOWS: dict[Form, dict[str, int]] = {
-    "native": {"window_frames": 256, "overlap_frames": 64},
+    "native": {"window_frames": 330, "overlap_frames": 64},
     "published": {"window_frames": PUBLISHED_DCAE_FRAMES, "overlap_frames": 32},
 }
 DEFAULTS = {
@@ -124,6 +127,8 @@ def export_graph(
         if form == "published":
             pin(model, dict.fromkeys(graph.pinned_inputs, 1.0), graph.pinned_axes)
         files = save_model(model, out_dirs[form] / graph.file_name)
+        if form == "native" and graph.over_time:
+            _as_images(out_dirs[form] / graph.file_name)
     graph.module.release()
     # Graphs refer to themselves, and this one still holds the weights.
     del model
@@ -149,6 +154,13 @@ def save_model(model: onnx_ir.Model, path: Path) -> list[str]:
     (path.parent / weights).unlink(missing_ok=True)
     onnx_ir.save(model, path, external_data=weights)
     return [path.name, weights]
+
+
+def _as_images(path: Path) -> None:
+    """Rewrite a graph's convolutions over time; its weights stay as they are."""
+    model = onnx.load(str(path), load_external_data=False)
+    convolutions_as_images(model)
+    onnx.save(model, str(path))
 
 
 def _expectations(graph: Graph, form: Form) -> list[Expectation]:

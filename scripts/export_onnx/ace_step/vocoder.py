@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -214,7 +215,7 @@ class Generator(nn.Module):
         for index, upsample in enumerate(self.ups):
             x = upsample(F.silu(x))
             branches = self.resblocks[index * self.kernels : (index + 1) * self.kernels]
-            x = torch.stack([branch(x) for branch in branches]).sum(dim=0) / self.kernels
+            x = reduce(torch.add, [branch(x) for branch in branches]) / self.kernels
         return torch.tanh(self.conv_post(F.silu(x)))
 
 

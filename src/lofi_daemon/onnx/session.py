@@ -68,6 +68,7 @@ class OnnxModel:
         self, path: Path, settings: SessionSettings, *, required_inputs: Iterable[str] = ()
     ) -> None:
         self.path = path
+        self.settings = settings
         if not path.is_file():
             raise ModelNotFound(f"Model file {path} is missing.")
         choice = choose_device(settings.device, ort.get_available_providers())

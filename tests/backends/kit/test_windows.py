@@ -13,6 +13,7 @@ from lofi_daemon.backends.kit.windows import (
     blend_weights,
     growing_windows,
     kept_spans,
+    snug_windows,
     windows,
 )
 
@@ -62,6 +63,21 @@ def test_blend_weights_sum_to_one(layout: tuple[int, int, int]) -> None:
 
 def test_a_short_axis_is_one_window() -> None:
     assert windows(10, 128, 32) == [Window(0, 10)]
+
+
+@given(layouts())
+def test_snug_windows_are_as_few_and_no_longer_than_needed(layout: tuple[int, int, int]) -> None:
+    length, most, overlap = layout
+    parts = snug_windows(length, most, overlap)
+    assert (parts[0].start, parts[-1].stop) == (0, length)
+    assert len(parts) == len(windows(length, most, overlap))
+    sizes = {part.stop - part.start for part in parts}
+    assert len(sizes) == 1
+    assert max(sizes) <= max(most, 1)
+    for left, right in itertools.pairwise(parts):
+        assert left.stop - right.start >= overlap
+    twice = sum(left.stop - right.start for left, right in itertools.pairwise(parts))
+    assert twice < (len(parts) - 1) * overlap + len(parts)
 
 
 @given(st.integers(1, 3000), st.integers(2, 100), st.integers(1, 4), st.integers(0, 40))

@@ -35,6 +35,12 @@ def windows(length: int, size: int, overlap: int) -> list[Window]:
     return [Window(start, start + size) for start in starts]
 
 
+def snug_windows(length: int, most: int, overlap: int) -> list[Window]:
+    """`windows` of at most `most`, as many as that takes, each no longer than they need to be."""
+    count = len(windows(length, most, overlap))
+    return windows(length, -(-(length - overlap) // count) + overlap, overlap)
+
+
 def growing_windows(length: int, first: int, most: int, overlap: int) -> list[Window]:
     """Windows of which the first gives `first`, and each later one twice as much, up to `most`.
 

@@ -1,7 +1,8 @@
 """A smaller set of an installed model: a complete folder of its own inside the model's folder.
 
 Files that did not change are links to the originals, so it costs what is new in it, and the
-originals can go without it losing anything.
+originals can go without it losing anything. Graphs that are made of convolutions over time become
+such over images (see images.py).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import onnx
 
 from lofi_daemon.cancellation import CancelToken
 from lofi_daemon.errors import ModelNotFound
@@ -27,6 +30,7 @@ from lofi_daemon.models.quantize.matrices import (
 )
 from lofi_daemon.models.store import RECORD, exists, is_complete
 from lofi_daemon.onnx.external_weights import external_files, read_model
+from lofi_daemon.onnx.images import convolutions_as_images
 from lofi_daemon.onnx.weight_formats import WeightFormat
 
 # How much 4 bits change each matrix that they were meant for.
@@ -131,7 +135,7 @@ def quantize_model(
                     write_document(unfinished / SENSITIVITY, json.dumps(table, indent=1) + "\n")
             done += graph.bytes
         for path in kept:
-            _link(path, unfinished / path.name)
+            _keep(path, unfinished / path.name)
         return _manifest(folder, variant, eight_bits.value, source)
 
     identity = {"eight_bits": eight_bits.value, "source": sums_of(source)}
@@ -166,6 +170,18 @@ def _manifest(
         manifest["model_version"] += f"-{eight_bits.removeprefix('int8-')}"
     manifest["source"] = {name: file.model_dump() for name, file in source.items()}
     return manifest
+
+
+def _keep(path: Path, target: Path) -> None:
+    """A link to a file of the original, or a graph of it in the form that is fastest here."""
+    if path.suffix == ".onnx":
+        model = read_model(path)
+        if convolutions_as_images(model):
+            temporary = target.with_suffix(".onnx.part")
+            onnx.save(model, str(temporary))
+            temporary.replace(target)
+            return
+    _link(path, target)
 
 
 def _link(path: Path, link: Path) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
+from lofi_daemon.backends.demo.files import BUNDLE
+from lofi_daemon.backends.kit.mel_diffusion.bundle import read_manifest
 from lofi_daemon.backends.kit.mel_diffusion.decode import LatentDecoder
 from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for
 from lofi_daemon.backends.kit.mel_diffusion.pipeline import AceStepPipeline
-from lofi_daemon.backends.kit.windows import Window, kept_spans, windows
+from lofi_daemon.backends.kit.windows import Window, kept_spans, snug_windows
 from lofi_daemon.cancellation import CancelToken
+from lofi_daemon.onnx.session import SessionSettings
 from tests.tiny_bundle import tiny_bundle
 
 NEVER = CancelToken()
@@ -40,9 +44,9 @@ def borders(decoder: LatentDecoder, frames: int) -> list[int]:
     """Samples at which any two windows meet."""
     facts, vocoder = decoder._manifest.dcae, decoder._manifest.vocoder
     reach = vocoder.receptive_field_frames
-    in_latents = windows(frames, facts.window_frames, facts.overlap_frames)
+    in_latents = snug_windows(frames, facts.window_frames, facts.overlap_frames)
     size = vocoder.core_frames + 2 * reach
-    in_mel = windows(8 * frames, size, 2 * reach)
+    in_mel = snug_windows(8 * frames, size, 2 * reach)
     return [span.start * 4096 for span in kept_spans(in_latents)[1:]] + [
         span.start * 512 for span in kept_spans(in_mel)[1:]
     ]
@@ -133,7 +137,7 @@ def test_a_window_without_numbers_is_decoded_again_with_other_borders(
     monkeypatch.setattr(decoder, "_call_dcae", losing_the_second)
     mel = decoder.mel(smooth_latents(400), ignore, NEVER)
     assert np.isfinite(mel).all()
-    assert calls == [256, 256, 248, 248]
+    assert calls == [232, 232, 182, 182, 182]
 
 
 def test_windows_that_stay_without_numbers_are_an_error_with_the_place(
@@ -150,4 +154,33 @@ def test_windows_that_stay_without_numbers_are_an_error_with_the_place(
 
 
 def test_windows_are_spread_as_the_decoder_expects() -> None:
-    assert windows(600, 256, 64) == [Window(0, 256), Window(172, 428), Window(344, 600)]
+    assert snug_windows(600, 256, 64) == [Window(0, 243), Window(178, 421), Window(357, 600)]
+
+
+def test_both_channels_are_decoded_at_once(
+    decoder: LatentDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call waits for another one: one after another, they would wait for ever."""
+    meeting = threading.Barrier(2, timeout=60.0)
+    run_vocoder = decoder._vocoder.run
+
+    def vocoder(feeds: dict[str, np.ndarray], cancel: CancelToken) -> list[np.ndarray]:
+        meeting.wait()
+        return run_vocoder(feeds, cancel)
+
+    mel = decoder.mel(smooth_latents(400), ignore, NEVER)
+    expected = joined(decoder.waveform(mel, ignore, NEVER))
+    monkeypatch.setattr(decoder, "_at_once", 2)
+    monkeypatch.setattr(decoder._vocoder, "run", vocoder)
+    np.testing.assert_array_equal(joined(decoder.waveform(mel, ignore, NEVER)), expected)
+
+
+def test_a_graph_of_one_channel_leaves_a_thread_to_each_caller() -> None:
+    """Both callers and the session's own threads are as many as are allowed."""
+    settings = SessionSettings(threads=4, arena=False)
+    alone = LatentDecoder(tiny_bundle(), read_manifest(tiny_bundle()), settings)
+    assert alone._at_once == 2
+    assert alone._vocoder.settings.threads == 3
+    assert alone._dcae.settings.threads == 4
+    together = LatentDecoder(BUNDLE, read_manifest(BUNDLE), settings)
+    assert together._vocoder.settings.threads == 4

@@ -37,6 +37,7 @@ def decoder(
     made._manifest = Manifest(vocoder=facts)
     made._mel_input = TensorSpec("mel", np.float32, (batch, 128, None))
     made._past_inputs = []
+    made._at_once = 2
     return made
 
 

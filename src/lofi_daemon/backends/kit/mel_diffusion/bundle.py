@@ -55,23 +55,26 @@ class MelConstants(Section):
 class VocoderFacts(Section):
     """receptive_field_frames: mel frames on each side that a sample can depend on.
 
-    core_frames: mel frames a call beyond those. first_frames: what the first call gives, the next
-    ones twice as much each, up to core_frames; None: all calls are alike. Windows overlap by the
-    receptive field and agree there to the sample; a vocoder whose phases are free hands them on
-    from window to window.
+    core_frames: mel frames a call beyond those, at most. first_frames: what the first call gives,
+    the next ones twice as much each, up to core_frames; None: all calls are alike. Windows overlap
+    by the receptive field and agree there to the sample; a vocoder whose phases are free hands them
+    on from window to window.
     """
 
     receptive_field_frames: int = 90
-    core_frames: int = 844
+    core_frames: int = 1300
     first_frames: int | None = None
     sample_rate: int = 44100
     hop_length: int = 512
 
 
 class WindowFacts(Section):
-    """Latent frames a DCAE call, and how many of them neighbouring calls share."""
+    """Latent frames a DCAE call at most, and how many of them neighbouring calls share.
 
-    window_frames: int = 256
+    By default so many that half a minute is one call.
+    """
+
+    window_frames: int = 330
     overlap_frames: int = 64
 
 

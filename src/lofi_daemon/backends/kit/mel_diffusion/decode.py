@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from lofi_daemon.backends.kit.mel_diffusion.bundle import DCAE, VOCODER, Manifest
 from lofi_daemon.backends.kit.mel_diffusion.latents import CHANNELS, HEIGHT
 from lofi_daemon.backends.kit.mel_diffusion.solvers import Latents
+from lofi_daemon.backends.kit.side_by_side import shared_out, side_by_side
 from lofi_daemon.backends.kit.windows import (
     Window,
     blend_weights,
     growing_windows,
     kept_spans,
+    snug_windows,
     windows,
 )
 from lofi_daemon.cancellation import CancelToken
@@ -32,6 +34,7 @@ from lofi_daemon.sound.stream import Outline
 MelSpectrogram = NDArray[np.float32]
 OnWindow = Callable[[float], None]
 
+CHANNELS_OF_SOUND = 2
 MEL_BANDS = 128
 MEL_FRAMES_PER_LATENT = 8
 # A denormalised log-mel of silence lies near −11, a normalised one never far below −1.
@@ -53,8 +56,12 @@ class LatentDecoder:
 
     def __init__(self, folder: Path, manifest: Manifest, settings: SessionSettings) -> None:
         self._dcae = OnnxModel(folder / f"{DCAE}.onnx", settings, required_inputs=("latents",))
-        self._vocoder = OnnxModel(folder / f"{VOCODER}.onnx", settings)
+        self._at_once, shared = shared_out(settings)
+        self._vocoder = OnnxModel(folder / f"{VOCODER}.onnx", shared)
         self._mel_input, *self._past_inputs = self._vocoder.inputs.values()
+        if self._mel_input.shape[0] == CHANNELS_OF_SOUND:
+            # One call has all threads.
+            self._vocoder = OnnxModel(folder / f"{VOCODER}.onnx", settings)
         if self._past_inputs and not self._can_hand_on():
             raise ModelLoadFailed(
                 f"Model file {self._vocoder.path} must have one input, the mel of both channels, "
@@ -70,16 +77,20 @@ class LatentDecoder:
         latents: float32 [1, 8, 16, T] as they leave the diffusion. on_window gets the share done.
         Raises ModelInferenceFailed where the graph gives NaN in spite of another border.
         """
-        facts = self._manifest.dcae
+        facts, constants = self._manifest.dcae, self._manifest.latents
+        if not self._constants_inside(constants.inside, cancel):
+            latents = (latents / constants.scale + constants.shift).astype(np.float32)
         size = self._fixed_frames or facts.window_frames
         overlap = min(facts.overlap_frames, size // 4)
         frames = latents.shape[-1]
-        mel = self._windowed_mel(latents, windows(frames, size, overlap), on_window, cancel)
+        spread = windows if self._fixed_frames else snug_windows
+        parts = spread(frames, size, overlap)
+        mel = self._windowed_mel(latents, parts, on_window, cancel)
         if not _is_finite(mel):
             # A published graph can lose an epsilon and give 0/0 for some windows, not for others.
             if self._fixed_frames is None:
-                size = min(size, frames) - OTHER_BORDER_FRAMES
-            moved = windows(frames, max(1, size), min(overlap + OTHER_BORDER_FRAMES, size - 1))
+                size = parts[0].stop - OTHER_BORDER_FRAMES
+            moved = spread(frames, max(1, size), min(overlap + OTHER_BORDER_FRAMES, size - 1))
             mel = self._windowed_mel(latents, moved, on_window, cancel)
         if not _is_finite(mel):
             broken = np.flatnonzero(~np.isfinite(mel).all(axis=(0, 1))) // MEL_FRAMES_PER_LATENT
@@ -134,7 +145,9 @@ class LatentDecoder:
         overlap = 2 * facts.receptive_field_frames
         if fixed is None and facts.first_frames is not None:
             return growing_windows(frames, facts.first_frames, facts.core_frames, overlap)
-        return windows(frames, fixed or facts.core_frames + overlap, overlap)
+        if fixed is not None:
+            return windows(frames, fixed, overlap)
+        return snug_windows(frames, facts.core_frames + overlap, overlap)
 
     def _spans(self, parts: list[Window]) -> list[Window]:
         # A vocoder with a past agrees with it where a window begins, not in the overlap's middle.
@@ -171,7 +184,7 @@ class LatentDecoder:
     def _can_hand_on(self) -> bool:
         sizes_known = all(None not in past.shape for past in self._past_inputs)
         hands_on = len(self._vocoder.outputs) == 1 + len(self._past_inputs)
-        return sizes_known and hands_on and self._mel_input.shape[0] == 2
+        return sizes_known and hands_on and self._mel_input.shape[0] == CHANNELS_OF_SOUND
 
     def _no_past(self) -> list[NDArray[np.float32]]:
         return [
@@ -181,18 +194,21 @@ class LatentDecoder:
     def _vocode(
         self, mel: MelSpectrogram, past: list[NDArray[np.float32]], cancel: CancelToken
     ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        """Both channels of a window, in one call where the graph's batch is fixed at two.
+        """Both channels of a window, in one call where the graph's batch is fixed at two, else side
+        by side.
 
         past: what the window before handed on for the first frames of this one, zeros at the
         start. The second result is what this one hands on, for all its frames.
         """
         mel = self._fixed_length(mel)
-        together = self._mel_input.shape[0] == 2
+        together = self._mel_input.shape[0] == CHANNELS_OF_SOUND
         batches = [mel] if together else [mel[:1], mel[1:]]
         before = {each.name: value for each, value in zip(self._past_inputs, past, strict=True)}
-        found = [
-            self._vocoder.run({self._mel_input.name: batch, **before}, cancel) for batch in batches
-        ]
+
+        def vocoded(index: int) -> list[NDArray[np.float32]]:
+            return self._vocoder.run({self._mel_input.name: batches[index], **before}, cancel)
+
+        found = list(side_by_side(vocoded, len(batches), self._at_once))
         sounds = [each[0].reshape(len(mel) // len(batches), -1) for each in found]
         return np.concatenate(sounds), list(found[0][1:])
 
@@ -204,10 +220,8 @@ class LatentDecoder:
         return np.pad(mel, ((0, 0), (0, 0), (0, fixed - mel.shape[-1])), mode="edge")
 
     def _call_dcae(self, latents: Latents, cancel: CancelToken) -> MelSpectrogram:
-        constants = self._manifest.latents
+        """latents: as the graph reads them."""
         frames = latents.shape[-1]
-        if not self._constants_inside(constants.inside, cancel):
-            latents = (latents / constants.scale + constants.shift).astype(np.float32)
         if self._fixed_frames is not None and frames < self._fixed_frames:
             latents = np.pad(
                 latents, ((0, 0), (0, 0), (0, 0), (0, self._fixed_frames - frames)), mode="edge"

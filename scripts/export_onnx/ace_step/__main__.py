@@ -7,8 +7,14 @@ import sys
 from pathlib import Path
 
 from ..verify import VerificationError
-from .checkpoint import TEXT_ENCODER_FOLDER, CheckpointError, load_checkpoint
-from .export import TOKENIZER_FILE, export_checkpoint
+from .checkpoint import (
+    DCAE_FOLDER,
+    TEXT_ENCODER_FOLDER,
+    CheckpointError,
+    load_checkpoint,
+    load_dcae,
+)
+from .export import TOKENIZER_FILE, export_checkpoint, export_mel_encoder
 
 
 def main() -> int:
@@ -27,9 +33,19 @@ def main() -> int:
         help="the vocabulary of lyrics, acestep/models/lyrics_utils/vocab.json of the original's "
         "source code; without it the model sings no lyrics",
     )
+    parser.add_argument(
+        "--only-encoder",
+        action="store_true",
+        help="export dcae_encoder.onnx alone, which reads sound, into a folder that has the rest; "
+        "of the checkpoint, the folder music_dcae_f8c8 is enough",
+    )
     arguments = parser.parse_args()
     tokenizer = arguments.checkpoint_dir / TEXT_ENCODER_FOLDER / TOKENIZER_FILE
     try:
+        if arguments.only_encoder:
+            dcae = load_dcae(arguments.checkpoint_dir / DCAE_FOLDER)
+            export_mel_encoder(dcae, arguments.out_dir, arguments.precision)
+            return 0
         if not tokenizer.is_file():
             raise CheckpointError(f"{tokenizer} is missing; it comes with the checkpoint")
         if arguments.lyrics is not None and not arguments.lyrics.is_file():

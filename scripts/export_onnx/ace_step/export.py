@@ -11,6 +11,7 @@ from typing import Any, Literal
 import onnx
 import onnx_ir
 import torch
+from torch import nn
 
 from lofi_daemon.onnx.images import convolutions_as_images
 
@@ -19,7 +20,14 @@ from ..manifest import write_manifest
 from ..verify import Expectation, verify_graph
 from .checkpoint import Checkpoint
 from .cost import measure_cost
-from .graphs import PUBLISHED_DCAE_FRAMES, Form, Graph, build_graphs, weakening_has_effect
+from .graphs import (
+    PUBLISHED_DCAE_FRAMES,
+    Form,
+    Graph,
+    build_graphs,
+    mel_encoder_graph,
+    weakening_has_effect,
+)
 from .vocoder import receptive_field_frames
 
 Precision = Literal["fp32", "fp16"]
@@ -71,13 +79,17 @@ def export_checkpoint(
     copied = {TOKENIZER_FILE: tokenizer}
     if lyric_tokenizer is not None:
         copied[LYRIC_TOKENIZER_FILE] = lyric_tokenizer
-    files = [*copied]
+    shared_files, encoder_files = [*copied], list[str]()
     for out_dir in out_dirs.values():
         out_dir.mkdir(parents=True, exist_ok=True)
         for name, source in copied.items():
             shutil.copyfile(source, out_dir / name)
     for graph in build_graphs(checkpoint):
-        files += export_graph(graph, out_dirs, precision, report)
+        if not graph.native_only:
+            shared_files += export_graph(graph, out_dirs, precision, report)
+        elif "native" in out_dirs:
+            native = {"native": out_dirs["native"]}
+            encoder_files += export_graph(graph, native, precision, report)
     for form, out_dir in out_dirs.items():
         content: dict[str, Any] = {
             "form": form,
@@ -98,8 +110,20 @@ def export_checkpoint(
             "defaults": DEFAULTS,
             "mastering": None,
         }
+        files = [*shared_files, *(encoder_files if form == "native" else ())]
         write_manifest(out_dir, content, files)
         write_manifest(out_dir, content | {"relative_cost": measure_cost(out_dir)}, files)
+
+
+def export_mel_encoder(
+    dcae: nn.Module, out_dir: Path, precision: Precision = "fp32", report: Report = print
+) -> None:
+    """Export what reads sound alone, into a folder of files of either form.
+
+    Raises VerificationError.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    export_graph(mel_encoder_graph(dcae), {"native": out_dir}, precision, report)
 
 
 def export_graph(

@@ -19,7 +19,7 @@ from .checkpoint import Checkpoint
 from .denoiser import DenoiserGraph
 from .layers import transpose_weights, weight_dtype
 from .lyric_encoder import WEAKENED_BLOCKS as WEAKENED_LYRIC_BLOCKS
-from .mel_decoder import MelDecoderGraph
+from .mel_autoencoder import MelDecoderGraph, MelEncoderGraph
 from .text_encoder import WEAKENED_BLOCKS as WEAKENED_TEXT_BLOCKS
 from .text_encoder import TextEncoderGraph
 from .transformer import WEAKENED_BLOCKS as WEAKENED_FRAME_BLOCKS
@@ -29,6 +29,8 @@ from .vocoder import Vocoder
 Form = Literal["native", "published"]
 
 PUBLISHED_DCAE_FRAMES = 128
+MEL_FRAMES_PER_LATENT = 8
+MEL_ENCODER_FILE = "dcae_encoder.onnx"
 
 Sizes = dict[str, int]
 """Lengths of the named axes of one call: batch, tokens, lyric_tokens, frames, …"""
@@ -41,6 +43,7 @@ class Graph:
     ``example`` draws inputs, in the order of ``forward``, for given axis lengths. The published
     form is the native one with ``pinned_inputs`` fixed to 1.0 and ``pinned_axes`` to a length, and
     without the native form's images where convolutions ``over_time`` make up most of a graph.
+    ``native_only``: the published form has no such file.
     """
 
     file_name: str
@@ -53,6 +56,7 @@ class Graph:
     pinned_inputs: tuple[str, ...] = ()
     pinned_axes: Sizes = field(default_factory=dict)
     over_time: bool = False
+    native_only: bool = False
 
 
 class ContextGraph(GraphModule):
@@ -113,11 +117,12 @@ class VocoderGraph(GraphModule):
 
 
 def build_graphs(checkpoint: Checkpoint) -> list[Graph]:
-    """The five graphs of a bundle. The denoiser comes last: it frees the transformer."""
+    """The graphs of a bundle. The denoiser comes last: it frees the transformer."""
     transformer = checkpoint.transformer
     return [
         text_encoder_graph(checkpoint.text_encoder),
         mel_decoder_graph(checkpoint.dcae),
+        mel_encoder_graph(checkpoint.dcae),
         vocoder_graph(checkpoint.vocoder, checkpoint.vocoder_config.input_channels),
         context_graph(transformer),
         denoiser_graph(transformer),
@@ -254,6 +259,26 @@ def mel_decoder_graph(dcae: nn.Module) -> Graph:
         example=example,
         verify_sizes=({"frames": PUBLISHED_DCAE_FRAMES}, {"frames": 131}, {"frames": 5}),
         pinned_axes={"frames": PUBLISHED_DCAE_FRAMES},
+    )
+
+
+def mel_encoder_graph(dcae: nn.Module) -> Graph:
+    """``dcae_encoder.onnx``."""
+    channels, bands = dcae.config.in_channels, 128
+
+    def example(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
+        shape = (1, channels, bands, MEL_FRAMES_PER_LATENT * sizes["frames"])
+        return {"mel_spectrogram": torch.randn(shape, generator=generator)}
+
+    return Graph(
+        file_name=MEL_ENCODER_FILE,
+        module=MelEncoderGraph(dcae).eval(),
+        outputs=("latents",),
+        free_axes={"mel_spectrogram": {3: "mel_frames"}},
+        sizes={"frames": 24},
+        example=example,
+        verify_sizes=({"frames": 128}, {"frames": 131}, {"frames": 5}),
+        native_only=True,
     )
 
 

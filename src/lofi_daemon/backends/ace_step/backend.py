@@ -8,17 +8,26 @@ from typing import TYPE_CHECKING
 from lofi_daemon.backends.ace_step.files import AceStepFiles
 from lofi_daemon.backends.ace_step.options import AceStepOptions
 from lofi_daemon.backends.kit.mel_diffusion.backend import (
-    TASKS,
     BundleBackend,
     Composer,
     ConfiguredDefaults,
 )
 from lofi_daemon.backends.protocol import BackendInfo, GenerationRequest, Terms
+from lofi_daemon.backends.tasks import TaskOffer
 from lofi_daemon.errors import InvalidParams
 
 if TYPE_CHECKING:
     from lofi_daemon.backends.kit.mel_diffusion.context import LyricIds
     from lofi_daemon.config import Settings
+
+
+TASKS = (
+    TaskOffer("variation", strength=True),
+    TaskOffer("extend", files=True),
+    TaskOffer("repaint", files=True, strength=True),
+    TaskOffer("from_audio", files=True, strength=True),
+    TaskOffer("flow"),
+)
 
 
 class AceStepBackend(BundleBackend):

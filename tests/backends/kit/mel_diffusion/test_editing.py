@@ -45,7 +45,7 @@ def run_of(kept: Kept, noise: Latents, seen: list[Latents]) -> Run:
         return velocity(latents, timestep), velocity(latents, timestep)
 
     return Run(
-        noise=noise,
+        start=noise,
         steps=6,
         guidance=Guidance(scale=2.0, cfg_type="cfg", interval=1.0, decay=0.0),
         conditional=velocity,

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from lofi_daemon.backends.kit.mel_diffusion.requests import Resolver
     from lofi_daemon.sound.material import Material
 
-# Both go on from the latents that are kept beside their own tracks.
+# From the latents that are kept beside a model's own tracks.
 TASKS = (
     TaskOffer("variation", strength=True),
     TaskOffer("extend"),
@@ -88,10 +88,6 @@ def _nearest(request: GenerationRequest, allowed: range) -> int:
     return min(max(frames_for(request.duration_sec), allowed[0]), allowed[-1])
 
 
-def _no_seams(material: Material) -> Seams:
-    return Seams()
-
-
 class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
     """Any ACE-Step-shaped bundle as a Backend: the folder and its manifest make the difference."""
 
@@ -109,7 +105,7 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
         frames of a loop, of those that are allowed; the nearest to what is asked by default.
         """
         super().__init__(info, files)
-        self._seams = seams or _no_seams
+        self._seams = seams
         self._told = Derived(partial(told_of, Manifest))
         self._configured = configured or ConfiguredDefaults()
         self._resolver = Derived(self._resolver_for)
@@ -124,6 +120,8 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
         manifest = self._manifest() if terms is None else self._told.of(terms)
         if request.task is not None:
             request.shared_options(DiffusionOptions).raise_if_it_loops()
+            if terms is None and manifest.score is None:
+                self._raise_if_it_cannot_read(request.task)
             request = self._joined(request, request.task, manifest)
         elif request.shared_options(DiffusionOptions).loop:
             from lofi_daemon.backends.kit.mel_diffusion.loop import seconds_of
@@ -141,13 +139,18 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
     def _joined(
         self, request: GenerationRequest, task: Task, manifest: Manifest
     ) -> GenerationRequest:
-        """The request with an extension's span laid where its source can be left.
+        """The request with nothing of its task left open: an extension's span is laid where its
+        source can be left.
 
         Raises InvalidParams where the source was not kept in a form that can be gone on from.
         """
         from lofi_daemon.backends.kit.editing import joined, material_of
         from lofi_daemon.backends.kit.finish import END_FADE_SEC
-        from lofi_daemon.backends.kit.mel_diffusion.editing import FRAMES_PER_SEC, RAMP_SEC
+        from lofi_daemon.backends.kit.mel_diffusion.editing import (
+            FRAMES_PER_SEC,
+            RAMP_SEC,
+            USUAL_STRENGTH,
+        )
 
         # What plays from a score was trained whole: no other version reads its latents.
         alone = manifest.score is not None
@@ -164,11 +167,28 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
             if mastering is None
             else (mastering.fade_in_sec, mastering.fade_out_sec)
         )
-        seams = self._seams(material_of(task))
+        task = self._with_own_material(task)
+        if task.name == "from_audio" and task.strength is None:
+            task = replace(task, strength=USUAL_STRENGTH)
+        seams = Seams() if self._seams is None else self._seams(material_of(task))
         whole = task.source.duration_sec - fade_out - RAMP_SEC
         end = whole if seams.end_sec is None else min(whole, seams.end_sec)
         task = joined(task, end, fade_in + RAMP_SEC, FRAMES_PER_SEC, seams.bar_frames)
         return replace(request, task=task, duration_sec=task.duration_sec)
+
+    def _with_own_material(self, task: Task) -> Task:
+        """What another model made a track of says nothing here: its sound does."""
+        if task.source.backend in (None, self._info.type):
+            return task
+        return replace(task, source=replace(task.source, material=None))
+
+    def _raise_if_it_cannot_read(self, task: Task) -> None:
+        """Raises ModelNotFound where what reads music is needed, and is not there."""
+        from lofi_daemon.backends.kit.mel_diffusion.encode import raise_if_missing
+        from lofi_daemon.backends.kit.mel_diffusion.source import reads_sound
+
+        if reads_sound(self._with_own_material(task)):
+            raise_if_missing(self._files.running_folder())
 
     def _loop_frames(self, request: GenerationRequest) -> int:
         from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for
@@ -186,14 +206,16 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
         from lofi_daemon.backends.kit.mel_diffusion.requests import expected_seconds
 
         if terms is not None:
-            return expected_seconds(request, self._told.of(terms))
-        return self._loading() | expected_seconds(request, self._manifest())
+            manifest = self._told.of(terms)
+            return expected_seconds(request, manifest, reads_sound=_reads_sound(request))
+        manifest, reads = self._manifest(), _reads_sound(request)
+        return self._loading() | expected_seconds(request, manifest, reads_sound=reads)
 
     def _names(self, files: FileSet) -> Iterable[str]:
         return FILES
 
     def _needs(self, folder: Path, request: GenerationRequest) -> Mapping[Phase, Need]:
-        return needs(folder, request.made_sec)
+        return needs(folder, request.made_sec, reads_sound=_reads_sound(request))
 
     def _loading_sec(self, files: FileSet) -> float:
         return read_manifest(files.folder).relative_cost.loading
@@ -221,3 +243,11 @@ class BundleBackend(FolderBackend["AceStepPipeline", ModelFiles[Any]]):
     def _manifest(self) -> Manifest:
         """Of the files that a job would run now: those in memory may have been replaced."""
         return read_manifest(self._files.running_folder())
+
+
+def _reads_sound(request: GenerationRequest) -> bool:
+    if request.task is None:
+        return False
+    from lofi_daemon.backends.kit.mel_diffusion.source import reads_sound
+
+    return reads_sound(request.task)

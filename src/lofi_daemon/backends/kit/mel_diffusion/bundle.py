@@ -22,6 +22,8 @@ CONTEXT_ENCODER = "transformer_encoder"
 TRANSFORMER = "transformer_decoder"
 DCAE = "dcae_decoder"
 VOCODER = "vocoder"
+# What reads sound; published files, and exports of earlier versions, have none.
+ENCODER = "dcae_encoder"
 GRAPHS = (TEXT_ENCODER, CONTEXT_ENCODER, TRANSFORMER, DCAE, VOCODER)
 # Up to here two rows are faster than one after the other, because small products use the cores
 # badly. Beyond, the pair would only double the memory.
@@ -123,7 +125,8 @@ class Defaults(Section):
 
 class RelativeCost(Section):
     """Seconds at reference speed: loading, encoding a prompt, and per latent frame one model call,
-    the DCAE, the vocoder (one channel) and the finish. The defaults are those of the real sizes."""
+    the DCAE, the vocoder (one channel), the finish, and reading a sound. The defaults are those of
+    the real sizes."""
 
     loading: float = 20.0
     encoding: float = 0.1
@@ -131,6 +134,7 @@ class RelativeCost(Section):
     dcae: float = 0.048
     vocoder: float = 0.063
     finish: float = 0.0
+    reading: float = 0.04
 
     @property
     def decoding(self) -> float:
@@ -157,6 +161,15 @@ class Manifest(Section):
     mastering: Mastering | None = None
     relative_cost: RelativeCost = Field(default_factory=RelativeCost)
     files: ListedFiles = Field(default_factory=dict[str, FileFacts])
+
+
+def encoder_file(folder: Path) -> Path:
+    """The graph that reads sound: in the folder, or, where a smaller set was made before it came,
+    in the model's own around it."""
+    name = f"{ENCODER}.onnx"
+    return next(
+        (each / name for each in (folder, folder.parent) if exists(each / name)), folder / name
+    )
 
 
 def read_manifest(folder: Path) -> Manifest:

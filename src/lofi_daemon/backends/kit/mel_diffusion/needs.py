@@ -8,10 +8,12 @@ from pathlib import Path
 from lofi_daemon.backends.kit.mel_diffusion.bundle import (
     CONTEXT_ENCODER,
     DCAE,
+    ENCODER,
     PAIR_FRAMES,
     TEXT_ENCODER,
     TRANSFORMER,
     VOCODER,
+    encoder_file,
     read_manifest,
 )
 from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for
@@ -32,8 +34,11 @@ MEASURED_FRAMES = 2 * frames_for(60.0)
 WORKING_BYTES = 150_000_000
 
 
-def needs(folder: Path, duration_sec: float) -> Mapping[Phase, Need]:
-    """Of a track of this length. Raises ModelLoadFailed when the manifest is broken."""
+def needs(folder: Path, duration_sec: float, *, reads_sound: bool = False) -> Mapping[Phase, Need]:
+    """Of a track of this length; reads_sound: it begins with a sound that has to be encoded.
+
+    Raises ModelLoadFailed when the manifest is broken.
+    """
     manifest = read_manifest(folder)
     bytes_of_weight = BYTES_OF_WEIGHT.get(manifest.precision, 4.0)
     of_bytes = manifest.model_version.endswith("int8-columns")
@@ -42,6 +47,8 @@ def needs(folder: Path, duration_sec: float) -> Mapping[Phase, Need]:
 
     def need(phase: Phase) -> Need:
         model = graphs_bytes(folder, GRAPHS_OF_PHASES[phase], columns_of_bytes=of_bytes)
+        if reads_sound and phase is Phase.ENCODING:
+            model += graphs_bytes(encoder_file(folder).parent, (ENCODER,))
         growth = rows * frames / MEASURED_FRAMES if phase is Phase.DIFFUSING else 1.0
         activations = WORKING_BYTES_PER_WEIGHT * model / bytes_of_weight * growth
         return Need(model, WORKING_BYTES + round(activations))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
-from lofi_daemon.backends.kit.editing import LATENTS, material_of, splice_of
+from lofi_daemon.backends.kit.editing import LATENTS, splice_of
 from lofi_daemon.backends.kit.finish import (
     facts_of_sound,
     finished,
@@ -40,7 +40,10 @@ from lofi_daemon.backends.kit.mel_diffusion.editing import (
     OUTPUT_SAMPLE_RATE,
     RAMP_SEC,
     SCORE,
+    Kept,
+    hears_source,
     kept_of,
+    strength_of,
 )
 from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for, latents_shape
 from lofi_daemon.backends.kit.mel_diffusion.loop import ring_of, seconds_of
@@ -52,13 +55,24 @@ from lofi_daemon.backends.kit.mel_diffusion.solvers import (
     Latents,
     unchanged,
 )
+from lofi_daemon.backends.kit.mel_diffusion.source import (
+    reads_sound,
+    source_itself,
+    source_latents,
+)
 from lofi_daemon.backends.kit.mel_diffusion.text import WEAKENED, TextEncoder, TokenIds
 from lofi_daemon.backends.kit.mel_diffusion.transformer import ContextPair, DiffusionTransformer
 from lofi_daemon.backends.kit.noise import gaussian_noise, starting_noise
 from lofi_daemon.backends.kit.residency import Residents
 from lofi_daemon.backends.kit.ring import Ring, closed
 from lofi_daemon.backends.kit.splice import Splice
-from lofi_daemon.backends.kit.watch import ignore_progress, iterations_watched, percent_of
+from lofi_daemon.backends.kit.watch import (
+    OnIteration,
+    ignore_progress,
+    iterations_watched,
+    part_of,
+    percent_of,
+)
 from lofi_daemon.backends.protocol import (
     GenerationRequest,
     Phase,
@@ -84,6 +98,8 @@ class ErgSwitches:
     diffusion: bool = False
 
 
+# Of a run that holds on to a source: no mean shift, as in the original.
+PLAIN_OMEGA = 0.0
 NO_ERG = ErgSwitches()
 FULL_ERG = ErgSwitches(text=True, lyric=True, diffusion=True)
 
@@ -111,6 +127,7 @@ class AceStepPipeline:
         on_progress: ProgressCallback = ignore_progress,
     ) -> None:
         settings = replace(settings or SessionSettings(), arena=False)
+        self._folder, self._settings = folder, settings
         cancel = cancel or CancelToken()
         manifest = read_manifest(folder)
         self.manifest: Manifest = manifest
@@ -172,6 +189,9 @@ class AceStepPipeline:
         """
         on_progress = on_progress or ignore_progress
         cancel = cancel or CancelToken()
+        task = request.task
+        if task is not None and task.name == "from_audio" and strength_of(task) == 0.0:
+            return source_itself(task, request.duration_sec)
         diffusion = diffusion_of(request, self.manifest)
         options = request.shared_options(DiffusionOptions)
         frames = frames_for(request.made_sec)
@@ -181,15 +201,26 @@ class AceStepPipeline:
             initial_latents = starting_noise(
                 request.seed, shape, options.variation or 0.0, options.varied_to(request.seed)
             )
-        task, after_step, fresh_noise = request.task, unchanged, None
+        after_step, fresh_noise, kept = unchanged, None, None
+        reading = self._reading_share(request)
         if ring is not None:
             initial_latents = ring.tied(initial_latents)
             after_step, fresh_noise = _made_one(ring), _tied_noise(request.seed, ring)
-        elif task is not None:
-            kept = kept_of(task, material_of(task)[LATENTS], initial_latents.shape[-1])
-            after_step = kept.put_back(initial_latents)
+        elif task is not None and hears_source(task):
+            self._parts.make_room_for()
+            source = source_latents(
+                task,
+                self._folder,
+                self.manifest,
+                self._settings,
+                part_of(on_progress, 0.0, reading),
+                cancel,
+            )
+            kept = kept_of(task, source, initial_latents.shape[-1])
         lyric = self._compose(request)
-        contexts = self.encode(request, on_progress, cancel, erg=diffusion.erg, lyric=lyric)
+        contexts = self.encode(
+            request, part_of(on_progress, reading, 1.0), cancel, erg=diffusion.erg, lyric=lyric
+        )
         latents = self.diffuse(
             diffusion,
             request.seed,
@@ -199,11 +230,12 @@ class AceStepPipeline:
             cancel,
             fresh_noise=fresh_noise,
             after_step=after_step,
+            kept=kept,
         )
         if ring is not None:
             latents = ring.of(latents)
         splice = None
-        if task is not None:
+        if task is not None and task.name != "from_audio":
             splice = splice_of(task, request.duration_sec, OUTPUT_SAMPLE_RATE, RAMP_SEC)
         clip = self.decode(
             latents,
@@ -216,6 +248,14 @@ class AceStepPipeline:
         )
         led_in = 0 if task is None else task.lead_frames(FRAMES_PER_SEC)
         return replace(clip, material=self._material(latents[..., led_in:], lyric))
+
+    def _reading_share(self, request: GenerationRequest) -> float:
+        """Of the phase of encoding, the share that goes into reading a sound."""
+        if request.task is None or not reads_sound(request.task):
+            return 0.0
+        cost = self.manifest.relative_cost
+        reading = cost.reading * frames_for(request.made_sec)
+        return reading / (reading + cost.encoding)
 
     def _material(self, latents: Latents, lyric: LyricIds) -> Material:
         """What is kept beside the track for those who go on from it."""
@@ -274,18 +314,27 @@ class AceStepPipeline:
         *,
         fresh_noise: FreshNoise | None = None,
         after_step: AfterStep = unchanged,
+        kept: Kept | None = None,
     ) -> Latents:
         """From noise to latents, float32 [1, 8, 16, T].
 
-        fresh_noise(step) replaces PingPong's draws from the seed; after_step puts back what is not
-        to be new.
+        fresh_noise(step) replaces PingPong's draws from the seed. kept: the music that it goes on
+        from, in after_step's place.
         Raises ModelInferenceFailed naming the step where a value is not finite.
         """
         self._parts.make_room_for(self._transformer)
         self.device = self.transformer.device
         shape = initial_latents.shape
         solver = SOLVERS[diffusion.scheduler]
-        calls = solver.calls_after(diffusion.steps, diffusion.guidance)
+        start, omega, first = initial_latents, self.manifest.defaults.omega, 0
+        if kept is not None:
+            schedule = solver.schedule(diffusion.steps, diffusion.guidance)
+            first = solver.first_step(diffusion.steps, diffusion.guidance, kept.strength)
+            start = kept.noisy(initial_latents, schedule.sigmas[first])
+            after_step = kept.put_back(initial_latents)
+            omega = PLAIN_OMEGA if kept.holds_on else omega
+            if first == schedule.steps:
+                return start
 
         def conditional(latents: Latents, timestep: np.float32) -> Latents:
             return self.transformer.conditional(latents, timestep, contexts, cancel)
@@ -294,23 +343,34 @@ class AceStepPipeline:
             return self.transformer.both(latents, timestep, contexts, cancel)
 
         run = Run(
-            noise=initial_latents,
+            start=start,
             steps=diffusion.steps,
             guidance=diffusion.guidance,
             conditional=conditional,
             both=both,
             fresh_noise=fresh_noise or (lambda step: gaussian_noise(seed, step + 1, shape)),
-            on_iteration=iterations_watched(
-                calls if solver.steps_are_calls else [*range(1, len(calls) + 1)],
-                calls,
-                on_progress,
-                cancel,
-                hint="Try another seed, or a lower guidance scale.",
-            ),
-            omega=self.manifest.defaults.omega,
+            on_iteration=self._watched(diffusion, first, on_progress, cancel),
+            omega=omega,
             after_step=after_step,
+            first=first,
         )
         return solver.solve(run)
+
+    def _watched(
+        self, diffusion: Diffusion, first: int, on_progress: ProgressCallback, cancel: CancelToken
+    ) -> OnIteration:
+        """For a run that begins at step `first`."""
+        solver = SOLVERS[diffusion.scheduler]
+        calls = solver.calls_after(diffusion.steps, diffusion.guidance, first)
+        watch = iterations_watched(
+            calls if solver.steps_are_calls else [*range(1, len(calls) + 1)],
+            calls,
+            on_progress,
+            cancel,
+            hint="Try another seed, or a lower guidance scale.",
+        )
+        before = solver.evaluations_a_step * first
+        return lambda iteration, latents: watch(iteration - before, latents)
 
     def decode(
         self,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lofi_daemon.backends.kit.diffusion_options import DiffusionOptions
 from lofi_daemon.backends.kit.mel_diffusion.bundle import Defaults, Manifest, Run
+from lofi_daemon.backends.kit.mel_diffusion.editing import strength_of
 from lofi_daemon.backends.kit.mel_diffusion.guidance import Guidance
 from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for
 from lofi_daemon.backends.kit.mel_diffusion.runs import SOLVERS
@@ -103,14 +104,22 @@ class Resolver:
         )
 
 
-def expected_seconds(request: GenerationRequest, manifest: Manifest) -> dict[Phase, float]:
-    """The cost of each phase of a resolved request at reference speed: linear in the frames."""
+def expected_seconds(
+    request: GenerationRequest, manifest: Manifest, *, reads_sound: bool = False
+) -> dict[Phase, float]:
+    """The cost of each phase of a resolved request at reference speed: linear in the frames.
+
+    reads_sound: the source is not known by its latents.
+    """
     cost = manifest.relative_cost
     frames = frames_for(request.made_sec)
     diffusion = diffusion_of(request, manifest)
-    calls = SOLVERS[diffusion.scheduler].calls_after(diffusion.steps, diffusion.guidance)[-1]
+    solver = SOLVERS[diffusion.scheduler]
+    strength = 1.0 if request.task is None else strength_of(request.task)
+    first = solver.first_step(diffusion.steps, diffusion.guidance, strength)
+    calls = (solver.calls_after(diffusion.steps, diffusion.guidance, first) or [0])[-1]
     return {
-        Phase.ENCODING: cost.encoding,
+        Phase.ENCODING: cost.encoding + cost.reading * frames * reads_sound,
         Phase.DIFFUSING: cost.model_call * frames * calls,
         Phase.DECODING: cost.decoding * frames,
     }

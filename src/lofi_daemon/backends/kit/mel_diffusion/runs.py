@@ -14,6 +14,7 @@ from lofi_daemon.backends.kit.mel_diffusion.guidance import (
     guided_parts,
 )
 from lofi_daemon.backends.kit.mel_diffusion.schedule import (
+    Schedule,
     flow_schedule,
     stretches,
     windowed_schedule,
@@ -35,10 +36,11 @@ from lofi_daemon.backends.kit.solver import Solver
 
 @dataclass(frozen=True)
 class Run:
-    """noise: where it starts. conditional, both: the model, see guidance.py. after_step: what is
-    done to the latents after each step."""
+    """start: the latents that it begins with, those of the noise level of step `first`.
+    conditional, both: the model, see guidance.py. after_step: what is done to the latents after
+    each step."""
 
-    noise: Latents
+    start: Latents
     steps: int
     guidance: Guidance
     conditional: ConditionalCall
@@ -47,6 +49,7 @@ class Run:
     on_iteration: OnIteration
     omega: float
     after_step: AfterStep = unchanged
+    first: int = 0
 
     @property
     def velocity(self) -> Velocity:
@@ -55,21 +58,31 @@ class Run:
 
 @dataclass(frozen=True)
 class MelSolver(Solver[Run, Guidance]):
-    """guided(steps, guidance): the evaluations that are guided, and so take two model calls.
+    """schedule(steps, guidance): the levels that it walks along. guided(steps, guidance): the
+    evaluations that are guided, and so take two model calls; they are counted as those of a whole
+    run, wherever one begins.
 
-    steps_are_calls: what a request counts as steps; otherwise they are evaluations of Euler.
+    evaluations_a_step: of every step but the last. steps_are_calls: what a request counts as steps;
+    otherwise they are evaluations of Euler.
     """
 
+    schedule: Callable[[int, Guidance], Schedule]
     guided: Callable[[int, Guidance], range]
+    evaluations_a_step: int = 1
     steps_are_calls: bool = False
 
-    def calls_after(self, steps: int, guidance: Guidance) -> list[int]:
-        """Model calls made once each evaluation is done."""
+    def first_step(self, steps: int, guidance: Guidance, strength: float) -> int:
+        """With which step a run begins that makes this share of them, 0 to 1."""
+        return int(self.schedule(steps, guidance).steps * (1.0 - strength))
+
+    def calls_after(self, steps: int, guidance: Guidance, first: int = 0) -> list[int]:
+        """Model calls made once each evaluation from step `first` on is done."""
         window = self.guided(steps, guidance)
+        begin = self.evaluations_a_step * first
         return list(
             accumulate(
                 2 if evaluation in window else 1
-                for evaluation in range(self.evaluations(steps, guidance))
+                for evaluation in range(begin, self.evaluations(steps, guidance))
             )
         )
 
@@ -77,46 +90,65 @@ class MelSolver(Solver[Run, Guidance]):
 def _euler(run: Run) -> Latents:
     schedule = flow_schedule(run.steps)
     return solve_euler(
-        run.velocity, run.noise, schedule, run.on_iteration, run.omega, run.after_step
+        run.velocity, run.start, schedule, run.on_iteration, run.omega, run.after_step, run.first
     )
 
 
 def _heun(run: Run) -> Latents:
     schedule = flow_schedule(run.steps)
     return solve_heun(
-        run.velocity, run.noise, schedule, run.on_iteration, run.omega, run.after_step
+        run.velocity, run.start, schedule, run.on_iteration, run.omega, run.after_step, run.first
     )
 
 
 def _pingpong(run: Run) -> Latents:
     schedule = flow_schedule(run.steps)
     return solve_pingpong(
-        run.velocity, run.noise, schedule, run.on_iteration, run.fresh_noise, run.after_step
+        run.velocity,
+        run.start,
+        schedule,
+        run.on_iteration,
+        run.fresh_noise,
+        run.after_step,
+        run.first,
     )
 
 
 def _adams(run: Run) -> Latents:
-    schedule = windowed_schedule(run.steps, run.guidance.guided_share)
+    schedule = _laid_out(run.steps, run.guidance)
     parts = guided_parts(run.conditional, run.both, run.guidance, schedule.guided or range(0))
-    return solve_adams(parts, run.noise, schedule, run.on_iteration, run.omega, run.after_step)
+    return solve_adams(
+        parts, run.start, schedule, run.on_iteration, run.omega, run.after_step, run.first
+    )
+
+
+def _even(steps: int, guidance: Guidance) -> Schedule:
+    return flow_schedule(steps)
+
+
+def _laid_out(steps: int, guidance: Guidance) -> Schedule:
+    return windowed_schedule(steps, guidance.guided_share)
 
 
 def _counted(steps: int, guidance: Guidance) -> range:
     return guidance.guided_iterations(steps)
 
 
-def _laid_out(steps: int, guidance: Guidance) -> range:
+def _shared_out(steps: int, guidance: Guidance) -> range:
     return stretches(steps, guidance.guided_share).guided
 
 
 SOLVERS: Mapping[str, MelSolver] = {
-    "euler": MelSolver(_euler, lambda steps, guidance: steps, _counted),
-    "heun": MelSolver(_heun, lambda steps, guidance: 2 * steps - 1, _counted),
-    "pingpong": MelSolver(_pingpong, lambda steps, guidance: steps, _counted),
+    "euler": MelSolver(_euler, lambda steps, guidance: steps, _even, _counted),
+    "heun": MelSolver(
+        _heun, lambda steps, guidance: 2 * steps - 1, _even, _counted, evaluations_a_step=2
+    ),
+    "pingpong": MelSolver(_pingpong, lambda steps, guidance: steps, _even, _counted),
     "adams": MelSolver(
         _adams,
         lambda calls, guidance: stretches(calls, guidance.guided_share).steps,
         _laid_out,
+        _shared_out,
         steps_are_calls=True,
     ),
 }

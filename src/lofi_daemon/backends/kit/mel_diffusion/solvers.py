@@ -3,7 +3,8 @@
 A solver calls `velocity(latents, timestep, iteration)` and `on_iteration(iteration, latents)`.
 Iterations count velocity evaluations: N for Euler and PingPong, 2N − 1 for Heun. Guidance is
 part of the velocity; progress, cancellation and checks are on_iteration's business, and what has to
-stay as it was is put back by `after_step(latents, sigma)`.
+stay as it was is put back by `after_step(latents, sigma)`. A run that begins at step `first` gets
+latents of that step's noise level; its steps and iterations are counted as those of a whole run.
 
 Latents are float32 [1, 8, 16, T].
 """
@@ -49,10 +50,12 @@ def solve_euler(
     on_iteration: OnIteration,
     omega: float,
     after_step: AfterStep = unchanged,
+    first: int = 0,
 ) -> Latents:
     """First order: x ← x + M((σ' − σ)·v), M the mean shift."""
     factor = mean_shift_factor(omega)
-    for step, timestep in enumerate(schedule.timesteps):
+    for step in range(first, schedule.steps):
+        timestep = schedule.timesteps[step]
         interval = schedule.sigmas[step + 1] - schedule.sigmas[step]
         slope = velocity(latents, timestep, step)
         latents = latents + _mean_shifted(interval * slope, factor)
@@ -68,6 +71,7 @@ def solve_heun(
     on_iteration: OnIteration,
     omega: float,
     after_step: AfterStep = unchanged,
+    first: int = 0,
 ) -> Latents:
     """Second order: an Euler predictor, then the mean of both slopes; the last interval is Euler.
 
@@ -75,7 +79,8 @@ def solve_heun(
     """
     factor = mean_shift_factor(omega)
     last = schedule.steps - 1
-    for step, timestep in enumerate(schedule.timesteps):
+    for step in range(first, schedule.steps):
+        timestep = schedule.timesteps[step]
         interval = schedule.sigmas[step + 1] - schedule.sigmas[step]
         slope = velocity(latents, timestep, 2 * step)
         predicted = latents + _mean_shifted(interval * slope, factor)
@@ -97,12 +102,14 @@ def solve_pingpong(
     on_iteration: OnIteration,
     fresh_noise: FreshNoise,
     after_step: AfterStep = unchanged,
+    first: int = 0,
 ) -> Latents:
     """Stochastic: to the clean estimate x₀ = x − σ·v and back, x ← (1 − σ')·x₀ + σ'·noise.
 
     fresh_noise(step): float32 of the latents' shape. No mean shift.
     """
-    for step, timestep in enumerate(schedule.timesteps):
+    for step in range(first, schedule.steps):
+        timestep = schedule.timesteps[step]
         sigma, next_sigma = schedule.sigmas[step], schedule.sigmas[step + 1]
         clean = latents - sigma * velocity(latents, timestep, step)
         latents = clean
@@ -120,6 +127,7 @@ def solve_adams(
     on_iteration: OnIteration,
     omega: float,
     after_step: AfterStep = unchanged,
+    first: int = 0,
 ) -> Latents:
     """Second order at one evaluation a step (Adams–Bashforth), on nodes of any distance.
 
@@ -129,7 +137,8 @@ def solve_adams(
     """
     factor = mean_shift_factor(omega)
     conditional_before, added_before, interval_before = None, None, np.float32(1.0)
-    for step, timestep in enumerate(schedule.timesteps):
+    for step in range(first, schedule.steps):
+        timestep = schedule.timesteps[step]
         interval = schedule.sigmas[step + 1] - schedule.sigmas[step]
         conditional, added = velocity(latents, timestep, step)
         ratio = interval / (np.float32(2.0) * interval_before)

@@ -1,4 +1,4 @@
-"""The decoder half of the mel autoencoder (diffusers' ``AutoencoderDC``), fit for export."""
+"""Both halves of the mel autoencoder (diffusers' ``AutoencoderDC``), fit for export."""
 
 from __future__ import annotations
 
@@ -22,10 +22,31 @@ class MelDecoderGraph(GraphModule):
         return self.decoder(latents.to(weight_dtype(self))).float()
 
     def prepare(self) -> None:
-        for module in self.modules():
-            if isinstance(module, SanaMultiscaleLinearAttention):
-                module.processor = LinearAttentionProcessor()
+        use_linear_attention(self)
         transpose_weights(self)
+
+
+class MelEncoderGraph(GraphModule):
+    """The encoder half: a mel spectrogram of whole latent frames to latents, neither shifted nor
+    scaled."""
+
+    def __init__(self, dcae: nn.Module):
+        super().__init__()
+        self.encoder = dcae.encoder
+
+    def forward(self, mel_spectrogram: Tensor) -> Tensor:
+        return self.encoder(mel_spectrogram.to(weight_dtype(self))).float()
+
+    def prepare(self) -> None:
+        use_linear_attention(self)
+        transpose_weights(self)
+
+
+def use_linear_attention(module: nn.Module) -> None:
+    """Put the processor that exports well into every attention of ``module``."""
+    for part in module.modules():
+        if isinstance(part, SanaMultiscaleLinearAttention):
+            part.processor = LinearAttentionProcessor()
 
 
 class LinearAttentionProcessor:

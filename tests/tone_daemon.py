@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from lofi_daemon.backends.protocol import Availability, Phase
+from lofi_daemon.backends.tasks import TaskOffer
 from lofi_daemon.config import load_settings
 from lofi_daemon.rpc.server import serve
 
@@ -31,6 +32,8 @@ def factory(name: str, said: dict[str, Any]) -> Any:
             "seconds": {Phase(phase): sec for phase, sec in said.get("seconds", {}).items()},
             "deaf": frozenset(Phase(phase) for phase in said.get("deaf", [])),
         }
+        if "offers" in said:
+            fields["offers"] = tuple(TaskOffer(name) for name in said["offers"])
         return ToneBackend(type=name, **{**said, **fields})
 
     return make

@@ -105,6 +105,7 @@ def test_who_cannot_says_who_can(tmp_path: Path) -> None:
         error = daemon.error("radio_start", prompts=["rain"], flow=True)
         assert error["data"]["code"] == "INVALID_PARAMS"
         assert "cannot go on from a track" in error["message"]
+        assert error["data"]["hint"] == "Leave flow out: no backend here can."
         assert daemon.request("status")["radio"] is None
         error = daemon.error("radio_start", library="all", flow=True)
         assert "flow" in error["message"]

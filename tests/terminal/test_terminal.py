@@ -57,8 +57,8 @@ def test_the_radio_plays_obeys_single_keys_and_leaves_the_terminal_clean(tmp_pat
 
 
 def test_a_radio_that_flows_says_so(tmp_path: Path) -> None:
-    radio = ("radio", "--flow", "coffee shop", "--duration", "6", "--seed", "3", "--steps", "1")
-    terminal = Terminal(tmp_path, *radio)
+    radio = ("radio", "--flow", "coffee shop", "--duration", "6", "--seed", "3")
+    terminal = Terminal(tmp_path, *radio, backends='{"demo": {"offers": ["extend", "flow"]}}')
     terminal.until("lofi radio · coffee shop, flowing")
     terminal.until(lambda text: made_from(tmp_path) == {"flow"})
     terminal.press("q")

@@ -44,10 +44,13 @@ def raise_unless_it_flows(registry: Registry, programme: Programme, sound: Sound
     info = registry.choose(sound.backend).backend.info
     if info.offer("flow") is None:
         able = [each.info.type for each in registry if each.info.offer("flow") is not None]
+        others = (
+            f", or name a backend that can: {listed(able)}" if able else ": no backend here can"
+        )
         where = "" if info.is_here else f" on {info.place}"
         raise InvalidParams(
             f"flow: {info.name}{where} cannot go on from a track.",
-            hint=f"Leave flow out, or name a backend that can: {listed(able)}.",
+            hint=f"Leave flow out{others}.",
             parameters=["flow", "backend"],
         )
 

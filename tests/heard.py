@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import stft
 
+from lofi_daemon.backends.demo.score import LATENT_RATE, Score
 from tests.studio import RATE
 
 Sound = NDArray[np.float64]
@@ -25,10 +26,10 @@ def _power(sound: Sound, window: int) -> tuple[NDArray[np.float64], NDArray[np.f
     return hertz, np.square(np.abs(spectra))
 
 
-def onsets(sound: Sound, above_hz: float = 0.0) -> NDArray[np.float64]:
+def onsets(sound: Sound) -> NDArray[np.float64]:
     """How much comes up in each block, in logarithmic levels of all the spectrum's bins."""
-    hertz, power = _power(sound, 1024)
-    levels = np.log(power[hertz >= above_hz] + 1e-8)
+    _, power = _power(sound, 1024)
+    levels = np.log(power + 1e-8)
     return np.maximum(np.diff(levels, axis=1), 0.0).mean(axis=0)
 
 
@@ -62,9 +63,35 @@ def transposed_by(sound: Sound, other: Sound) -> int:
     return steps if steps <= 6 else steps - 12
 
 
+def planned_key_found_at(sound: Sound, score: Score, first_bar: int = 0) -> int:
+    """By how many semitones the score has to be raised so that its chords are what is heard most.
+
+    sound: from that bar of the score on. Energy on the tones of the chord of each half bar against
+    that on the others; the median of all half bars.
+    """
+    half = score.bar_frames / LATENT_RATE / 2
+    chords = [chord for bar in score.bars[first_bar:] for chord in bar.chords]
+    found: list[NDArray[np.float64]] = []
+    for index, chord in enumerate(chords):
+        begin, end = (round(place * half * RATE) for place in (index, index + 1))
+        if end > sound.shape[1]:
+            break
+        energy = pitch_classes(sound[:, begin:end])
+        on = np.isin(np.arange(12), chord.pitch_classes)
+        ratios = [
+            np.roll(energy, -steps)[on].mean() / np.roll(energy, -steps)[~on].mean()
+            for steps in range(12)
+        ]
+        found.append(np.array(ratios))
+    steps = int(np.argmax(np.median(found, axis=0)))
+    return steps if steps <= 6 else steps - 12
+
+
 def drums_db(sound: Sound) -> float:
-    """How strongly hits come up above DRUMS_HZ: the mean of the strongest tenth of all blocks."""
-    rises = onsets(sound, DRUMS_HZ)
+    """How strongly hits come up above DRUMS_HZ: the mean of the strongest tenth of all rises."""
+    hertz, power = _power(sound, 1024)
+    levels = np.sqrt(power[hertz >= DRUMS_HZ].sum(axis=0))
+    rises = np.maximum(np.diff(levels), 0.0)
     strongest = np.sort(rises)[-len(rises) // 10 :]
     return float(20 * np.log10(strongest.mean() + 1e-9))
 

@@ -26,7 +26,7 @@ TASKS = (
     TaskOffer("extend", files=True),
     TaskOffer("repaint", files=True, strength=True),
     TaskOffer("from_audio", files=True, strength=True),
-    TaskOffer("flow"),
+    TaskOffer("flow", files=True),
 )
 
 

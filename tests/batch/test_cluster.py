@@ -53,10 +53,10 @@ def alone(file: Path, output: Path, session: RaySession) -> dict[str, bytes]:
     return sounds(output)
 
 
-def batch(file: Path, output: Path | str, session: RaySession) -> psutil.Popen:
+def batch(file: Path, output: Path | str, session: RaySession, **pipes: Any) -> psutil.Popen:
     """Started on the cluster."""
     command = [*COMMAND, str(file), "--output", str(output), "--ray", session.address]
-    return psutil.Popen(command, env=session.environment)
+    return psutil.Popen(command, env=session.environment, **pipes)
 
 
 def until(happened: Callable[[], object]) -> None:
@@ -145,11 +145,13 @@ def test_who_interrupts_it_does_not_wait_for_a_block(
 ) -> None:
     """Of eight songs, as all of these are."""
     file = write_songs(*songs(8 * 2 * BLOCKS_EACH, duration_sec=20, inference_steps=2))
-    driver = batch(file, tmp_path / "library", making)
+    with (tmp_path / "errors").open("wb") as errors:
+        driver = batch(file, tmp_path / "library", making, stderr=errors)
     until(lambda: making.makings)
     driver.send_signal(signal.SIGINT)
     assert driver.wait(PATIENCE_SEC) == 130
     assert len(making.makings) < 8
+    assert b"local Ray instance" not in (tmp_path / "errors").read_bytes()
 
 
 @pytest.mark.soak

@@ -74,6 +74,8 @@ class Cluster:
         """Raises ConfigurationError where Ray is not there, or no cluster at the address."""
         # No usage statistics, whatever the machine's own setting is.
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        # A thread of Ray's that outlives the end of the cluster would start another one.
+        os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
         # What goes wrong with a song stands in its result, and with the cluster in our words.
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         logging.getLogger("ray.data").setLevel(logging.ERROR)

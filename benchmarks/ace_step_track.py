@@ -17,9 +17,12 @@ import numpy as np
 
 from benchmarks.measuring import clocked, peak_memory
 from lofi_daemon.backends.kit.mel_diffusion.bundle import DCAE, VOCODER, Manifest, Qualities
-from lofi_daemon.backends.kit.mel_diffusion.decode import MEL_FRAMES_PER_LATENT
 from lofi_daemon.backends.kit.mel_diffusion.guidance import Guidance
-from lofi_daemon.backends.kit.mel_diffusion.latents import SAMPLE_RATE, SAMPLES_PER_FRAME
+from lofi_daemon.backends.kit.mel_diffusion.latents import (
+    MEL_FRAMES_PER_LATENT,
+    SAMPLE_RATE,
+    SAMPLES_PER_FRAME,
+)
 from lofi_daemon.backends.kit.mel_diffusion.runs import SOLVERS
 from lofi_daemon.backends.kit.side_by_side import shared_out, side_by_side
 from lofi_daemon.backends.kit.windows import snug_windows, windows

@@ -53,6 +53,17 @@ def test_only_the_transformers_work_grows_with_the_track(folder: Path) -> None:
     assert needs(folder, 130.0)[Phase.DIFFUSING].working < long[Phase.DIFFUSING].working
 
 
+def test_the_decoders_work_grows_with_its_windows_which_have_an_end(folder: Path) -> None:
+    decoder = folder / "dcae_decoder.onnx"
+    decoder.write_bytes(bytes(302_000_000))  # of the real size
+    short, half_a_minute, long = (
+        needs(folder, seconds)[Phase.DECODING].working for seconds in (5.0, 30.0, 240.0)
+    )
+    assert 1_430_000_000 < half_a_minute < 1_700_000_000
+    assert short < 0.35 * half_a_minute
+    assert long == needs(folder, 120.0)[Phase.DECODING].working < 1.1 * half_a_minute
+
+
 def test_phase_by_phase_makes_the_same_music() -> None:
     request = GenerationRequest("rain", 5.0, seed=3, options=DiffusionOptions(inference_steps=1))
     noise = gaussian_noise(3, 0, latents_shape(16))

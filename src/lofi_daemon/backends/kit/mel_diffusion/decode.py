@@ -14,7 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lofi_daemon.backends.kit.mel_diffusion.bundle import DCAE, VOCODER, Manifest
-from lofi_daemon.backends.kit.mel_diffusion.latents import CHANNELS, HEIGHT
+from lofi_daemon.backends.kit.mel_diffusion.latents import (
+    CHANNELS,
+    HEIGHT,
+    MEL_FRAMES_PER_LATENT,
+)
 from lofi_daemon.backends.kit.mel_diffusion.solvers import Latents
 from lofi_daemon.backends.kit.side_by_side import shared_out, side_by_side
 from lofi_daemon.backends.kit.windows import (
@@ -36,7 +40,6 @@ OnWindow = Callable[[float], None]
 
 CHANNELS_OF_SOUND = 2
 MEL_BANDS = 128
-MEL_FRAMES_PER_LATENT = 8
 # A denormalised log-mel of silence lies near −11, a normalised one never far below −1.
 DENORMALISED_BELOW = -3.0
 OTHER_BORDER_FRAMES = 8

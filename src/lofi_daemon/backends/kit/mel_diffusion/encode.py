@@ -12,8 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from lofi_daemon.backends.kit.mel_diffusion.bundle import ENCODER, Manifest, encoder_file
-from lofi_daemon.backends.kit.mel_diffusion.latents import CHANNELS, HEIGHT, SAMPLES_PER_FRAME
-from lofi_daemon.backends.kit.mel_diffusion.mel import HOP, LogMel, log_mel
+from lofi_daemon.backends.kit.mel_diffusion.latents import (
+    CHANNELS,
+    HEIGHT,
+    MEL_FRAMES_PER_LATENT,
+)
+from lofi_daemon.backends.kit.mel_diffusion.mel import LogMel, log_mel
 from lofi_daemon.backends.kit.mel_diffusion.solvers import Latents
 from lofi_daemon.backends.kit.windows import blend_weights, windows
 from lofi_daemon.cancellation import CancelToken
@@ -22,7 +26,6 @@ from lofi_daemon.models.store import exists
 from lofi_daemon.onnx.session import OnnxModel, SessionSettings
 from lofi_daemon.sound.clip import Samples
 
-MEL_FRAMES_PER_LATENT = SAMPLES_PER_FRAME // HOP
 BLEND_FRAMES = 16
 
 

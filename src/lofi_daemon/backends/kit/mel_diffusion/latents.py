@@ -1,4 +1,4 @@
-"""The latent grid: how long a track is in frames."""
+"""The latent grid: how long a track is in frames, of latents and of the mel spectrogram."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ CHANNELS = 8
 HEIGHT = 16
 SAMPLE_RATE = 44100
 SAMPLES_PER_FRAME = 4096
+MEL_FRAMES_PER_LATENT = 8
 
 
 def frames_for(duration_sec: float) -> int:

@@ -13,10 +13,11 @@ from lofi_daemon.backends.kit.mel_diffusion.bundle import (
     TEXT_ENCODER,
     TRANSFORMER,
     VOCODER,
+    Manifest,
     encoder_file,
     read_manifest,
 )
-from lofi_daemon.backends.kit.mel_diffusion.latents import frames_for
+from lofi_daemon.backends.kit.mel_diffusion.latents import MEL_FRAMES_PER_LATENT, frames_for
 from lofi_daemon.backends.kit.residency import graphs_bytes
 from lofi_daemon.backends.protocol import Need, Phase
 
@@ -32,6 +33,12 @@ BYTES_OF_WEIGHT = {"fp32": 4.0, "fp16": 2.0, "int8": 1.0, "int4": 0.75}
 WORKING_BYTES_PER_WEIGHT = 0.35
 MEASURED_FRAMES = 2 * frames_for(60.0)
 WORKING_BYTES = 150_000_000
+# Of the decoder, a weight: for a latent frame of a window, and for a mel frame of one, of which
+# both channels are vocoded at once. Measured at the real size: 1.43 GB for 330 latent frames, and
+# 1.00 GB for twice 1450 mel frames.
+DCAE_BYTES_PER_FRAME = 0.06
+VOCODER_BYTES_PER_FRAME = 0.004
+CHANNELS = 2
 
 
 def needs(folder: Path, duration_sec: float, *, reads_sound: bool = False) -> Mapping[Phase, Need]:
@@ -47,10 +54,31 @@ def needs(folder: Path, duration_sec: float, *, reads_sound: bool = False) -> Ma
 
     def need(phase: Phase) -> Need:
         model = graphs_bytes(folder, GRAPHS_OF_PHASES[phase], columns_of_bytes=of_bytes)
-        if reads_sound and phase is Phase.ENCODING:
-            model += graphs_bytes(encoder_file(folder).parent, (ENCODER,))
         growth = rows * frames / MEASURED_FRAMES if phase is Phase.DIFFUSING else 1.0
         activations = WORKING_BYTES_PER_WEIGHT * model / bytes_of_weight * growth
+        if phase is Phase.DECODING:
+            activations = max(
+                _of_latents(graphs_bytes(folder, (DCAE,)), manifest, frames),
+                _of_mel(graphs_bytes(folder, (VOCODER,)), manifest, frames),
+            )
+        elif reads_sound and phase is Phase.ENCODING:
+            reader = graphs_bytes(encoder_file(folder).parent, (ENCODER,))
+            activations += _of_latents(reader, manifest, frames)
+            model += reader
         return Need(model, WORKING_BYTES + round(activations))
 
     return {phase: need(phase) for phase in GRAPHS_OF_PHASES}
+
+
+def _of_latents(graph_bytes: int, manifest: Manifest, frames: int) -> float:
+    """Bytes of a call of the autoencoder: its decoder, or its encoder, which is as wide."""
+    window = min(frames, manifest.dcae.window_frames)
+    return DCAE_BYTES_PER_FRAME * graph_bytes / BYTES_OF_WEIGHT["fp32"] * window
+
+
+def _of_mel(graph_bytes: int, manifest: Manifest, frames: int) -> float:
+    """Bytes of the vocoder's calls for both channels."""
+    shared = 2 * manifest.vocoder.receptive_field_frames
+    window = min(MEL_FRAMES_PER_LATENT * frames, manifest.vocoder.core_frames + shared)
+    weights = graph_bytes / BYTES_OF_WEIGHT["fp32"]
+    return CHANNELS * VOCODER_BYTES_PER_FRAME * weights * window

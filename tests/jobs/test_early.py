@@ -130,6 +130,49 @@ def test_a_track_is_audible_before_it_is_whole_and_then_whole(tmp_path: Path) ->
     run(tmp_path, story, backend)
 
 
+def test_between_two_pieces_it_may_begin_when_little_enough_is_left_to_do(tmp_path: Path) -> None:
+    """A machine slower than the music, whose last piece takes longer than what is there lasts."""
+    told: list[GrowingTrack] = []
+    left = 9.0
+    copy = HeardCopy(
+        TrackCache(tmp_path, 1 << 30),
+        "0" * 16,
+        "rain",
+        eta_sec=lambda: left,
+        on_audible=told.append,
+    )
+    copy.begin(SoundFacts(sample_rate=1000, channels=1, frames=10_000, pieces=(6000, 4000)))
+    copy.hear(np.full((1, 6000), 0.1, dtype=np.float32))
+    copy.look()
+    assert told == []
+    left = 4.0
+    copy.look()
+    copy.look()
+    assert [track.track_id for track in told] == ["0" * 16]
+    copy.close()
+
+
+def test_what_is_reported_between_pieces_is_looked_at(tmp_path: Path) -> None:
+    """The reports of the work come more often than its pieces."""
+    looks: list[float] = []
+
+    class Counting(HeardCopy):
+        def look(self) -> None:
+            looks.append(0.0)
+            super().look()
+
+    backend = ToneBackend(pieces=5, seconds={Phase.DIFFUSING: 0.2, Phase.DECODING: 0.2})
+
+    async def story(house: House) -> None:
+        house.jobs.submit(wanted("rain"), early=True)
+        await house.until(2)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lofi_daemon.jobs.worker.HeardCopy", Counting)
+        run(tmp_path, story, backend)
+    assert len(looks) > 10
+
+
 def test_nobody_is_told_who_did_not_ask(tmp_path: Path) -> None:
     async def story(house: House) -> None:
         told = Story(house)

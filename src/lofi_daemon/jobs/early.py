@@ -97,14 +97,14 @@ class HeardCopy:
         if self._sound is not None and self._file is not None:
             self._write(self._sound.heard(piece))
             self._pieces = self._pieces[1:]
-            self._tell_once_it_may_begin()
+            self.look()
 
     def finish(self) -> None:
         """All pieces were heard."""
         if self._sound is not None and self._file is not None:
             self._write(self._sound.rest())
             self._pieces = []
-            self._tell_once_it_may_begin()
+            self.look()
 
     def close(self) -> None:
         """The file goes; who has it open reads on. From any thread, more than once."""
@@ -125,7 +125,8 @@ class HeardCopy:
                 return
             self._there += samples.shape[1]
 
-    def _tell_once_it_may_begin(self) -> None:
+    def look(self) -> None:
+        """Tell once that it may begin; between two pieces too, as what is left to do gets less."""
         file, tell = self._file, self._on_audible
         if file is None or tell is None:
             return

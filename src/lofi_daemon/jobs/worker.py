@@ -177,6 +177,8 @@ class Worker:
     def _reporter(self, job: Job) -> Callable[[PhaseProgress], None]:
         def report(progress: PhaseProgress) -> None:
             job.estimator.update(progress)
+            if job.heard is not None:
+                job.heard.look()
             if progress.phase is Phase.DIFFUSING and progress.done > 0:
                 self._on_step(job)
 

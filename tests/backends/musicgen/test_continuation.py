@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lofi_daemon.backends.musicgen.continuation import (
+    FRAME_BEFORE_COST,
     KNOWN_FRAME_COST,
     Stretch,
     expected_cost,
@@ -64,5 +65,12 @@ def test_frames_cover_the_duration(seconds: float, frames: int) -> None:
 
 def test_cost_counts_known_frames_once_their_window_begins() -> None:
     made = stretches(1550, RATE)
-    assert expected_cost(made, 1500) == 1500
-    assert expected_cost(made, 1510) == 1510 + 600 * KNOWN_FRAME_COST
+    first = expected_cost(made, 1500)
+    new = 10 + FRAME_BEFORE_COST * 10 * 605
+    assert expected_cost(made, 1510) == pytest.approx(first + new + 600 * KNOWN_FRAME_COST)
+
+
+def test_the_last_frames_of_half_a_minute_take_nearly_twice_as_long_as_the_first() -> None:
+    made = stretches(1500, RATE)
+    last = expected_cost(made, 1500) - expected_cost(made, 1350)
+    assert last / expected_cost(made, 150) == pytest.approx(142 / 82, rel=0.05)
